@@ -1,0 +1,45 @@
+// The table of kernels: one row a variant. Dispatch, bindings, runner and tests read it; nothing else lists kernels.
+// Rows of an op stand in order of preference: dispatch takes the first that the CPU supports. The reference is the
+// last.
+#ifndef EDGEDEPLOY_KERNELS_TABLE_H_
+#define EDGEDEPLOY_KERNELS_TABLE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/gemm_s8/gemm_s8.h"
+#include "kernels/isa.h"
+#include "kernels/preprocess_u8f32/preprocess_u8f32.h"
+
+namespace edgedeploy {
+
+inline constexpr char kOpPreprocessU8F32[] = "preprocess_u8f32";
+inline constexpr char kOpGemmS8[] = "gemm_s8";
+
+struct KernelRow {
+  const char* name;              // stem of the file = symbol = id in tests and benchmarks
+  const char* op;                // kOp...
+  uint64_t isa;                  // IsaBits that the CPU must have, all of them
+  int32_t tile_m;                // rows of output a call (gemm), rows a step (preprocess)
+  int32_t tile_n;                // columns of output a call, pixels a step
+  int32_t k_unit;                // gemm: bytes of k that are packed together; else 1
+  float tolerance;               // largest difference to the reference; 0 is bit-exact
+  const char* reference;         // name of the row that defines the meaning
+  PreprocessU8F32Fn preprocess;  // entry point of op kOpPreprocessU8F32, else null
+  GemmS8TileFn gemm;             // entry point of op kOpGemmS8, else null
+  GemmS8PackFn pack;             // packer of A and B for gemm, else null
+};
+
+struct KernelTable {
+  const KernelRow* rows;
+  size_t size;
+  const KernelRow* begin() const { return rows; }
+  const KernelRow* end() const { return rows + size; }
+};
+
+// Every kernel built for this architecture.
+KernelTable kernel_table();
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_KERNELS_TABLE_H_
