@@ -185,7 +185,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertedModel:
-    """An ncnn model on disk. ``inputs`` carry ncnn's names (``in0``); ``source_inputs`` the user's, in the same order."""
+    """An ncnn model on disk. ``inputs`` carry ncnn's names (``in0``), ``source_inputs`` the user's, in one order."""
 
     param: Path
     weights: Path
@@ -213,7 +213,7 @@ class BinaryRequirements:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltRuntime:
-    """The binaries for a triple. ``kernels`` are the table's rows compiled in; ``build_id`` a hash of all that went in."""
+    """The binaries for a triple. ``kernels`` are the table's rows compiled in; ``build_id`` hashes all that went in."""
 
     triple: str
     build_id: str
@@ -379,7 +379,7 @@ class FlashResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseInfo:
-    """A release as the board lists it. ``activated_at`` is the board's clock, ISO 8601, None if it never was current."""
+    """A release as the board lists it. ``activated_at``: the board's clock, ISO 8601, None if it never was current."""
 
     digest: str
     current: bool

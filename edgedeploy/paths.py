@@ -28,7 +28,7 @@ def config_dir() -> Path:
 
 
 def resource_dir() -> Path:
-    """Return the directory with ``boards``, ``csrc``, ``toolchains`` and ``examples``: the checkout or the package's copy."""
+    """Return where ``boards``, ``csrc``, ``toolchains`` and ``examples`` are: the checkout or the package's copy."""
     packaged = Path(__file__).parent / "_resources"
     return packaged if packaged.is_dir() else Path(__file__).resolve().parent.parent
 

@@ -72,14 +72,17 @@ class InputSection(Section):
                 raise ValueError("an input with preprocessing has the shape [1, channels, height, width]")
             channels = 1 if self.preprocessing.color is ColorOrder.GRAY else 3
             if self.shape[1] != channels:
-                raise ValueError(f"color {self.preprocessing.color.value} needs {channels} channels, not {self.shape[1]}")
+                color = self.preprocessing.color.value
+                raise ValueError(f"color {color} needs {channels} channels, not {self.shape[1]}")
             if len(self.preprocessing.mean) != channels or len(self.preprocessing.scale) != channels:
                 raise ValueError(f"mean and scale need {channels} values each")
         return self
 
     def to_spec(self) -> InputSpec:
         section = self.preprocessing
-        preprocessing = section and Preprocessing(
+        if section is None:
+            return InputSpec(name=self.name, shape=self.shape)
+        preprocessing = Preprocessing(
             color=section.color, resize=section.resize, mean=section.mean, scale=section.scale
         )
         return InputSpec(name=self.name, shape=self.shape, preprocessing=preprocessing)

@@ -1,0 +1,83 @@
+"""The command ``edgedeploy``: the list of its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from typing import Annotated
+
+import typer
+
+import edgedeploy
+from edgedeploy.cli import board_commands, bench_commands, emulator_commands, flash_commands, model_commands, setup_commands
+from edgedeploy.cli.console import print_error, stderr
+from edgedeploy.errors import EXIT_INTERNAL, EdgedeployError
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="edgedeploy",
+    help="From a trained model to a verified, measured release on an ARM Linux board.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+for module in (setup_commands, model_commands, flash_commands, bench_commands):
+    module.register(app)
+app.add_typer(board_commands.app, name="boards")
+app.add_typer(emulator_commands.app, name="emulator")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgedeploy {edgedeploy.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> None:
+    """Run the command line of this process and exit with the error tree's code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command line.
+
+    Args:
+        arguments: Words after the program's name.
+
+    Returns:
+        The exit code: 0 done, 2 usage, 130 interrupted, else the error's own (docs/errors.md).
+    """
+    try:
+        app(args=arguments)
+    except EdgedeployError as error:
+        print_error(error, as_json="--json" in arguments)
+        return error.exit_code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        stderr.print("interrupted")
+        return EXIT_INTERRUPTED
+    except Exception:
+        _keep_traceback()
+        return EXIT_INTERNAL
+    return 0
+
+
+def _keep_traceback() -> None:
+    with tempfile.NamedTemporaryFile("w", prefix="edgedeploy-", suffix=".log", delete=False) as log:
+        traceback.print_exc(file=log)
+    kind, value, _ = sys.exc_info()
+    stderr.print(f"internal error: {kind.__name__ if kind else ''}: {value}", markup=False)
+    stderr.print(f"This is a fault of edgedeploy; please report it with {log.name}", markup=False)
