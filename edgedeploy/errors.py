@@ -217,6 +217,13 @@ class BuildFailedError(BuildError):
     exit_code = 52
 
 
+class UnknownTripleError(BuildError):
+    """A board names a triple that no toolchain file serves."""
+
+    slug = "unknown-triple"
+    exit_code = 53
+
+
 # --- 6x: connection --------------------------------------------------------------------------------------------------
 
 
