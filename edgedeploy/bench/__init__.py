@@ -1,0 +1,1 @@
+"""Measure a release on a board: drive the runner, keep the runs."""
