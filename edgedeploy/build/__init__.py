@@ -1,0 +1,19 @@
+"""The build stage: engine and ``csrc/`` cross-compiled for a board's triple, cached by the content of the inputs."""
+
+from __future__ import annotations
+
+from edgedeploy.build.engine import ENGINE_VERSION, Engine, ensure_engine
+from edgedeploy.build.runtime import build_runtime
+from edgedeploy.build.toolchain import known_triples
+from edgedeploy.build.tools import missing_tools
+from edgedeploy.build.wheel import build_wheel
+
+__all__ = [
+    "ENGINE_VERSION",
+    "Engine",
+    "build_runtime",
+    "build_wheel",
+    "ensure_engine",
+    "known_triples",
+    "missing_tools",
+]

@@ -1,0 +1,110 @@
+"""Build products by the content of what went into them: keys, locks, and entries that appear whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgedeploy.artifacts import canonical_json, file_sha256
+from edgedeploy.errors import BuildFailedError
+from edgedeploy.paths import cache_dir
+from edgedeploy.progress import Progress
+
+_PRODUCTS_FILE = "products.json"
+_SKIPPED_DIRECTORIES = frozenset({"__pycache__"})
+
+
+def build_cache_dir() -> Path:
+    """Return the directory under which all builds live."""
+    return cache_dir() / "build"
+
+
+def content_key(inputs: Mapping[str, object]) -> str:
+    """Return the SHA-256 (hex) over a JSON-able description of everything that goes into a product."""
+    return hashlib.sha256(canonical_json(dict(inputs))).hexdigest()
+
+
+def tree_digest(root: Path) -> str:
+    """Return one SHA-256 over the relative paths and contents of all files under ``root`` (or of the file ``root``).
+
+    Hidden files and Python's byte code are left out: editors and interpreters write them, no build reads them.
+    """
+    if root.is_file():
+        return file_sha256(root)
+    contents = {
+        path.relative_to(root).as_posix(): file_sha256(path) for path in sorted(root.rglob("*")) if _counts(path, root)
+    }
+    return hashlib.sha256(canonical_json(contents)).hexdigest()
+
+
+def _counts(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts
+    return path.is_file() and not any(part.startswith(".") or part in _SKIPPED_DIRECTORIES for part in parts)
+
+
+def ensure_entry(entry: Path, make: Callable[[Path], None], *, progress: Progress) -> Path:
+    """Return a cache entry, making it first where it is absent or damaged.
+
+    Args:
+        entry: The entry's final directory; its name carries the content key.
+        make: Fills an empty directory. What it raises passes through and leaves no entry behind.
+        progress: Says so when another process builds the same entry and this one waits for it.
+    """
+    if _is_sound(entry):
+        return entry
+    with _lock(entry, progress):
+        if _is_sound(entry):
+            return entry
+        for leftover in (entry, *entry.parent.glob(f".{entry.name}-*")):  # of a build that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+        try:
+            make(staging)
+            _seal(staging)
+            staging.chmod(0o755)
+            staging.rename(entry)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return entry
+
+
+def _seal(directory: Path) -> None:
+    products = {
+        path.relative_to(directory).as_posix(): path.stat().st_size for path in directory.rglob("*") if path.is_file()
+    }
+    (directory / _PRODUCTS_FILE).write_bytes(canonical_json(products))
+
+
+def _is_sound(entry: Path) -> bool:
+    """Say whether every file of the entry is there in full length: a disk that ran full or a stray rm shows here."""
+    try:
+        products = json.loads((entry / _PRODUCTS_FILE).read_text(encoding="utf-8"))
+        return all((entry / name).stat().st_size == size for name, size in products.items())
+    except (OSError, ValueError):
+        return False
+
+
+@contextmanager
+def _lock(entry: Path, progress: Progress) -> Iterator[None]:
+    """Hold the entry's lock. The kernel drops it when the process ends, however it ends."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        stream = (entry.parent / f"{entry.name}.lock").open("w")
+    except OSError as error:
+        raise BuildFailedError(
+            f"the build cache {entry.parent} cannot be written: {error}",
+            hint="free the disk or set EDGEDEPLOY_CACHE to a directory of yours",
+        ) from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say(f"Waiting for another build of {entry.name}")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,185 @@
+"""The inference engine: its source by version and hash, cross-compiled once a triple, apart from ``csrc/``."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tarfile
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedeploy.artifacts import file_sha256
+from edgedeploy.assets import fetch_distribution
+from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry
+from edgedeploy.build.cmake import BuildTree, build, configure
+from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
+from edgedeploy.errors import AssetError, BuildFailedError, EngineSourceError
+from edgedeploy.progress import Progress
+
+ENGINE_PACKAGE = "ncnn"
+ENGINE_VERSION = "1.0.20261020"
+ENGINE_SHA256 = "ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200"
+
+# Every variant for later instruction sets stays on (NCNN_RUNTIME_CPU): the CPU is asked at run time. OpenMP is GCC's
+# libgomp, which works in static programs. NCNN_VERSION would otherwise be the day of the build.
+ENGINE_OPTIONS = {
+    "CMAKE_CXX_FLAGS_RELEASE": "-O3 -DNDEBUG",
+    "CMAKE_INSTALL_LIBDIR": "lib",
+    "NCNN_BENCHMARK": "OFF",
+    "NCNN_BUILD_BENCHMARK": "OFF",
+    "NCNN_BUILD_EXAMPLES": "OFF",
+    "NCNN_BUILD_TESTS": "OFF",
+    "NCNN_BUILD_TOOLS": "OFF",
+    "NCNN_DISABLE_EXCEPTION": "OFF",
+    "NCNN_DISABLE_RTTI": "OFF",
+    "NCNN_OPENMP": "ON",
+    "NCNN_PYTHON": "OFF",
+    "NCNN_RUNTIME_CPU": "ON",
+    "NCNN_SHARED_LIB": "OFF",
+    "NCNN_SIMPLEOMP": "OFF",
+    "NCNN_VERSION": ENGINE_VERSION.rpartition(".")[2],
+    "NCNN_VULKAN": "OFF",
+}
+
+_SHORT_KEY = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """The engine's installed library and headers for a triple. ``key`` is a hash of all that went in."""
+
+    triple: str
+    version: str
+    key: str
+    directory: Path
+
+    @property
+    def cmake_dir(self) -> Path:
+        """The value of ``ncnn_DIR``."""
+        return self.directory / "lib" / "cmake" / "ncnn"
+
+
+def ensure_engine(triple: str, *, progress: Progress, resources: Path | None = None) -> Engine:
+    """Return the engine for a triple, downloading and cross-compiling it where the cache lacks it (minutes).
+
+    Raises:
+        UnknownTripleError: No toolchain serves the triple.
+        MissingToolError: The cross compiler, cmake or ninja is not installed.
+        EngineSourceError: The source cannot be fetched, or is not the one written down.
+        BuildFailedError: It does not compile.
+    """
+    toolchain = toolchain_for(triple, resources=resources)
+    key = engine_key(toolchain, inspect_compiler(toolchain))
+    entry = build_cache_dir() / "engines" / triple / key[:_SHORT_KEY]
+
+    def make(staging: Path) -> None:
+        _compile(engine_source(progress=progress), staging, toolchain, key, progress)
+
+    ensure_entry(entry, make, progress=progress)
+    return Engine(triple=triple, version=ENGINE_VERSION, key=key, directory=entry)
+
+
+def engine_key(toolchain: Toolchain, compiler: Compiler, *, source_sha256: str = ENGINE_SHA256) -> str:
+    """Return the hash over source, options, toolchain file and compiler."""
+    return content_key(
+        {
+            "source": source_sha256,
+            "options": ENGINE_OPTIONS,
+            "toolchain": toolchain.sha256,
+            "compiler": compiler.fingerprint,
+        }
+    )
+
+
+def engine_source(*, progress: Progress) -> Path:
+    """Return the directory with the engine's unpacked source, fetched and verified where the cache lacks it.
+
+    Raises:
+        EngineSourceError: It cannot be fetched, has another hash, or cannot be unpacked.
+    """
+    entry = build_cache_dir() / "sources" / f"{ENGINE_PACKAGE}-{ENGINE_VERSION}-{ENGINE_SHA256[:_SHORT_KEY]}"
+
+    def make(staging: Path) -> None:
+        try:
+            archive = fetch_distribution(ENGINE_PACKAGE, ENGINE_VERSION, kind="sdist", progress=progress)
+        except AssetError as error:
+            raise EngineSourceError(f"the engine's source: {error.message}", hint=error.hint) from error
+        verify_source(archive, ENGINE_SHA256)
+        unpack_source(archive, staging)
+
+    return ensure_entry(entry, make, progress=progress) / f"{ENGINE_PACKAGE}-{ENGINE_VERSION}"
+
+
+def verify_source(archive: Path, expected_sha256: str) -> None:
+    """Compare an archive with the hash written down.
+
+    Raises:
+        EngineSourceError: They differ. The file is removed, so that the next attempt downloads it anew.
+    """
+    found = file_sha256(archive)
+    if found == expected_sha256:
+        return
+    archive.unlink()
+    with contextlib.suppress(OSError):  # the download cache takes an empty directory for a finished download
+        archive.parent.rmdir()
+    raise EngineSourceError(
+        f"{archive.name} has SHA-256 {found}, not {expected_sha256}",
+        hint="run the command again for a fresh download; if it repeats, the package index serves another file",
+    )
+
+
+def unpack_source(archive: Path, destination: Path) -> None:
+    """Unpack a source archive that holds files and directories below its own root, and nothing else.
+
+    Raises:
+        EngineSourceError: A member would leave the directory or is no plain file, or the archive is damaged.
+    """
+    try:
+        with tarfile.open(archive) as stream:
+            members = stream.getmembers()
+            for member in members:
+                _check_member(member, archive)
+            # Pythons before 3.11.4 lack the filter; the check above is at least as strict.
+            stream.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+            stream.extractall(destination, members=members)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise EngineSourceError(
+            f"{archive.name} cannot be unpacked: {error}", hint="check the free disk space, then run the command again"
+        ) from error
+
+
+def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
+    path = Path(member.name)
+    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+        raise EngineSourceError(
+            f"{archive.name} has the unsafe member {member.name!r}",
+            hint="do not use this archive; report where it came from",
+        )
+
+
+def _compile(source: Path, prefix: Path, toolchain: Toolchain, key: str, progress: Progress) -> None:
+    log = build_cache_dir() / "logs" / f"engine-{key[:_SHORT_KEY]}.log"
+    log.unlink(missing_ok=True)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".work-", dir=prefix.parent))
+    tree = BuildTree(source=source, directory=work, log=log)
+    flags = tree.path_flags()
+    try:
+        configure(
+            tree,
+            toolchain_file=toolchain.file,
+            defines={
+                **ENGINE_OPTIONS,
+                "CMAKE_INSTALL_PREFIX": str(prefix),
+                "CMAKE_C_FLAGS": flags,
+                "CMAKE_CXX_FLAGS": flags,
+            },
+            progress=progress,
+        )
+        build(tree, targets=["install"], title=f"Compiling the engine for {toolchain.triple}", progress=progress)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if not (prefix / "lib" / "libncnn.a").is_file():
+        raise BuildFailedError("the engine's build installed no lib/libncnn.a", hint=f"the whole log is in {log}")

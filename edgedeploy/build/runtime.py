@@ -1,0 +1,172 @@
+"""The on-board program for a triple: ``csrc/`` cross-compiled against the engine, static and stripped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedeploy.artifacts import BuiltRuntime, canonical_json
+from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
+from edgedeploy.build.cmake import BuildTree, build, configure, single_product
+from edgedeploy.build.elf import ElfFacts, read_elf
+from edgedeploy.build.engine import Engine, ensure_engine
+from edgedeploy.build.kernel_list import list_kernels
+from edgedeploy.build.sources import sources_digest
+from edgedeploy.build.strip import strip
+from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
+from edgedeploy.build.tools import find_json_headers
+from edgedeploy.errors import BuildFailedError
+from edgedeploy.paths import resource_dir
+from edgedeploy.progress import Progress
+
+RUNNER_PROGRAM = "edgedeploy-runner"
+
+# Static, so that the board's libc, libstdc++ and libgomp, or their absence, do not matter.
+RUNTIME_OPTIONS = {
+    "CMAKE_EXE_LINKER_FLAGS": "-static",
+    "EDGEDEPLOY_PYTHON": "OFF",
+    "EDGEDEPLOY_RUNNER": "ON",
+}
+
+_SHORT_KEY = 16
+_RECORD_FILE = "runtime.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeInputs:
+    """Everything that goes into a runner. ``key`` is the hash of it."""
+
+    resources: Path
+    toolchain: Toolchain
+    compiler: Compiler
+    engine: Engine
+    json_include: Path
+    sources: str
+    key: str
+
+
+def build_runtime(triple: str, *, progress: Progress, resources: Path | None = None) -> BuiltRuntime:
+    """Return the on-board program for a triple, compiling engine and ``csrc/`` where the cache lacks them.
+
+    Args:
+        triple: For example ``aarch64-linux-gnu``.
+        progress: Shows the compiler's counter.
+        resources: The directory with ``CMakeLists.txt``, ``csrc`` and ``toolchains``; None means the installed one.
+
+    Raises:
+        UnknownTripleError: No toolchain serves the triple.
+        MissingToolError: A program or header of the host is missing.
+        EngineSourceError: The engine's source cannot be had.
+        BuildFailedError: It does not compile, or the product is not what it should be.
+    """
+    inputs = _gather(triple, resources or resource_dir(), progress)
+    entry = build_cache_dir() / "runtimes" / triple / inputs.key[:_SHORT_KEY]
+    ensure_entry(entry, lambda staging: _make(inputs, staging, progress), progress=progress)
+    runner = entry / RUNNER_PROGRAM
+    return BuiltRuntime(
+        triple=triple,
+        build_id=inputs.key[:_SHORT_KEY],
+        runner=runner,
+        requirements=read_elf(runner).to_requirements(),
+        engine_version=inputs.engine.version,
+        compiler=inputs.compiler.version,
+        kernels=tuple(json.loads((entry / _RECORD_FILE).read_text(encoding="utf-8"))["kernels"]),
+    )
+
+
+def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine, json_headers: str) -> str:
+    """Return the hash over sources, options, toolchain file, compiler, engine and the JSON library's headers."""
+    return content_key(
+        {
+            "sources": sources,
+            "options": RUNTIME_OPTIONS,
+            "toolchain": toolchain.sha256,
+            "compiler": compiler.fingerprint,
+            "engine": engine.key,
+            "json": json_headers,
+        }
+    )
+
+
+def isolated_headers(headers: Path, *, progress: Progress) -> Path:
+    """Return an include directory in the build cache with a copy of one library's headers and nothing else.
+
+    ``/usr/include`` itself must stay out of a cross build: the host's libc headers would shadow the target's.
+    """
+    entry = build_cache_dir() / "headers" / f"{headers.name}-{tree_digest(headers)[:_SHORT_KEY]}"
+    return ensure_entry(entry, lambda staging: _copy_headers(headers, staging), progress=progress)
+
+
+def _copy_headers(headers: Path, staging: Path) -> None:
+    shutil.copytree(headers, staging / headers.name)
+
+
+def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
+    toolchain = toolchain_for(triple, resources=resources)
+    compiler = inspect_compiler(toolchain)
+    json_include = isolated_headers(find_json_headers(), progress=progress)
+    sources_digest(resources)  # an incomplete directory shows before the minutes that the engine takes
+    engine = ensure_engine(triple, progress=progress, resources=resources)
+    sources = sources_digest(resources)
+    return RuntimeInputs(
+        resources=resources,
+        toolchain=toolchain,
+        compiler=compiler,
+        engine=engine,
+        json_include=json_include,
+        sources=sources,
+        key=runtime_key(
+            sources=sources,
+            toolchain=toolchain,
+            compiler=compiler,
+            engine=engine,
+            json_headers=json_include.name,
+        ),
+    )
+
+
+def _make(inputs: RuntimeInputs, staging: Path, progress: Progress) -> None:
+    runner = staging / RUNNER_PROGRAM
+    facts = _compile(inputs, runner, progress)
+    if sources_digest(inputs.resources) != inputs.sources:
+        raise BuildFailedError(f"files in {inputs.resources} changed during the build", hint="run the command again")
+    kernels = list_kernels(
+        runner, architecture=facts.architecture, kernel_sources=inputs.resources / "csrc" / "kernels"
+    )
+    (staging / _RECORD_FILE).write_bytes(canonical_json({"kernels": kernels, "compiler": inputs.compiler.version}))
+
+
+def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFacts:
+    log = build_cache_dir() / "logs" / f"runtime-{inputs.key[:_SHORT_KEY]}.log"
+    log.unlink(missing_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".work-", dir=runner.parent.parent))
+    tree = BuildTree(source=inputs.resources, directory=work, log=log)
+    try:
+        configure(
+            tree,
+            toolchain_file=inputs.toolchain.file,
+            defines={
+                **RUNTIME_OPTIONS,
+                "CMAKE_ASM_FLAGS": tree.path_flags(),
+                "CMAKE_C_FLAGS": tree.path_flags(),
+                "CMAKE_CXX_FLAGS": tree.path_flags(),
+                "EDGEDEPLOY_JSON_INCLUDE": str(inputs.json_include),
+                "ncnn_DIR": str(inputs.engine.cmake_dir),
+            },
+            progress=progress,
+        )
+        title = f"Compiling the runtime for {inputs.toolchain.triple}"
+        build(tree, targets=[RUNNER_PROGRAM], title=title, progress=progress)
+        strip(single_product(work, RUNNER_PROGRAM), runner, inputs.toolchain)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    facts = read_elf(runner)
+    if not facts.static:
+        raise BuildFailedError(
+            f"{RUNNER_PROGRAM} is not static: it needs {', '.join(facts.libraries) or facts.interpreter}",
+            hint="something in csrc/ links a shared library",
+        )
+    return facts
