@@ -1,0 +1,192 @@
+"""``flash``, ``rollback``, ``status``: what is on the board."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.table import Table
+
+from edgedeploy.artifacts import BoardStatus, Clock, FlashResult
+from edgedeploy.boards.load import load_board
+from edgedeploy.boards.probe import probe
+from edgedeploy.cli import measuring, pipeline
+from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
+from edgedeploy.cli.model_commands import AcceptOption
+from edgedeploy.cli.options import (
+    HERE,
+    BoardOption,
+    ClockOption,
+    DirectoryOption,
+    EmulatedOption,
+    FingerprintOption,
+    FreshOption,
+    HostOption,
+    JsonOption,
+    KeyOption,
+    ProjectOption,
+)
+from edgedeploy.cli.target import TargetOptions, connection, require_target
+from edgedeploy.deploy.flash import flash as flash_bundle
+from edgedeploy.deploy.release import rollback as rollback_release
+from edgedeploy.deploy.release import status as release_status
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(flash)
+    app.command()(status)
+    app.command()(rollback)
+
+
+def flash(
+    board: BoardOption,
+    host: HostOption = None,
+    emulated: EmulatedOption = False,
+    clock: ClockOption = Clock.REAL,
+    fresh: FreshOption = False,
+    key: KeyOption = None,
+    fingerprint: FingerprintOption = None,
+    directory: DirectoryOption = None,
+    project: ProjectOption = HERE,
+    accept_differences: AcceptOption = False,
+    break_lock: Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")] = False,
+    no_bench: Annotated[bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert, build, push, verify, activate, benchmark and report: the whole path."""
+    progress = ConsoleProgress()
+    options = TargetOptions(
+        board=board,
+        host=host,
+        emulated=emulated,
+        clock=clock,
+        fresh=fresh,
+        key=key,
+        host_key_fingerprint=fingerprint,
+        directory=directory,
+    )
+    opened = pipeline.open_project(project, progress=progress)
+    definition = load_board(board, project_dir=opened.directory)
+    require_target(options, definition, opened.project)
+    bundle = pipeline.bundle_for(definition, opened, accept_differences=accept_differences, progress=progress)
+    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+        with progress.task(f"Probing {target.transport.description}"):
+            facts = probe(target.transport)
+        result = flash_bundle(
+            target.transport,
+            bundle,
+            board_name=definition.name,
+            facts=facts,
+            provenance=target.provenance,
+            clock=target.clock,
+            directory=target.directory,
+            progress=progress,
+            break_lock=break_lock,
+        )
+        measured = None
+        if not no_bench:
+            measured = measuring.measure_and_report(
+                target,
+                opened,
+                facts,
+                plan=measuring.planned(opened.project, emulated=target.twin is not None),
+                command=measuring.rerun_command(options, project),
+                golden=result.golden,
+                progress=progress,
+            )
+    if as_json:
+        print_json(_flash_document(result, measured))
+        return
+    _show_flash(result)
+    if measured is not None:
+        measuring.show(measured)
+
+
+def status(
+    board: BoardOption,
+    host: HostOption = None,
+    emulated: EmulatedOption = False,
+    key: KeyOption = None,
+    fingerprint: FingerprintOption = None,
+    directory: DirectoryOption = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the releases on the board and which one is active."""
+    progress = ConsoleProgress()
+    opened = pipeline.open_project(project, progress=progress)
+    options = TargetOptions(
+        board=board, host=host, emulated=emulated, key=key, host_key_fingerprint=fingerprint, directory=directory
+    )
+    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+        found = release_status(target.transport, opened.project.app.name, directory=target.directory)
+        document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(found)}
+    if as_json:
+        print_json(document)
+    else:
+        _show_status(found)
+
+
+def rollback(
+    board: BoardOption,
+    to: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--to", help="Digest (or its start) of the release; the one before the active otherwise."),
+    ] = None,
+    host: HostOption = None,
+    emulated: EmulatedOption = False,
+    key: KeyOption = None,
+    fingerprint: FingerprintOption = None,
+    directory: DirectoryOption = None,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an earlier release active again, after its self-test."""
+    progress = ConsoleProgress()
+    opened = pipeline.open_project(project, progress=progress)
+    options = TargetOptions(
+        board=board, host=host, emulated=emulated, key=key, host_key_fingerprint=fingerprint, directory=directory
+    )
+    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+        result = rollback_release(
+            target.transport, opened.project.app.name, directory=target.directory, to=to, progress=progress
+        )
+        document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(result)}
+    if as_json:
+        print_json(document)
+    else:
+        stdout.print(f"active: {document['release']} (was {document['previous_release']})", markup=False)
+
+
+def _flash_document(result: FlashResult, measured: measuring.Measured | None) -> dict[str, Any]:
+    document = result.to_json()
+    document["run"] = str(measured.run_file) if measured else None
+    document["report"] = str(measured.report_file) if measured else None
+    return document
+
+
+def _show_flash(result: FlashResult) -> None:
+    table = Table("step", "seconds", "sent", "", box=None, pad_edge=False)
+    for step in result.steps:
+        table.add_row(step.name, f"{step.seconds:.1f}", f"{step.bytes / 1e6:.2f} MB" if step.bytes else "", step.note)
+    stdout.print(table)
+    state = "already active" if result.unchanged else "active"
+    stdout.print(f"{result.app} {result.release[:12]} is {state} on {result.board} and passed its golden self-test.")
+
+
+def _show_status(found: BoardStatus) -> None:
+    table = Table("", "release", "activated", "size", "engine", box=None, pad_edge=False)
+    for release in found.releases:
+        table.add_row(
+            "*" if release.current else "",
+            release.digest[:12],
+            release.activated_at or "never",
+            f"{release.size_bytes / 1e6:.1f} MB",
+            release.versions.get("engine", "?"),
+        )
+    stdout.print(f"{found.app} in {found.directory}", markup=False)
+    stdout.print(table)
+    for line in found.history[-5:]:
+        stdout.print(line, markup=False, soft_wrap=True)

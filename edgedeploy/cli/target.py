@@ -1,0 +1,139 @@
+"""Which board a command works on, where it answers, and the open connection to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from edgedeploy.artifacts import Clock, Provenance, SshEndpoint, TwinEndpoint
+from edgedeploy.boards.load import load_board
+from edgedeploy.boards.model import Board
+from edgedeploy.cli.console import ConsoleProgress, stderr
+from edgedeploy.cli.twins import running_twin
+from edgedeploy.errors import NoTargetError, UsageError
+from edgedeploy.project import Project
+from edgedeploy.transport import ssh
+from edgedeploy.transport.protocol import Transport
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """What the command line says about the target."""
+
+    board: str
+    host: str | None = None
+    emulated: bool = False
+    clock: Clock = Clock.REAL
+    fresh: bool = False
+    key: Path | None = None
+    host_key_fingerprint: str | None = None
+    directory: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """A board that answers. ``twin`` is set for an emulated one."""
+
+    board: Board
+    transport: Transport
+    provenance: Provenance
+    directory: str
+    twin: TwinEndpoint | None
+
+    @property
+    def clock(self) -> Clock | None:
+        return self.twin.clock if self.twin else None
+
+
+@contextmanager
+def connection(
+    options: TargetOptions, *, project: Project, project_dir: Path, progress: ConsoleProgress
+) -> Iterator[Connection]:
+    """Open the connection that the options ask for; a twin that this started is stopped at the end.
+
+    Raises:
+        NoTargetError: Neither host nor ``--emulated``, and the project names no host for the board.
+        UsageError: Both.
+    """
+    board = load_board(options.board, project_dir=project_dir)
+    directory = options.directory or board.default_directory
+    if options.emulated:
+        if options.host:
+            raise UsageError("--host and --emulated exclude each other", hint="leave one of them out")
+        with (
+            running_twin(board, clock=options.clock, fresh=options.fresh, progress=progress) as twin,
+            _connect(twin.ssh) as transport,
+        ):
+            yield Connection(
+                board=board,
+                transport=transport,
+                provenance=Provenance.QEMU_SYSTEM,
+                directory=directory,
+                twin=twin,
+            )
+    else:
+        with _connect(_endpoint(options, board, project, project_dir)) as transport:
+            yield Connection(
+                board=board, transport=transport, provenance=Provenance.HARDWARE, directory=directory, twin=None
+            )
+
+
+def parse_host(text: str, *, default_user: str) -> tuple[str, str, int]:
+    """Return user, host and port of ``[USER@]ADDRESS[:PORT]``; an IPv6 address with a port stands in brackets.
+
+    Example:
+        >>> parse_host("pi@[fe80::1]:2222", default_user="root")
+        ('pi', 'fe80::1', 2222)
+    """
+    user, at, address = text.rpartition("@")
+    port = "22"
+    if address.startswith("["):
+        host, _, rest = address[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif address.count(":") == 1:
+        host, _, port = address.partition(":")
+    else:
+        host = address
+    if not host or (at and not user) or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"{text!r} is not USER@ADDRESS[:PORT]", hint="for example --host rock@192.0.2.7:22")
+    return user or default_user, host, int(port)
+
+
+def _endpoint(options: TargetOptions, board: Board, project: Project, project_dir: Path) -> SshEndpoint:
+    configured = project.targets.get(board.name)
+    where = options.host or (configured.host if configured else None)
+    if where is None:
+        raise NoTargetError(
+            f"nothing says where the board {board.name} is",
+            hint=f"give --host USER@ADDRESS, or [targets.{board.name}] in edgedeploy.toml, or --emulated for its twin",
+        )
+    user, host, port = parse_host(where, default_user=board.default_user)
+    key = options.key
+    if key is None and configured and configured.key_file:
+        key = (project_dir / Path(configured.key_file).expanduser()).absolute()
+    return SshEndpoint(
+        host=host, port=port, user=user, key_file=key, host_key_fingerprint=options.host_key_fingerprint
+    )
+
+
+def _connect(endpoint: SshEndpoint) -> ssh.SshTransport:
+    interactive = sys.stdin.isatty()
+    return ssh.connect(
+        endpoint,
+        ask=_ask_about_host_key if interactive else None,
+        password_prompt=_ask_password if interactive else None,
+    )
+
+
+def _ask_about_host_key(question: str) -> bool:
+    stderr.print(question, markup=False)
+    return typer.confirm("Trust this key?", err=True)
+
+
+def _ask_password(question: str) -> str:
+    return str(typer.prompt(question, hide_input=True, err=True))
