@@ -1,0 +1,23 @@
+// Offsets of GemmS8TileParams for kernels in assembly. gemm_s8_offsets.cpp asserts each of them.
+#ifndef EDGEDEPLOY_KERNELS_GEMM_S8_OFFSETS_H_
+#define EDGEDEPLOY_KERNELS_GEMM_S8_OFFSETS_H_
+
+#define GEMM_S8_A 0
+#define GEMM_S8_B 8
+#define GEMM_S8_K_UNITS 16
+#define GEMM_S8_SCALE 24
+#define GEMM_S8_BIAS 32
+#define GEMM_S8_C 40
+#define GEMM_S8_C_STRIDE_BYTES 48
+#define GEMM_S8_OUTPUT 56
+#define GEMM_S8_ACTIVATION 60
+#define GEMM_S8_ACT 64
+#define GEMM_S8_OUT_SCALE 80
+
+#define GEMM_S8_OUTPUT_F32 1
+#define GEMM_S8_ACTIVATION_RELU 1
+#define GEMM_S8_ACTIVATION_LEAKY_RELU 2
+#define GEMM_S8_ACTIVATION_CLIP 3
+#define GEMM_S8_ACTIVATION_HARD_SWISH 6
+
+#endif  // EDGEDEPLOY_KERNELS_GEMM_S8_OFFSETS_H_

@@ -1,0 +1,28 @@
+#include "kernels/table.h"
+
+namespace edgedeploy {
+namespace {
+
+constexpr float kBitExact = 0.0f;
+
+constexpr KernelRow kRows[] = {
+#if defined(__aarch64__)
+    {"preprocess_u8f32_1x8_neon", kOpPreprocessU8F32, kIsaAsimd, 1, 8, 1, kBitExact, "preprocess_u8f32_ref",
+     preprocess_u8f32_1x8_neon, nullptr, nullptr},
+#endif
+    {"preprocess_u8f32_ref", kOpPreprocessU8F32, kIsaNone, 1, 1, 1, kBitExact, "preprocess_u8f32_ref",
+     preprocess_u8f32_ref, nullptr, nullptr},
+#if defined(__aarch64__)
+    {"gemm_s8_8x8_neondot", kOpGemmS8, kIsaAsimd | kIsaAsimdDp, 8, 8, 4, kBitExact, "gemm_s8_ref", nullptr,
+     gemm_s8_8x8_neondot, gemm_s8_pack},
+    {"gemm_s8_4x4_neon", kOpGemmS8, kIsaAsimd, 4, 4, 16, kBitExact, "gemm_s8_ref", nullptr, gemm_s8_4x4_neon,
+     gemm_s8_pack},
+#endif
+    {"gemm_s8_ref", kOpGemmS8, kIsaNone, 1, 1, 1, kBitExact, "gemm_s8_ref", nullptr, gemm_s8_ref, gemm_s8_pack},
+};
+
+}  // namespace
+
+KernelTable kernel_table() { return {kRows, sizeof(kRows) / sizeof(kRows[0])}; }
+
+}  // namespace edgedeploy
