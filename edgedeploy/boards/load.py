@@ -126,7 +126,8 @@ def _entry(found: _Found) -> BoardEntry:
 
 
 def _schema_hint() -> str:
-    return f"{resource_dir() / BOARDS_DIRECTORY / 'schema.json'} lists every key; edgedeploy boards show rk3399 is an example"
+    schema = resource_dir() / BOARDS_DIRECTORY / "schema.json"
+    return f"{schema} lists every key, and the other files there are examples"
 
 
 def _describe(fault: Any) -> str:

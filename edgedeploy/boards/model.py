@@ -149,7 +149,7 @@ class Board(Section):
         figures = self.figures
         for key in self.sources:
             if not any(figure == key or figure.startswith(f"{key}.") for figure in figures):
-                raise ValueError(f"sources names {key!r}, which is no figure of this file; figures: {', '.join(figures)}")
+                raise ValueError(f"sources has {key!r}, which is no figure of this file; figures: {', '.join(figures)}")
         return self
 
     @property

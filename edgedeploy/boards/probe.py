@@ -1,0 +1,83 @@
+"""Reads a live board in one round trip, and says where it differs from its definition."""
+
+from __future__ import annotations
+
+from edgedeploy.artifacts import BoardFacts
+from edgedeploy.boards import captured
+from edgedeploy.boards.compare import Difference, Severity, differences
+from edgedeploy.errors import ProbeError
+from edgedeploy.transport.protocol import Transport
+
+__all__ = ["Difference", "Severity", "differences", "parse_probe", "probe"]
+
+PROBE_DEADLINE_S = 60.0
+
+# POSIX sh and the applets of a small busybox; every command that may be missing is allowed to fail.
+PROBE_SCRIPT = rf"""
+LC_ALL=C; export LC_ALL
+section() {{ printf '\n{captured.SECTION_MARK}%s\n' "$1"; }}
+value() {{ v=$(cat "$1" 2>/dev/null) || v=; printf '%s' "${{v:--}}"; }}
+printf '\n{captured.HEADER}\n'
+section machine; uname -m
+section kernel; uname -r
+section os-release; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
+section libc; getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 3
+section cpuinfo; cat /proc/cpuinfo
+section meminfo; cat /proc/meminfo
+section cpufreq
+for d in /sys/devices/system/cpu/cpu[0-9]*/cpufreq; do
+  [ -d "$d" ] || continue
+  c=${{d%/cpufreq}}
+  printf '%s %s %s\n' "${{c##*/}}" "$(value "$d/scaling_governor")" "$(value "$d/cpuinfo_max_freq")"
+done
+section thermal
+for d in /sys/class/thermal/thermal_zone[0-9]*; do
+  [ -d "$d" ] || continue
+  printf '%s %s %s\n' "${{d##*/}}" "$(value "$d/temp")" "$(value "$d/type")"
+done
+section python; python3 --version 2>&1
+section model; tr -d '\000' 2>/dev/null </proc/device-tree/model
+section {captured.END_SECTION}
+"""
+
+
+def probe(transport: Transport) -> BoardFacts:
+    """Return what the board says about itself; costs one round trip.
+
+    Raises:
+        ProbeError: The answer cannot be read: no Linux, no ARM cores, or cut short.
+        RemoteCommandError, DeadlineError, ConnectionLostError: As ``Transport.run``.
+    """
+    result = transport.run(PROBE_SCRIPT, deadline_s=PROBE_DEADLINE_S, check=False)
+    return parse_probe(result.stdout)
+
+
+def parse_probe(text: str) -> BoardFacts:
+    """Return the facts out of the probe script's output.
+
+    Raises:
+        ProbeError: A section is missing or cannot be read.
+    """
+    sections = captured.split_sections(text)
+    missing = [name for name in ("machine", "kernel", "cpuinfo", "meminfo") if not sections.get(name)]
+    if missing:
+        raise ProbeError(
+            f"the board's answer to the probe lacks: {', '.join(missing)}",
+            hint="the board needs a Linux with /proc mounted",
+        )
+    total, available = captured.parse_meminfo(sections["meminfo"])
+    governors, frequencies = captured.parse_cpufreq(sections.get("cpufreq", ""))
+    return BoardFacts(
+        architecture=captured.parse_word(sections["machine"], what="machine"),
+        kernel=captured.parse_word(sections["kernel"], what="kernel"),
+        os_name=captured.parse_os_release(sections.get("os-release", "")),
+        libc=captured.parse_libc(sections.get("libc", "")),
+        cores=captured.parse_cpuinfo(sections["cpuinfo"]),
+        memory_total_bytes=total,
+        memory_available_bytes=available,
+        governors=governors,
+        max_frequencies_khz=frequencies,
+        thermal_zones=captured.parse_thermal(sections.get("thermal", "")),
+        python=captured.parse_python(sections.get("python", "")),
+        model=captured.parse_model(sections.get("model", "")),
+    )
