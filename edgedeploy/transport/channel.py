@@ -1,0 +1,104 @@
+"""What goes through an SSH channel: stdin and files one way, the command's output and its leader's line the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+
+from edgedeploy.errors import EdgedeployError, TransferError
+from edgedeploy.transport.exchange import Deadline
+
+CHUNK_BYTES = 1 << 15
+FILE_CHUNK_BYTES = 1 << 18
+
+# The group's leader outlives the script, so that a script killed by signal n ends with status 128 + n as in any shell.
+LEADER = 'echo "edgedeploy-pid $$" >&2; sh -c "$1"; exit $?'
+LEADER_LINE = re.compile(rb"edgedeploy-pid (\d+)\n")
+
+
+class LeaderFilter:
+    """Takes the leader's line out of stderr and passes the rest on.
+
+    What a login shell says before it is passed on too.
+    """
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self._held = b""
+        self.pid: int | None = None
+
+    def feed(self, chunk: bytes) -> int:
+        """Return how many bytes of the chunk were the command's own."""
+        if self.pid is not None:
+            self._sink(chunk)
+            return len(chunk)
+        self._held += chunk
+        match = LEADER_LINE.search(self._held)
+        if not match:
+            return 0
+        self.pid = int(match[1])
+        rest = self._held[: match.start()] + self._held[match.end() :]
+        self._held = b""
+        if rest:
+            self._sink(rest)
+        return len(rest)
+
+    def finish(self) -> int:
+        """Pass on what was held back when no leader ever spoke."""
+        rest, self._held = self._held, b""
+        if rest:
+            self._sink(rest)
+        return len(rest)
+
+
+@dataclass
+class Feeder:
+    """Feeds a channel from a thread of its own: neither side then waits for the other with full buffers."""
+
+    channel: paramiko.Channel
+    chunks: Iterable[bytes]
+    deadline: Deadline
+    on_sent: Callable[[int], None]
+    failure: EdgedeployError | None = field(default=None, init=False)
+
+    def __call__(self) -> None:
+        try:
+            for chunk in self.chunks:
+                self._send(memoryview(chunk))
+            self.channel.shutdown_write()
+        except EdgedeployError as error:
+            # The source failed: hanging up without an end of file would still look like one to the reader.
+            self.failure = error
+            self.channel.close()
+        except (OSError, EOFError, paramiko.SSHException):
+            # The command does not read any more, or the connection broke: the reading side sees which.
+            return
+
+    def _send(self, view: memoryview) -> None:
+        while view:
+            self.channel.settimeout(max(self.deadline.remaining_s, 0.001))
+            sent = self.channel.send(bytes(view[:CHUNK_BYTES]))
+            if sent == 0:
+                raise EOFError
+            self.on_sent(sent)
+            view = view[sent:]
+
+
+def read_chunks(source: Path, deadline: Deadline, on_bytes: Callable[[int, int], None] | None) -> Iterator[bytes]:
+    """Yield a file's content; every chunk that went out starts the deadline anew."""
+    try:
+        total = source.stat().st_size
+        done = 0
+        with source.open("rb") as reader:
+            while chunk := reader.read(FILE_CHUNK_BYTES):
+                yield chunk
+                done += len(chunk)
+                deadline.touch()
+                if on_bytes:
+                    on_bytes(done, total)
+    except OSError as error:
+        raise TransferError(f"cannot read {source}: {error.strerror}", hint="was it deleted meanwhile?") from error

@@ -1,0 +1,145 @@
+"""Faults that a healthy connection cannot be made to show, injected into a real transport."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+from edgedeploy.errors import ConnectionLostError
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, Transport
+
+
+class FaultKind(str, Enum):
+    """What goes wrong.
+
+    ``LOST_BEFORE`` breaks the connection before the board hears of the operation, ``LOST_AFTER`` when the board has
+    done it but the answer is still under way. ``FLIP_BIT`` changes one bit of a file on its way to the board and
+    ``TO_FULL_DISK`` lets it land on a device that is full.
+    """
+
+    LOST_BEFORE = "lost-before"
+    LOST_AFTER = "lost-after"
+    FLIP_BIT = "flip-bit"
+    TO_FULL_DISK = "to-full-disk"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One fault. ``operation`` counts runs, puts and gets together from 0; for the kinds of put, puts alone."""
+
+    kind: FaultKind
+    operation: int
+
+
+class FaultyTransport:
+    """Passes everything to ``inner`` except for the one fault. After a lost connection every call fails.
+
+    ``commands`` lists the commands run so far, ``puts`` the destinations of the files put.
+    """
+
+    def __init__(self, inner: Transport, fault: Fault | None = None) -> None:
+        self._inner = inner
+        self._fault = fault
+        self._lost = False
+        self.operations = 0
+        self.commands: list[str] = []
+        self.puts: list[PurePosixPath] = []
+
+    @property
+    def description(self) -> str:
+        return self._inner.description
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._inner.traffic
+
+    def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        stdin: bytes | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        check: bool = True,
+        on_stderr_line: Callable[[str], None] | None = None,
+    ) -> CommandResult:
+        """Run a command; see the protocol."""
+        self.commands.append(command if isinstance(command, str) else " ".join(command))
+        breaks = self._begin()
+        result = self._inner.run(
+            command, stdin=stdin, deadline_s=deadline_s, check=check, on_stderr_line=on_stderr_line
+        )
+        self._end(breaks)
+        return result
+
+    def put(
+        self,
+        source: Path,
+        destination: PurePosixPath,
+        *,
+        mode: int = 0o644,
+        on_bytes: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Copy a file; see the protocol."""
+        hit = self._fault is not None and self._fault.operation == len(self.puts)
+        self.puts.append(destination)
+        breaks = self._begin()
+        if hit and self._kind is FaultKind.TO_FULL_DISK:
+            self._inner.put(source, PurePosixPath("/dev/full"), mode=mode, on_bytes=on_bytes)
+        elif hit and self._kind is FaultKind.FLIP_BIT:
+            self._put_damaged(source, destination, mode)
+        else:
+            self._inner.put(source, destination, mode=mode, on_bytes=on_bytes)
+        self._end(breaks)
+
+    def get(self, source: PurePosixPath, destination: Path) -> None:
+        """Copy a file; see the protocol."""
+        breaks = self._begin()
+        self._inner.get(source, destination)
+        self._end(breaks)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _kind(self) -> FaultKind | None:
+        return self._fault.kind if self._fault else None
+
+    def _begin(self) -> bool:
+        """Count an operation; return whether the connection breaks at its end."""
+        if self._lost:
+            raise self._lost_error()
+        hit = self._fault is not None and self._fault.operation == self.operations
+        self.operations += 1
+        if hit and self._kind is FaultKind.LOST_BEFORE:
+            self._lost = True
+            raise self._lost_error()
+        return hit and self._kind is FaultKind.LOST_AFTER
+
+    def _end(self, breaks: bool) -> None:
+        if breaks:
+            self._lost = True
+            raise self._lost_error()
+
+    def _lost_error(self) -> ConnectionLostError:
+        return ConnectionLostError(f"the connection to {self.description} was lost", hint="run the command again")
+
+    def _put_damaged(self, source: Path, destination: PurePosixPath, mode: int) -> None:
+        content = bytearray(source.read_bytes())
+        content[len(content) // 2] ^= 1
+        with tempfile.NamedTemporaryFile() as damaged:
+            damaged.write(content)
+            damaged.flush()
+            self._inner.put(Path(damaged.name), destination, mode=mode)

@@ -1,0 +1,328 @@
+"""One SSH connection to a board, on paramiko.
+
+A command runs in a process group of its own whose leader says its process id on the first line of stderr, so that a
+command past its deadline can be killed with all its children. Files travel through ``cat`` over the same kind of
+channel: one round trip each, no SFTP server needed, and faster than SFTP on small cores.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import shlex
+import socket
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Self
+
+import paramiko
+
+from edgedeploy.artifacts import SshEndpoint
+from edgedeploy.errors import ConnectionLostError, TransferError, UnreachableHostError
+from edgedeploy.transport.authentication import PasswordPrompt, authenticate
+from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, read_chunks
+from edgedeploy.transport.exchange import Counter, Deadline, Output, deadline_error, write_error
+from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
+
+KEEPALIVE_S = 10
+# Unanswered for this long, the kernel gives the connection up (with keepalives there is always something to answer).
+UNANSWERED_MS = 30_000
+CONNECT_DEADLINE_S = 20.0
+TRANSFER_STALL_S = 60.0
+KILL_DEADLINE_S = 10.0
+OPEN_DEADLINE_S = 30.0
+RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+
+# The library logs failures that are raised here as typed errors anyway; without a handler they would reach stderr.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class SshTransport:
+    """The protocol over one SSH connection; made by ``connect``."""
+
+    def __init__(self, session: paramiko.Transport, endpoint: SshEndpoint) -> None:
+        self._session = session
+        self._endpoint = endpoint
+        self._counter = Counter()
+
+    @property
+    def description(self) -> str:
+        return str(self._endpoint)
+
+    @property
+    def traffic(self) -> Traffic:
+        return self._counter.snapshot()
+
+    def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        stdin: bytes | None = None,
+        deadline_s: float = DEFAULT_DEADLINE_S,
+        check: bool = True,
+        on_stderr_line: Callable[[str], None] | None = None,
+    ) -> CommandResult:
+        """Run a command; see the protocol."""
+        text = command_line(command)
+        output = Output(on_stderr_line)
+        status = self._execute(
+            text, [stdin] if stdin else [], output.add_stdout, output.add_stderr, Deadline(deadline_s)
+        )
+        return output.result(text, status, check=check)
+
+    def put(
+        self,
+        source: Path,
+        destination: PurePosixPath,
+        *,
+        mode: int = 0o644,
+        on_bytes: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Copy a file; see the protocol."""
+        deadline = Deadline(TRANSFER_STALL_S)
+        target = shlex.quote(str(destination))
+        # LC_ALL: the full disk is recognised by its message.
+        script = f"LC_ALL=C; export LC_ALL; umask 077; cat > {target} && chmod {mode:o} {target}"
+        output = Output()
+        chunks = read_chunks(source, deadline, on_bytes)
+        status = self._execute(script, chunks, output.add_stdout, output.add_stderr, deadline)
+        if status != 0:
+            raise write_error(destination, self.description, output.stderr.strip() or f"status {status}")
+
+    def get(self, source: PurePosixPath, destination: Path) -> None:
+        """Copy a file; see the protocol."""
+        deadline = Deadline(TRANSFER_STALL_S)
+        output = Output()
+        temporary = destination.with_name(f".{destination.name}.part")
+        try:
+            with temporary.open("wb") as writer:
+
+                def take(chunk: bytes) -> None:
+                    writer.write(chunk)
+                    deadline.touch()
+
+                status = self._execute(f"cat < {shlex.quote(str(source))}", [], take, output.add_stderr, deadline)
+            if status != 0:
+                detail = output.stderr.strip() or f"status {status}"
+                raise TransferError(
+                    f"cannot read {source} on {self.description}: {detail}", hint="does it exist there?"
+                )
+            temporary.replace(destination)
+        except OSError as error:
+            raise TransferError(f"cannot write {destination}: {error.strerror}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _execute(
+        self,
+        script: str,
+        chunks: Iterable[bytes],
+        on_stdout: Callable[[bytes], None],
+        on_stderr: Callable[[bytes], None],
+        deadline: Deadline,
+    ) -> int:
+        """Run a script, feed and drain it; return its exit status."""
+        channel = self._open(deadline)
+        leader = LeaderFilter(on_stderr)
+        feeder = Feeder(channel, chunks, deadline, self._count_sent)
+        try:
+            self._start(channel, script)
+            thread = threading.Thread(target=feeder, name="edgedeploy-stdin", daemon=True)
+            thread.start()
+            finished = self._drain(channel, on_stdout, leader, deadline)
+            if not finished:
+                if self._session.is_active():
+                    self._kill(leader.pid)
+                    raise deadline_error(script, self.description, deadline.seconds)
+                raise self._lost(script)
+            if feeder.failure:
+                raise feeder.failure
+            status = channel.recv_exit_status()
+            if status < 0:
+                raise self._lost(script)
+            return status
+        finally:
+            channel.close()
+
+    def _open(self, deadline: Deadline) -> paramiko.Channel:
+        if not self._session.is_active():
+            raise self._lost("")
+        try:
+            return self._session.open_session(timeout=min(OPEN_DEADLINE_S, max(deadline.remaining_s, 1.0)))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            if self._session.is_active():
+                raise ConnectionLostError(
+                    f"{self.description} opened no channel: {error}", hint="the board may be overloaded; try again"
+                ) from None
+            raise self._lost("") from None
+
+    def _start(self, channel: paramiko.Channel, script: str) -> None:
+        self._counter.round_trips += 1
+        try:
+            # The login shell may be any; all it gets to parse is three quoted words.
+            channel.exec_command(f"exec sh -c {shlex.quote(LEADER)} edgedeploy {shlex.quote(script)}")
+        except (paramiko.SSHException, EOFError, OSError):
+            raise self._lost(script) from None
+
+    def _drain(
+        self, channel: paramiko.Channel, on_stdout: Callable[[bytes], None], leader: LeaderFilter, deadline: Deadline
+    ) -> bool:
+        """Read both streams to their ends and wait for the exit status; False where the deadline passed."""
+        while True:
+            # Asked before reading: what arrived before the end is then read for certain.
+            ended = channel.eof_received or channel.closed
+            if channel.recv_ready():
+                chunk = channel.recv(CHUNK_BYTES)
+                self._counter.received_bytes += len(chunk)
+                on_stdout(chunk)
+            elif channel.recv_stderr_ready():
+                self._counter.received_bytes += leader.feed(channel.recv_stderr(CHUNK_BYTES))
+            elif ended:
+                break
+            else:
+                select.select([channel], [], [], min(deadline.remaining_s, 1.0))
+            if deadline.passed and not ended:
+                return False
+        self._counter.received_bytes += leader.finish()
+        return channel.status_event.wait(deadline.remaining_s)
+
+    def _kill(self, pid: int | None) -> None:
+        """Kill a command's process group; a board that does not answer even this is left alone."""
+        if pid is None:
+            return
+        # Without "--", which the kill of dash and busybox does not know.
+        script = f"kill -TERM -{pid} 2>/dev/null; sleep 1; kill -KILL -{pid} 2>/dev/null"
+        deadline = Deadline(KILL_DEADLINE_S)
+        try:
+            channel = self._open(deadline)
+            self._start(channel, script)
+            channel.status_event.wait(deadline.remaining_s)
+            channel.close()
+        except ConnectionLostError:
+            return
+
+    def _count_sent(self, count: int) -> None:
+        self._counter.sent_bytes += count
+
+    def _lost(self, script: str) -> ConnectionLostError:
+        reason = self._session.get_exception()
+        because = f" ({reason})" if reason and str(reason) else ""
+        during = f" while it ran: {script.strip().splitlines()[0][:120]}" if script.strip() else ""
+        return ConnectionLostError(
+            f"the connection to {self.description} was lost{because}{during}",
+            hint="check the board's power and network, then run the command again",
+        )
+
+
+def connect(
+    endpoint: SshEndpoint,
+    *,
+    ask: HostKeyPrompt | None = None,
+    password_prompt: PasswordPrompt | None = None,
+    deadline_s: float = CONNECT_DEADLINE_S,
+) -> SshTransport:
+    """Connect, verify the host key, log in.
+
+    Args:
+        endpoint: Where and as whom.
+        ask: Who accepts an unknown host key; None where nobody can be asked.
+        password_prompt: Who knows passwords and passphrases; None where nobody can be asked.
+        deadline_s: For everything but the time people take to answer.
+
+    Returns:
+        The connection; close it, or use it as a context manager.
+
+    Raises:
+        UnreachableHostError: No such name, no route, refused, no answer, or no SSH server.
+        UnknownHostKeyError, ChangedHostKeyError: The host key is not accepted.
+        AuthenticationError: The login was refused.
+        ConnectionLostError, DeadlineError: The board hung up or fell silent during the login.
+    """
+    deadline = Deadline(deadline_s)
+    path = endpoint.known_hosts or Path.home() / ".ssh" / "known_hosts"
+    name = host_name(endpoint.host, endpoint.port)
+    known = known_keys(path, name)
+    session = _negotiate(_dial(endpoint, deadline), endpoint, known, deadline)
+    try:
+        key = session.get_remote_server_key()
+        shown = HostKey(name=name, key_type=key.get_name(), blob=key.asbytes())
+        verify(shown, known, path=path, expected_fingerprint=endpoint.host_key_fingerprint, ask=ask)
+        session.auth_timeout = deadline_s
+        authenticate(session, endpoint, password_prompt)
+    except BaseException:
+        session.close()
+        raise
+    session.set_keepalive(KEEPALIVE_S)
+    return SshTransport(session, endpoint)
+
+
+def _dial(endpoint: SshEndpoint, deadline: Deadline) -> socket.socket:
+    """Open the TCP connection, or say why it cannot be."""
+    where = f"{endpoint.host} port {endpoint.port}"
+    try:
+        sock = socket.create_connection((endpoint.host, endpoint.port), timeout=max(deadline.remaining_s, 0.001))
+    except socket.gaierror as error:
+        raise UnreachableHostError(
+            f"the name {endpoint.host} cannot be resolved: {error.strerror}",
+            hint="check the spelling, or use the board's IP address",
+        ) from error
+    except ConnectionRefusedError as error:
+        raise UnreachableHostError(
+            f"{where} refuses connections", hint="is the SSH server running there, and is this its port?"
+        ) from error
+    except TimeoutError as error:
+        raise UnreachableHostError(
+            f"{where} did not answer within {deadline.seconds:g} s",
+            hint="is the board switched on and on this network? a firewall may swallow the packets too",
+        ) from error
+    except OSError as error:
+        raise UnreachableHostError(
+            f"{where} cannot be reached: {error.strerror or error}",
+            hint="check the network between this machine and the board (ip route get ADDRESS)",
+        ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
+    return sock
+
+
+def _negotiate(
+    sock: socket.socket, endpoint: SshEndpoint, known: tuple[KnownKey, ...], deadline: Deadline
+) -> paramiko.Transport:
+    """Agree on algorithms, preferring the types of host key already known: another type would look like a change."""
+    session = paramiko.Transport(sock)
+    session.banner_timeout = deadline.remaining_s
+    options = session.get_security_options()
+    wanted = {kind for item in known if not item.revoked for kind in _signatures(item.key_type)}
+    options.key_types = sorted(options.key_types, key=lambda kind: kind not in wanted)
+    finished = threading.Event()
+    session.start_client(event=finished)
+    finished.wait(deadline.remaining_s)
+    if finished.is_set() and session.is_active():
+        return session
+    reason = session.get_exception()
+    session.close()
+    detail = f": {reason}" if reason and str(reason) else ""
+    raise UnreachableHostError(
+        f"{endpoint.host} port {endpoint.port} accepted the connection but did not come to terms as an SSH server "
+        f"within {deadline.seconds:g} s{detail}",
+        hint="is this the port of an SSH server, and has the board finished booting?",
+    )
+
+
+def _signatures(key_type: str) -> tuple[str, ...]:
+    return RSA_SIGNATURES if key_type == "ssh-rsa" else (key_type,)
