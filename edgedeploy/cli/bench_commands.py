@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from edgedeploy.artifacts import Clock
-from edgedeploy.bench.store import find_run, latest_run
+from edgedeploy.bench.store import LATEST, find_run
 from edgedeploy.boards.probe import probe
 from edgedeploy.cli import measuring, pipeline
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
@@ -25,10 +24,100 @@ from edgedeploy.cli.options import (
     ProjectOption,
 )
 from edgedeploy.cli.target import TargetOptions, connection
-from edgedeploy.errors import RunFileError, UsageError
+from edgedeploy.errors import UsageError
+from edgedeploy.report.compare import compare_runs
+from edgedeploy.report.terminal import render_comparison, render_terminal
 
 
 def register(app: typer.Typer) -> None:
     app.command()(bench)
     app.command()(report)
     app.command()(compare)
+
+
+def bench(
+    board: BoardOption,
+    host: HostOption = None,
+    emulated: EmulatedOption = False,
+    clock: ClockOption = Clock.REAL,
+    key: KeyOption = None,
+    fingerprint: FingerprintOption = None,
+    directory: DirectoryOption = None,
+    project: ProjectOption = HERE,
+    runs: Annotated[Optional[int], typer.Option("--runs", min=1, help="Timed runs, exactly.")] = None,  # noqa: UP045
+    threads: Annotated[Optional[int], typer.Option("--threads", min=1, help="Engine threads.")] = None,  # noqa: UP045
+    cpus: Annotated[str, typer.Option("--cpus", help="Pin to these cores, such as 4,5.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the active release on the board; write run.json and the report."""
+    progress = ConsoleProgress()
+    opened = pipeline.open_project(project, progress=progress)
+    options = TargetOptions(
+        board=board,
+        host=host,
+        emulated=emulated,
+        clock=clock,
+        key=key,
+        host_key_fingerprint=fingerprint,
+        directory=directory,
+    )
+    plan = measuring.planned(
+        opened.project, emulated=emulated, runs=runs, threads=threads, cpus=_parse_cpus(cpus)
+    )
+    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+        measured = measuring.measure_and_report(
+            target,
+            opened,
+            probe(target.transport),
+            plan=plan,
+            command=measuring.rerun_command(options, project, plan if runs or threads or cpus else None),
+            golden=None,
+            progress=progress,
+        )
+    if as_json:
+        document = measured.record.model_dump(mode="json", by_alias=True)
+        print_json({**document, "run": str(measured.run_file), "report": str(measured.report_file)})
+    else:
+        measuring.show(measured)
+
+
+RunArgument = Annotated[str, typer.Argument(help="A run's id or its start, a path to run.json, or `latest`.")]
+
+
+def report(run: RunArgument = LATEST, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Write the report of a run again and show its summary."""
+    progress = ConsoleProgress()
+    opened = pipeline.open_project(project, progress=progress)
+    stored = find_run(opened.directory, run)
+    page = measuring.write_report(opened, stored.path, stored.record, progress=progress)
+    if as_json:
+        print_json({"run": str(stored.path), "report": str(page)})
+        return
+    render_terminal(stored.record, stdout)
+    stdout.print(f"report  {page}", markup=False, soft_wrap=True)
+
+
+def compare(
+    before: RunArgument,
+    after: RunArgument = LATEST,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Compare runs of different boards, clocks or provenance.")
+    ] = False,
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold two runs against each other, with statistics."""
+    directory = project.absolute()
+    result = compare_runs(find_run(directory, before).record, find_run(directory, after).record, anyway=anyway)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        render_comparison(result, stdout)
+
+
+def _parse_cpus(text: str) -> tuple[int, ...]:
+    """Return the core indexes of ``4,5``."""
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"--cpus takes core numbers with commas, not {text!r}", hint="for example --cpus 4,5") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from edgedeploy.cli.pipeline import OpenProject
 from edgedeploy.cli.target import Connection, TargetOptions
 from edgedeploy.preprocessing import read_image
 from edgedeploy.project import Project
-from edgedeploy.report.html import ReportImage, render_html
+from edgedeploy.report.html import render_html
+from edgedeploy.report.images import ReportImage
 from edgedeploy.report.overlay import draw_text_boxes
 from edgedeploy.report.terminal import render_terminal
 from edgedeploy.runfile import BoardSummary, ClusterSummary, RunRecord
 
 REPORT_FILE = "report.html"
+OUTPUTS_DIRECTORY = "outputs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ def measure_and_report(
 ) -> Measured:
     """Benchmark what is active on the board; keep run.json and report.html under the project's ``.edgedeploy/runs``."""
     project = opened.project
-    with tempfile.TemporaryDirectory() as outputs:
+    with tempfile.TemporaryDirectory() as scratch:
         record = bench(
             target.transport,
             app=project.app.name,
@@ -97,17 +100,18 @@ def measure_and_report(
             options=plan,
             command=command,
             progress=progress,
-            fetch_outputs_to=Path(outputs),
+            fetch_outputs_to=Path(scratch),
             golden=golden,
         )
-        images = _overlays(opened, Path(outputs), progress=progress)
-    run_file = save_run(opened.directory, record)
-    report_file = write_report(run_file, record, images)
+        run_file = save_run(opened.directory, record)
+        shutil.copytree(scratch, run_file.with_name(OUTPUTS_DIRECTORY))
+    report_file = write_report(opened, run_file, record, progress=progress)
     return Measured(record=record, run_file=run_file, report_file=report_file)
 
 
-def write_report(run_file: Path, record: RunRecord, images: Sequence[ReportImage]) -> Path:
+def write_report(opened: OpenProject, run_file: Path, record: RunRecord, *, progress: ConsoleProgress) -> Path:
     """Write the run's page beside it, whole or not at all."""
+    images = _overlays(opened, run_file.with_name(OUTPUTS_DIRECTORY), progress=progress)
     target = run_file.with_name(REPORT_FILE)
     unfinished = target.with_suffix(".tmp")
     unfinished.write_text(render_html(record, images=images), encoding="utf-8")
@@ -134,11 +138,12 @@ def _summary(board: Board) -> BoardSummary:
 
 def _overlays(opened: OpenProject, outputs: Path, *, progress: ConsoleProgress) -> tuple[ReportImage, ...]:
     section = opened.project.report
-    if section.overlay == "none":
+    name = section.output or "out0"
+    output = outputs / f"{name}.npy"
+    if section.overlay == "none" or not output.is_file():
         return ()
     image = read_image(opened.resolve(opened.project.samples[0], progress=progress))
-    name = section.output or "out0"
-    probability = np.load(outputs / f"{name}.npy")
+    probability = np.load(output)
     drawn, boxes = draw_text_boxes(
         image,
         probability,

@@ -18,6 +18,7 @@ from edgedeploy.cli.twins import running_twin
 from edgedeploy.errors import NoTargetError, UsageError
 from edgedeploy.project import Project
 from edgedeploy.transport import ssh
+from edgedeploy.transport.host_keys import HostKey
 from edgedeploy.transport.protocol import Transport
 
 
@@ -57,14 +58,12 @@ def connection(
     """Open the connection that the options ask for; a twin that this started is stopped at the end.
 
     Raises:
-        NoTargetError: Neither host nor ``--emulated``, and the project names no host for the board.
-        UsageError: Both.
+        NoTargetError, UsageError: As ``require_target``.
     """
     board = load_board(options.board, project_dir=project_dir)
+    require_target(options, board, project)
     directory = options.directory or board.default_directory
     if options.emulated:
-        if options.host:
-            raise UsageError("--host and --emulated exclude each other", hint="leave one of them out")
         with (
             running_twin(board, clock=options.clock, fresh=options.fresh, progress=progress) as twin,
             _connect(twin.ssh) as transport,
@@ -81,6 +80,26 @@ def connection(
             yield Connection(
                 board=board, transport=transport, provenance=Provenance.HARDWARE, directory=directory, twin=None
             )
+
+
+def require_target(options: TargetOptions, board: Board, project: Project) -> None:
+    """Check that it is said where the board is, before anything takes time.
+
+    Raises:
+        NoTargetError: Neither host nor ``--emulated``, and the project names no host for the board.
+        UsageError: Both, or a host that cannot be one.
+    """
+    if options.emulated and options.host:
+        raise UsageError("--host and --emulated exclude each other", hint="leave one of them out")
+    where = _configured_host(options, board, project)
+    if options.emulated:
+        return
+    if where is None:
+        raise NoTargetError(
+            f"nothing says where the board {board.name} is",
+            hint=f"give --host USER@ADDRESS, or [targets.{board.name}] in edgedeploy.toml, or --emulated for its twin",
+        )
+    parse_host(where, default_user=board.default_user)
 
 
 def parse_host(text: str, *, default_user: str) -> tuple[str, str, int]:
@@ -104,18 +123,18 @@ def parse_host(text: str, *, default_user: str) -> tuple[str, str, int]:
     return user or default_user, host, int(port)
 
 
+def _configured_host(options: TargetOptions, board: Board, project: Project) -> str | None:
+    section = project.targets.get(board.name)
+    return options.host or (section.host if section else None)
+
+
 def _endpoint(options: TargetOptions, board: Board, project: Project, project_dir: Path) -> SshEndpoint:
-    configured = project.targets.get(board.name)
-    where = options.host or (configured.host if configured else None)
-    if where is None:
-        raise NoTargetError(
-            f"nothing says where the board {board.name} is",
-            hint=f"give --host USER@ADDRESS, or [targets.{board.name}] in edgedeploy.toml, or --emulated for its twin",
-        )
+    where = _configured_host(options, board, project) or ""
     user, host, port = parse_host(where, default_user=board.default_user)
+    section = project.targets.get(board.name)
     key = options.key
-    if key is None and configured and configured.key_file:
-        key = (project_dir / Path(configured.key_file).expanduser()).absolute()
+    if key is None and section and section.key_file:
+        key = (project_dir / Path(section.key_file).expanduser()).absolute()
     return SshEndpoint(
         host=host, port=port, user=user, key_file=key, host_key_fingerprint=options.host_key_fingerprint
     )
@@ -130,9 +149,9 @@ def _connect(endpoint: SshEndpoint) -> ssh.SshTransport:
     )
 
 
-def _ask_about_host_key(question: str) -> bool:
-    stderr.print(question, markup=False)
-    return typer.confirm("Trust this key?", err=True)
+def _ask_about_host_key(key: HostKey) -> bool:
+    stderr.print(f"{key.name} shows the {key.key_type} key {key.fingerprint} for the first time.", markup=False)
+    return typer.confirm("Is that the board's key, and shall it be trusted from now on?", err=True)
 
 
 def _ask_password(question: str) -> str:
