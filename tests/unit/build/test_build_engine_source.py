@@ -1,0 +1,82 @@
+"""The engine's source: only the one written down, unpacked only below its directory."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from edgedeploy.artifacts import file_sha256
+from edgedeploy.build.engine import ENGINE_PACKAGE, engine_source, unpack_source, verify_source
+from edgedeploy.errors import EngineSourceError
+from edgedeploy.paths import CACHE_VARIABLE
+from edgedeploy.progress import SILENT
+
+
+def archive_of(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w:gz") as stream:
+        for member in members:
+            member.size = 5 if member.isfile() else 0
+            stream.addfile(member, io.BytesIO(b"hello") if member.isfile() else None)
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = target
+    return info
+
+
+def test_right_hash_passes_and_wrong_hash_removes_the_download(tmp_path: Path) -> None:
+    (tmp_path / "download").mkdir()
+    archive = archive_of(tmp_path / "download" / "engine.tar.gz", member("engine/a.cpp"))
+    verify_source(archive, file_sha256(archive))
+    assert archive.is_file()
+    with pytest.raises(EngineSourceError, match=f"SHA-256 [0-9a-f]{{64}}, not {'0' * 64}"):
+        verify_source(archive, "0" * 64)
+    assert not (tmp_path / "download").exists()
+
+
+def test_unpacks_files_and_directories(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "e.tar.gz", member("engine", tarfile.DIRTYPE), member("engine/src/a.cpp"))
+    unpack_source(archive, tmp_path / "out")
+    assert (tmp_path / "out" / "engine" / "src" / "a.cpp").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize(
+    "evil",
+    [
+        member("../escape"),
+        member("engine/../../escape"),
+        member("/tmp/escape"),
+        member("engine/link", tarfile.SYMTYPE, "/etc"),
+        member("engine/hard", tarfile.LNKTYPE, "../../escape"),
+        member("engine/pipe", tarfile.FIFOTYPE),
+        member("engine/device", tarfile.CHRTYPE),
+    ],
+    ids=lambda info: f"{info.name}-{info.type!r}",
+)
+def test_unsafe_member_stops_before_anything_is_written(tmp_path: Path, evil: tarfile.TarInfo) -> None:
+    archive = archive_of(tmp_path / "e.tar.gz", member("engine/a.cpp"), evil)
+    with pytest.raises(EngineSourceError, match="unsafe member"):
+        unpack_source(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100])
+def test_damaged_archive_is_a_typed_error(tmp_path: Path, keep: int) -> None:
+    archive = archive_of(tmp_path / "e.tar.gz", member("engine/a.cpp"), member("engine/b.cpp"))
+    archive.write_bytes(archive.read_bytes()[:keep])
+    with pytest.raises(EngineSourceError, match=r"e\.tar\.gz cannot be unpacked"):
+        unpack_source(archive, tmp_path / "out")
+
+
+def test_unreachable_index_is_the_engines_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(EngineSourceError, match=ENGINE_PACKAGE):
+        engine_source(progress=SILENT)
+    assert not list((tmp_path / "build" / "sources").glob("[!.]*[!k]"))

@@ -1,0 +1,59 @@
+"""Host tools: where they are looked for, and what is said when they are not there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgedeploy.build.tools import find_json_headers, find_tool, missing_tools
+from edgedeploy.errors import MissingToolError
+
+
+@pytest.fixture
+def bare_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A host with a Python in an otherwise empty directory, and an empty PATH directory, which is returned."""
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    return tmp_path
+
+
+def test_all_is_there_on_a_host_that_builds() -> None:
+    assert missing_tools() == ()
+
+
+def test_bare_host_lists_every_tool_with_its_package(bare_host: Path) -> None:
+    missing = dict(missing_tools())
+    assert missing["aarch64-linux-gnu-g++"] == "g++-aarch64-linux-gnu"
+    assert missing["ninja"] == "ninja-build"
+    assert missing["cmake"] == "cmake"
+
+
+def test_the_copy_beside_python_wins(bare_host: Path) -> None:
+    _program(bare_host / "bin" / "cmake")
+    assert find_tool("cmake") == bare_host / "bin" / "cmake"
+    _program(bare_host / "venv" / "cmake")
+    assert find_tool("cmake") == bare_host / "venv" / "cmake"
+
+
+def test_missing_tool_error_has_the_command_that_installs_it(bare_host: Path) -> None:
+    with pytest.raises(MissingToolError, match="ninja") as caught:
+        find_tool("ninja")
+    assert caught.value.hint == "sudo apt-get install -y ninja-build"
+
+
+def test_json_headers(tmp_path: Path) -> None:
+    with pytest.raises(MissingToolError, match=r"nlohmann/json\.hpp") as caught:
+        find_json_headers((tmp_path,))
+    assert caught.value.hint == "sudo apt-get install -y nlohmann-json3-dev"
+    (tmp_path / "nlohmann").mkdir()
+    (tmp_path / "nlohmann" / "json.hpp").write_text("")
+    assert find_json_headers((tmp_path / "absent", tmp_path)) == tmp_path / "nlohmann"
+
+
+def _program(path: Path) -> None:
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
