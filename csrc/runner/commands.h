@@ -1,0 +1,21 @@
+// The program's commands. Each returns the JSON document for stdout and throws RunnerError.
+#ifndef EDGEDEPLOY_RUNNER_COMMANDS_H_
+#define EDGEDEPLOY_RUNNER_COMMANDS_H_
+
+#include <nlohmann/json.hpp>
+
+#include "runner/options.h"
+
+namespace edgedeploy {
+
+nlohmann::ordered_json version_command();
+nlohmann::ordered_json probe_command();
+
+// `passed` of the document decides the exit code.
+nlohmann::ordered_json selftest_command(const Options& options);
+nlohmann::ordered_json infer_command(const Options& options);
+nlohmann::ordered_json bench_command(const Options& options);
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_RUNNER_COMMANDS_H_

@@ -1,0 +1,50 @@
+// From arrays to the engine's input Mats: preprocessing of images, plain copies of everything else.
+#ifndef EDGEDEPLOY_RUNNER_INPUTS_H_
+#define EDGEDEPLOY_RUNNER_INPUTS_H_
+
+#include <mat.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/table.h"
+#include "runner/manifest.h"
+#include "runner/npy.h"
+
+namespace edgedeploy {
+
+// One input: its array, the Mat it goes into, and how.
+class InputFeed {
+ public:
+  // Checks the array against the manifest; `source` names it in errors (kFile). Sides beyond the kernel's limits too.
+  InputFeed(const InputSpec& spec, Array array, const std::string& source);
+
+  // Fills the Mat anew; what the benchmark times as "pre".
+  void fill();
+
+  const std::string& name() const { return spec_.name; }
+  const ncnn::Mat& mat() const { return mat_; }
+
+ private:
+  void prepare_image();
+  void copy_floats();
+
+  InputSpec spec_;
+  Array array_;
+  ncnn::Mat mat_;
+  const KernelRow* kernel_ = nullptr;  // Null for an input without preprocessing.
+  std::vector<uint8_t> scratch_;
+  PreprocessU8F32Params params_{};
+};
+
+// An array file for each input: `chosen` by name, else the golden input. Throws RunnerError(kUsage) for a name in
+// `chosen` that the model lacks.
+std::vector<std::unique_ptr<InputFeed>> load_inputs(const Manifest& manifest,
+                                                    const std::map<std::string, std::string>& chosen);
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_RUNNER_INPUTS_H_

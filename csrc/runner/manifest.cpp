@@ -1,0 +1,254 @@
+#include "runner/manifest.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "runner/error.h"
+#include "runner/file.h"
+
+namespace edgedeploy {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxManifestBytes = size_t{16} << 20;
+constexpr size_t kMaxExtent = size_t{1} << 30;
+
+RunnerError bad_key(const std::string& path, const std::string& why) {
+  return RunnerError(ExitCode::kManifest, "manifest.json: " + path + ": " + why);
+}
+
+// One value of the manifest together with where it stands, so that every error can name it.
+class Field {
+ public:
+  Field(const json& value, std::string path) : value_(value), path_(std::move(path)) {}
+
+  Field at(const std::string& key) const {
+    if (!value_.is_object()) throw bad_key(path_, std::string("must be an object, is ") + value_.type_name());
+    const std::string path = path_.empty() ? key : path_ + "." + key;
+    const auto found = value_.find(key);
+    if (found == value_.end()) throw bad_key(path, "missing");
+    return Field(*found, path);
+  }
+
+  std::vector<Field> items() const {
+    if (!value_.is_array()) throw bad_key(path_, std::string("must be an array, is ") + value_.type_name());
+    std::vector<Field> fields;
+    for (size_t i = 0; i < value_.size(); ++i) fields.emplace_back(value_[i], path_ + "[" + std::to_string(i) + "]");
+    return fields;
+  }
+
+  std::string text() const {
+    if (!value_.is_string()) throw bad_key(path_, std::string("must be a string, is ") + value_.type_name());
+    std::string text = value_.get<std::string>();
+    if (text.empty()) throw bad_key(path_, "is empty");
+    return text;
+  }
+
+  bool boolean() const {
+    if (!value_.is_boolean()) throw bad_key(path_, std::string("must be true or false, is ") + value_.type_name());
+    return value_.get<bool>();
+  }
+
+  double number() const {
+    if (!value_.is_number()) throw bad_key(path_, std::string("must be a number, is ") + value_.type_name());
+    return value_.get<double>();
+  }
+
+  size_t whole() const {
+    if (!value_.is_number_unsigned()) throw bad_key(path_, std::string("must be a whole number, is ") + value_.dump());
+    return value_.get<size_t>();
+  }
+
+  bool is_null() const { return value_.is_null(); }
+
+  const std::string& path() const { return path_; }
+
+  // A path inside the release: relative, and never upwards.
+  std::string relative_path() const {
+    const std::string text = this->text();
+    if (text[0] == '/') throw bad_key(path_, "'" + text + "' must be relative");
+    if (text.find('\0') != std::string::npos) throw bad_key(path_, "holds a null character");
+    size_t begin = 0;
+    while (begin <= text.size()) {
+      const size_t end = std::min(text.find('/', begin), text.size());
+      const std::string part = text.substr(begin, end - begin);
+      if (part == ".." || part == "." || part.empty()) {
+        throw bad_key(path_, "'" + text + "' must not leave the release");
+      }
+      begin = end + 1;
+    }
+    return text;
+  }
+
+  std::vector<size_t> shape() const {
+    std::vector<size_t> extents;
+    for (const Field& item : items()) {
+      const size_t extent = item.whole();
+      if (extent == 0 || extent > kMaxExtent)
+        throw bad_key(item.path(), "is " + std::to_string(extent) + ", not a usable extent");
+      extents.push_back(extent);
+    }
+    return extents;
+  }
+
+ private:
+  const json& value_;
+  std::string path_;
+};
+
+void read_three(const Field& field, float* into) {
+  const std::vector<Field> items = field.items();
+  if (items.size() != 3) throw bad_key(field.path(), "must have 3 numbers, has " + std::to_string(items.size()));
+  for (size_t i = 0; i < 3; ++i) into[i] = static_cast<float>(items[i].number());
+}
+
+Preprocessing read_preprocessing(const Field& field) {
+  Preprocessing preprocessing;
+  const std::string color = field.at("color").text();
+  if (color != "bgr" && color != "rgb")
+    throw bad_key(field.path() + ".color", "'" + color + "', allowed are bgr and rgb");
+  preprocessing.swap_red_blue = color == "rgb";
+  const std::string resize = field.at("resize").text();
+  if (resize != "bilinear") throw bad_key(field.path() + ".resize", "'" + resize + "', allowed is bilinear");
+  read_three(field.at("mean"), preprocessing.mean);
+  read_three(field.at("scale"), preprocessing.scale);
+  return preprocessing;
+}
+
+InputSpec read_input(const Field& field) {
+  InputSpec input;
+  input.name = field.at("name").text();
+  const Field shape = field.at("shape");
+  input.shape = shape.shape();
+  if (input.shape.size() < 2 || input.shape.size() > 5) throw bad_key(shape.path(), "must have 2 to 5 extents");
+  if (input.shape[0] != 1) throw bad_key(shape.path(), "the batch must be 1, is " + std::to_string(input.shape[0]));
+  const Field preprocessing = field.at("preprocessing");
+  if (!preprocessing.is_null()) {
+    input.has_preprocessing = true;
+    input.preprocessing = read_preprocessing(preprocessing);
+    if (input.shape.size() != 4 || input.shape[1] != 3)
+      throw bad_key(shape.path(), "an image input must be [1, 3, H, W]");
+  }
+  return input;
+}
+
+OutputSpec read_output(const Field& field) {
+  OutputSpec output;
+  output.name = field.at("name").text();
+  output.shape = field.at("shape").shape();
+  return output;
+}
+
+// The golden files by name; every one of `names` must have one.
+std::map<std::string, std::string> read_golden(const Field& field, const std::string& release_dir,
+                                               const std::vector<std::string>& names) {
+  std::map<std::string, std::string> files;
+  for (const Field& item : field.items()) {
+    files[item.at("name").text()] = release_dir + "/" + item.at("file").relative_path();
+  }
+  for (const std::string& name : names) {
+    if (files.count(name) == 0) throw bad_key(field.path(), "has no entry for '" + name + "'");
+  }
+  return files;
+}
+
+template <typename Spec>
+std::vector<std::string> names_of(const std::vector<Spec>& specs, const std::string& path) {
+  if (specs.empty()) throw bad_key(path, "is empty");
+  std::vector<std::string> names;
+  for (const Spec& spec : specs) {
+    for (const std::string& name : names) {
+      if (name == spec.name) throw bad_key(path, "names '" + name + "' twice");
+    }
+    names.push_back(spec.name);
+  }
+  return names;
+}
+
+void read_model(const Field& model, Manifest& manifest) {
+  manifest.param_path = manifest.release_dir + "/" + model.at("param").relative_path();
+  manifest.weights_path = manifest.release_dir + "/" + model.at("weights").relative_path();
+  manifest.fp16 = model.at("fp16").boolean();
+  for (const Field& item : model.at("inputs").items()) manifest.inputs.push_back(read_input(item));
+  for (const Field& item : model.at("outputs").items()) manifest.outputs.push_back(read_output(item));
+}
+
+void read_postprocessing(const Field& post, Manifest& manifest) {
+  const std::string kind = post.at("kind").text();
+  if (kind == "none") {
+    manifest.post_kind = PostKind::kNone;
+  } else if (kind == "argmax") {
+    manifest.post_kind = PostKind::kArgmax;
+  } else if (kind == "threshold") {
+    manifest.post_kind = PostKind::kThreshold;
+    manifest.post_threshold = post.at("threshold").number();
+  } else {
+    throw bad_key(post.path() + ".kind", "'" + kind + "', allowed are none, argmax and threshold");
+  }
+}
+
+void read_limits(const Field& limits, Manifest& manifest) {
+  manifest.limits.cosine = limits.at("cosine").number();
+  manifest.limits.max_abs_error = limits.at("max_abs_error").number();
+  if (!std::isfinite(manifest.limits.cosine) || !std::isfinite(manifest.limits.max_abs_error)) {
+    throw bad_key(limits.path(), "must be finite");
+  }
+}
+
+}  // namespace
+
+const char* post_kind_name(PostKind kind) {
+  switch (kind) {
+    case PostKind::kArgmax:
+      return "argmax";
+    case PostKind::kThreshold:
+      return "threshold";
+    case PostKind::kNone:
+      break;
+  }
+  return "none";
+}
+
+Manifest read_manifest(const std::string& release_dir) {
+  const std::string text = read_file(release_dir + "/manifest.json", kMaxManifestBytes);
+  json document;
+  try {
+    document = json::parse(text);
+  } catch (const json::exception& error) {
+    throw RunnerError(ExitCode::kManifest, std::string("manifest.json: not JSON: ") + error.what());
+  }
+
+  const Field root(document, "");
+  const size_t schema = root.at("schema").whole();
+  if (schema != 1) throw bad_key("schema", "is " + std::to_string(schema) + ", this runner reads 1");
+
+  Manifest manifest;
+  manifest.release_dir = release_dir;
+  root.at("app").text();
+  read_model(root.at("model"), manifest);
+  read_postprocessing(root.at("postprocessing"), manifest);
+  const std::vector<std::string> input_names = names_of(manifest.inputs, "model.inputs");
+  const std::vector<std::string> output_names = names_of(manifest.outputs, "model.outputs");
+  const Field golden = root.at("golden");
+  manifest.golden_inputs = read_golden(golden.at("inputs"), release_dir, input_names);
+  manifest.golden_outputs = read_golden(golden.at("outputs"), release_dir, output_names);
+  read_limits(golden.at("limits"), manifest);
+  for (const Field& item : root.at("files").items()) {
+    manifest.file_sizes[release_dir + "/" + item.at("path").relative_path()] = item.at("size_bytes").whole();
+  }
+  return manifest;
+}
+
+void check_listed_size(const Manifest& manifest, const std::string& path) {
+  const size_t size_bytes = file_size(path);
+  const auto listed = manifest.file_sizes.find(path);
+  if (listed == manifest.file_sizes.end()) return;
+  if (listed->second != size_bytes) {
+    throw RunnerError(ExitCode::kFile, path + ": has " + std::to_string(size_bytes) + " bytes, the manifest lists " +
+                                           std::to_string(listed->second));
+  }
+}
+
+}  // namespace edgedeploy

@@ -1,0 +1,66 @@
+// `manifest.json`, schema 1, as docs/contracts.md defines it: what the runner needs of it, checked key by key.
+#ifndef EDGEDEPLOY_RUNNER_MANIFEST_H_
+#define EDGEDEPLOY_RUNNER_MANIFEST_H_
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace edgedeploy {
+
+// The model's own preprocessing; `mean` and `scale` in the channel order of `color`.
+struct Preprocessing {
+  bool swap_red_blue = false;  // The image is BGR; true when the model wants RGB.
+  float mean[3] = {0, 0, 0};
+  float scale[3] = {1, 1, 1};
+};
+
+struct InputSpec {
+  std::string name;
+  std::vector<size_t> shape;  // With the batch, which is 1.
+  bool has_preprocessing = false;
+  Preprocessing preprocessing;
+};
+
+struct OutputSpec {
+  std::string name;
+  std::vector<size_t> shape;  // Without batch.
+};
+
+enum class PostKind { kNone, kArgmax, kThreshold };
+
+struct Limits {
+  double cosine = 0;
+  double max_abs_error = 0;
+};
+
+struct Manifest {
+  std::string release_dir;
+  std::string param_path;  // Absolute, like all paths here: release directory and the manifest's relative path.
+  std::string weights_path;
+  bool fp16 = false;
+  std::vector<InputSpec> inputs;
+  std::vector<OutputSpec> outputs;
+  PostKind post_kind = PostKind::kNone;
+  double post_threshold = 0;
+  std::map<std::string, std::string> golden_inputs;  // Name -> path.
+  std::map<std::string, std::string> golden_outputs;
+  Limits limits;
+  std::map<std::string, size_t> file_sizes;  // Path -> bytes, of every file the manifest lists.
+};
+
+// "none", "argmax" or "threshold".
+const char* post_kind_name(PostKind kind);
+
+// Reads and checks DIR/manifest.json. Throws RunnerError: kFile when it cannot be read, kManifest naming the key at
+// fault.
+Manifest read_manifest(const std::string& release_dir);
+
+// Throws RunnerError(kFile) unless the file has the size that the manifest lists for it (a truncated push, a full
+// disk).
+void check_listed_size(const Manifest& manifest, const std::string& path);
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_RUNNER_MANIFEST_H_

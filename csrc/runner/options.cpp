@@ -1,0 +1,170 @@
+#include "runner/options.h"
+
+#include <cerrno>
+#include <cmath>
+#include <cstdlib>
+
+#include "runner/error.h"
+
+namespace edgedeploy {
+
+namespace {
+
+constexpr long kMaxThreads = 256;
+constexpr long kMaxRuns = 1000000;
+constexpr long kMaxCpu = 1023;
+constexpr double kMaxSeconds = 86400;
+
+RunnerError usage(const std::string& message) { return RunnerError(ExitCode::kUsage, message); }
+
+// Takes the arguments one by one.
+class Arguments {
+ public:
+  Arguments(int argc, char** argv) : argc_(argc), argv_(argv) {}
+
+  bool empty() const { return next_ >= argc_; }
+  std::string take() { return argv_[next_++]; }
+
+  std::string value_of(const std::string& option) {
+    if (empty()) throw usage(option + " needs a value");
+    return take();
+  }
+
+ private:
+  int argc_;
+  char** argv_;
+  int next_ = 1;
+};
+
+long whole_number(const std::string& option, const std::string& text, long low, long high) {
+  char* end = nullptr;
+  errno = 0;
+  const long value = strtol(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || errno != 0 || value < low || value > high) {
+    throw usage(option + ": '" + text + "' is not a whole number from " + std::to_string(low) + " to " +
+                std::to_string(high));
+  }
+  return value;
+}
+
+double seconds_value(const std::string& option, const std::string& text) {
+  char* end = nullptr;
+  const double value = strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value >= 0) || value > kMaxSeconds) {
+    throw usage(option + ": '" + text + "' is not a number of seconds from 0 to 86400");
+  }
+  return value;
+}
+
+std::vector<int> cpu_list(const std::string& text) {
+  std::vector<int> cpus;
+  size_t begin = 0;
+  while (begin <= text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    cpus.push_back(static_cast<int>(whole_number("--cpus", text.substr(begin, end - begin), 0, kMaxCpu)));
+    begin = end + 1;
+  }
+  return cpus;
+}
+
+void add_input(Options& options, const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    throw usage("--input: '" + text + "' is not NAME=FILE.npy");
+  }
+  if (!options.inputs.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
+    throw usage("--input: '" + text.substr(0, equals) + "' is given twice");
+  }
+}
+
+Command command_of(const std::string& word) {
+  static const std::map<std::string, Command> kCommands = {
+      {"version", Command::kVersion}, {"probe", Command::kProbe}, {"selftest", Command::kSelfTest},
+      {"infer", Command::kInfer},     {"bench", Command::kBench}, {"help", Command::kHelp},
+      {"--help", Command::kHelp},     {"-h", Command::kHelp},
+  };
+  const auto found = kCommands.find(word);
+  if (found == kCommands.end()) throw usage("unknown command '" + word + "'");
+  return found->second;
+}
+
+bool needs_release(Command command) {
+  return command == Command::kSelfTest || command == Command::kInfer || command == Command::kBench;
+}
+
+// Options of the three commands that load a release. False if `option` is none of them.
+bool take_model_option(const std::string& option, Arguments& arguments, Options& options) {
+  if (option == "--release") {
+    options.release_dir = arguments.value_of(option);
+  } else if (option == "--threads") {
+    options.threads = static_cast<int>(whole_number(option, arguments.value_of(option), 1, kMaxThreads));
+  } else if (option == "--disable-layers") {
+    options.disable_layers = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool take_data_option(const std::string& option, Arguments& arguments, Options& options) {
+  if (option == "--input") {
+    add_input(options, arguments.value_of(option));
+  } else if (option == "--output-dir") {
+    options.output_dir = arguments.value_of(option);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool take_bench_option(const std::string& option, Arguments& arguments, Options& options) {
+  if (option == "--warmup") {
+    options.warmup = static_cast<int>(whole_number(option, arguments.value_of(option), 0, kMaxRuns));
+  } else if (option == "--runs") {
+    options.runs = static_cast<int>(whole_number(option, arguments.value_of(option), 1, kMaxRuns));
+  } else if (option == "--seconds") {
+    options.seconds = seconds_value(option, arguments.value_of(option));
+  } else if (option == "--cpus") {
+    options.cpus = cpu_list(arguments.value_of(option));
+  } else if (option == "--layers") {
+    options.layers = true;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) {
+  Arguments arguments(argc, argv);
+  if (arguments.empty()) throw usage("no command; try: edgedeploy-runner help");
+  Options options;
+  const std::string word = arguments.take();
+  options.command = command_of(word);
+  while (!arguments.empty()) {
+    const std::string option = arguments.take();
+    bool taken = needs_release(options.command) && take_model_option(option, arguments, options);
+    if (!taken && (options.command == Command::kInfer || options.command == Command::kBench)) {
+      taken = take_data_option(option, arguments, options);
+    }
+    if (!taken && options.command == Command::kBench) taken = take_bench_option(option, arguments, options);
+    if (!taken) throw usage("'" + word + "' does not take '" + option + "'");
+  }
+  if (needs_release(options.command) && options.release_dir.empty()) throw usage("'" + word + "' needs --release DIR");
+  if (options.command == Command::kInfer && options.output_dir.empty()) throw usage("'infer' needs --output-dir DIR");
+  return options;
+}
+
+const char* usage_text() {
+  return "usage: edgedeploy-runner version\n"
+         "       edgedeploy-runner probe\n"
+         "       edgedeploy-runner selftest --release DIR [--threads N] [--disable-layers]\n"
+         "       edgedeploy-runner infer    --release DIR --input NAME=FILE.npy ... --output-dir DIR [--threads N]\n"
+         "                                  [--disable-layers]\n"
+         "       edgedeploy-runner bench    --release DIR [--input NAME=FILE.npy ...] [--warmup N] [--runs N]\n"
+         "                                  [--seconds T] [--threads N] [--cpus 4,5] [--layers] [--output-dir DIR]\n"
+         "                                  [--disable-layers]\n";
+}
+
+}  // namespace edgedeploy

@@ -1,0 +1,34 @@
+// The command line.
+#ifndef EDGEDEPLOY_RUNNER_OPTIONS_H_
+#define EDGEDEPLOY_RUNNER_OPTIONS_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace edgedeploy {
+
+enum class Command { kVersion, kProbe, kSelfTest, kInfer, kBench, kHelp };
+
+struct Options {
+  Command command = Command::kHelp;
+  std::string release_dir;
+  std::map<std::string, std::string> inputs;  // Name -> .npy file.
+  std::string output_dir;
+  int threads = 0;  // 0: the runner's choice.
+  int warmup = 1;
+  int runs = 5;
+  double seconds = 0;
+  std::vector<int> cpus;  // Empty: all.
+  bool layers = false;
+  bool disable_layers = false;
+};
+
+// Throws RunnerError(kUsage) naming the argument at fault.
+Options parse_options(int argc, char** argv);
+
+const char* usage_text();
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_RUNNER_OPTIONS_H_
