@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgedeploy.emulate.image import TwinImage
 from edgedeploy.emulate.machine import OVERLAY
-from edgedeploy.emulate.recipe import tool
+from edgedeploy.emulate.tools import tool
 from edgedeploy.errors import EmulatorBootError
 from edgedeploy.progress import Progress
 

@@ -16,15 +16,8 @@ from pathlib import Path
 from edgedeploy.emulate.commands import run_logged
 from edgedeploy.emulate.initramfs import base_archive, module_order
 from edgedeploy.emulate.locking import exclusive
-from edgedeploy.emulate.recipe import (
-    ARCHIVE_KEYRING,
-    GUEST_DIRECTORY,
-    INITRAMFS_INIT,
-    RECIPE,
-    Recipe,
-    require_tools,
-    tool,
-)
+from edgedeploy.emulate.recipe import GUEST_DIRECTORY, INITRAMFS_INIT, RECIPE, Recipe
+from edgedeploy.emulate.tools import ARCHIVE_KEYRING, require_tools, tool
 from edgedeploy.errors import ImageBuildError, MissingToolError
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgedeploy.artifacts import Clock
-from edgedeploy.emulate.recipe import tool
+from edgedeploy.emulate.tools import tool
 from edgedeploy.errors import UsageError
 
 OVERLAY = "disk.qcow2"

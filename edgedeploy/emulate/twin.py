@@ -25,16 +25,16 @@ from edgedeploy.emulate.machine import (
 from edgedeploy.emulate.monitor import Monitor, MonitorError
 from edgedeploy.emulate.processes import kill as kill_process
 from edgedeploy.emulate.processes import wait_for_exit
-from edgedeploy.emulate.recipe import require_tools
 from edgedeploy.emulate.shutdown import KILL_DEADLINE_S, POWEROFF_DEADLINE_S, shut_down
 from edgedeploy.emulate.starter import HeldQemu
 from edgedeploy.emulate.state import LOCK_FILE, STATE_FILE, TwinState, read_state, twin_dir, twins_dir, write_state
+from edgedeploy.emulate.tools import require_tools
 from edgedeploy.errors import EmulatorBootError, EmulatorNotRunningError, close_matches
 from edgedeploy.progress import SILENT, Progress
 
 BOOT_DEADLINE_S = 120.0
 LIFETIME_S = 4 * 3600.0
-HELD_LIFETIME_S = 1800.0
+HELD_LIFETIME_S = 2 * 3600.0
 LOCK_MARGIN_S = 30.0
 
 
