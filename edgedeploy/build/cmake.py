@@ -18,6 +18,7 @@ from edgedeploy.progress import Progress
 SOURCE_DATE_EPOCH = "315532800"
 
 _QUOTED_LINES = 20
+_QUOTED_WIDTH = 300
 _COUNTER = re.compile(r"^\[(\d+)/(\d+)\] (.*)$")
 _OBJECT = re.compile(r"^Building \S+ object (\S+)\.o$")
 _ERROR_LINE = re.compile(r"(CMake Error|\berror:|undefined reference|fatal error|FAILED:)")
@@ -142,8 +143,11 @@ def relevant_lines(lines: Sequence[str], limit: int = _QUOTED_LINES) -> list[str
     """
     first = next((number for number, line in enumerate(lines) if _ERROR_LINE.search(line)), None)
     if first is None:
-        return list(lines[-limit:])
-    return [line for line in lines[first:] if parse_ninja_line(line) is None][:limit]
+        quoted = list(lines[-limit:])
+    else:
+        quoted = [line for line in lines[first:] if parse_ninja_line(line) is None][:limit]
+    # A link command alone fills a screen; the log has it whole.
+    return [line if len(line) <= _QUOTED_WIDTH else f"{line[:_QUOTED_WIDTH]} ..." for line in quoted]
 
 
 def build_environment(inherited: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from edgedeploy.build.engine import Engine, ensure_engine
 from edgedeploy.build.kernel_list import list_kernels
 from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.strip import strip
-from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
+from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, static_library, toolchain_for
 from edgedeploy.build.tools import find_json_headers
 from edgedeploy.errors import BuildFailedError
 from edgedeploy.paths import resource_dir
@@ -154,6 +154,8 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFact
                 "CMAKE_C_FLAGS": tree.path_flags(),
                 "CMAKE_CXX_FLAGS": tree.path_flags(),
                 "EDGEDEPLOY_JSON_INCLUDE": str(inputs.json_include),
+                # CMake's FindOpenMP, which the engine's package asks, prefers the shared one: no static program then.
+                "OpenMP_gomp_LIBRARY": str(static_library(inputs.toolchain, "libgomp.a")),
                 "ncnn_DIR": str(inputs.engine.cmake_dir),
             },
             progress=progress,

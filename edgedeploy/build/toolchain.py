@@ -92,6 +92,21 @@ def inspect_compiler(toolchain: Toolchain) -> Compiler:
     return Compiler(version=version, fingerprint=digest.hexdigest())
 
 
+def static_library(toolchain: Toolchain, name: str) -> Path:
+    """Return the path of a static library that comes with the compiler, such as ``libgomp.a``.
+
+    Raises:
+        MissingToolError: The compiler is not installed.
+        BuildFailedError: It has no such library.
+    """
+    archive = Path(_ask(find_tool(toolchain.cxx), f"-print-file-name={name}"))
+    if not archive.is_file():
+        raise BuildFailedError(
+            f"{toolchain.cxx} has no {name}", hint="reinstall the cross compiler with its development libraries"
+        )
+    return archive.resolve()
+
+
 def _ask(program: Path, option: str) -> str:
     try:
         answer = subprocess.run([program, option], capture_output=True, text=True, timeout=30, check=True)

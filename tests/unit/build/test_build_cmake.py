@@ -47,6 +47,13 @@ def test_quotes_the_last_lines_where_no_error_is_marked() -> None:
     assert relevant_lines(lines, limit=3) == ["line 97", "line 98", "line 99"]
 
 
+def test_long_commands_are_cut() -> None:
+    quoted = relevant_lines(["FAILED: runner", "g++ " + "a.o " * 1000, "ld: error: no"])
+    assert quoted[0] == "FAILED: runner"
+    assert len(quoted[1]) < 400
+    assert quoted[2] == "ld: error: no"
+
+
 def test_environment_drops_what_would_change_products_unseen() -> None:
     inherited = {
         "CXXFLAGS": "-O0", "LDFLAGS": "-lfoo", "CPATH": "/x", "CMAKE_PREFIX_PATH": "/y", "HOME": "/h", "PATH": "/p",
