@@ -377,6 +377,13 @@ class RunFileError(MeasurementError):
     exit_code = 81
 
 
+class IncomparableRunsError(MeasurementError):
+    """Two runs of different boards, apps, provenances or clocks: their times do not stand for the same thing."""
+
+    slug = "incomparable-runs"
+    exit_code = 82
+
+
 def close_matches(name: str, known: Iterable[str]) -> str:
     """Return a hint with the known names nearest to ``name``.
 

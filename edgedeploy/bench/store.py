@@ -17,7 +17,15 @@ LATEST = "latest"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredRun:
-    """A run on disk. A file that cannot be read has ``record`` None and says why in ``fault``."""
+    """A run on disk, read."""
+
+    path: Path
+    record: RunRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRun:
+    """A run in the list. A file that cannot be read has ``record`` None and says why in ``fault``."""
 
     id: str
     path: Path
@@ -49,10 +57,10 @@ def save_run(project: Path, record: RunRecord) -> Path:
     return path
 
 
-def list_runs(project: Path) -> tuple[StoredRun, ...]:
+def list_runs(project: Path) -> tuple[ListedRun, ...]:
     """Return the project's runs, newest first; damaged ones are listed with their fault."""
     paths = runs_dir(project).glob(f"*/{RUN_FILE}")
-    return tuple(_load(path) for path in sorted(paths, key=lambda path: path.parent.name, reverse=True))
+    return tuple(_listed(path) for path in sorted(paths, key=lambda path: path.parent.name, reverse=True))
 
 
 def latest_run(project: Path) -> StoredRun:
@@ -61,13 +69,10 @@ def latest_run(project: Path) -> StoredRun:
     Raises:
         RunFileError: There is none, or the newest is damaged.
     """
-    runs = list_runs(project)
-    if not runs:
+    newest = max(runs_dir(project).glob(f"*/{RUN_FILE}"), key=lambda path: path.parent.name, default=None)
+    if newest is None:
         raise RunFileError(f"{project} has no benchmark runs", hint="edgedeploy bench measures one")
-    newest = runs[0]
-    if newest.record is None:
-        raise RunFileError(newest.fault, hint=f"measure again, or delete {newest.path.parent}")
-    return newest
+    return StoredRun(path=newest, record=read_run(newest))
 
 
 def find_run(project: Path, reference: str) -> StoredRun:
@@ -84,26 +89,22 @@ def find_run(project: Path, reference: str) -> StoredRun:
     if len(matches) > 1:
         raise RunFileError(f"{reference} names {len(matches)} runs: {', '.join(matches)}", hint="give more of the id")
     if matches:
-        return _load_or_raise(runs_dir(project) / matches[0] / RUN_FILE)
+        path = runs_dir(project) / matches[0] / RUN_FILE
+        return StoredRun(path=path, record=read_run(path))
     path = Path(reference)
     if path.is_dir():
         path = path / RUN_FILE
     if not path.exists():
         near = close_matches(reference, ids) or "edgedeploy bench measures one"
         raise RunFileError(f"there is no run {reference!r}", hint=near)
-    return _load_or_raise(path)
+    return StoredRun(path=path, record=read_run(path))
 
 
-def _load(path: Path) -> StoredRun:
+def _listed(path: Path) -> ListedRun:
     try:
-        return StoredRun(id=path.parent.name, path=path, record=read_run(path))
+        return ListedRun(id=path.parent.name, path=path, record=read_run(path))
     except RunFileError as error:
-        return StoredRun(id=path.parent.name, path=path, record=None, fault=error.message)
-
-
-def _load_or_raise(path: Path) -> StoredRun:
-    record = read_run(path)
-    return StoredRun(id=record.id, path=path, record=record)
+        return ListedRun(id=path.parent.name, path=path, record=None, fault=error.message)
 
 
 def _write_whole(path: Path, content: bytes) -> None:
