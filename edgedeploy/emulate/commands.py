@@ -17,8 +17,8 @@ TAIL_LINES = 15
 POLL_S = 0.2
 
 
-def run_logged(command: Sequence[str], *, log: Path, task: Task, deadline_s: float, hint: str) -> None:
-    """Run a command; its output goes to ``log``, its last line is shown as the task's note.
+def run_logged(command: Sequence[str], *, name: str, log: Path, task: Task, deadline_s: float, hint: str) -> None:
+    """Run a command; its output goes to ``log``, its last line is shown as the task's note; errors call it ``name``.
 
     Raises:
         ImageBuildError: Non-zero status, or no end within the deadline; the message carries the output's last lines.
@@ -33,13 +33,13 @@ def run_logged(command: Sequence[str], *, log: Path, task: Task, deadline_s: flo
             while process.poll() is None:
                 elapsed_s = time.monotonic() - begin
                 if elapsed_s > deadline_s:
-                    raise ImageBuildError(f"{command[0]} did not end within {deadline_s:.0f} s\n{tail(log)}", hint=hint)
+                    raise ImageBuildError(f"{name} did not end within {deadline_s:.0f} s\n{tail(log)}", hint=hint)
                 task.update(elapsed_s, None, tail(log, 1))
                 time.sleep(POLL_S)
         finally:
             _end(process)
     if process.returncode != 0:
-        raise ImageBuildError(f"{command[0]} failed with status {process.returncode}\n{tail(log)}", hint=hint)
+        raise ImageBuildError(f"{name} failed with status {process.returncode}\n{tail(log)}", hint=hint)
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

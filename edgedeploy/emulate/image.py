@@ -18,7 +18,7 @@ from edgedeploy.emulate.initramfs import base_archive, module_order
 from edgedeploy.emulate.locking import exclusive
 from edgedeploy.emulate.recipe import GUEST_DIRECTORY, INITRAMFS_INIT, RECIPE, Recipe
 from edgedeploy.emulate.tools import ARCHIVE_KEYRING, require_tools, tool
-from edgedeploy.errors import ImageBuildError, MissingToolError
+from edgedeploy.errors import ImageBuildError
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress
 
@@ -125,12 +125,14 @@ def unpack_packages(
 ) -> None:
     """Write the contents of Debian packages for arm64, and of all they depend on, as one tar archive.
 
-    The packages are unpacked, not installed: nothing runs emulated, no root rights are needed. The mirror is the
-    program's own default for the suite.
+    The packages are unpacked, not installed: nothing runs emulated. Without root rights, ``fakeroot`` stands in for them;
+    user namespaces would do too, but hardened kernels forbid them. The mirror is the program's own default.
     """
     require_tools("mmdebstrap", "gpg", str(ARCHIVE_KEYRING))
     command = [
+        *_as_root(),
         tool("mmdebstrap"),
+        f"--mode={'root' if _is_root() else 'chrootless'}",
         "--variant=extract",
         "--architectures=arm64",
         "--components=main",
@@ -141,7 +143,8 @@ def unpack_packages(
         str(target),
     ]
     with progress.task(title) as task:
-        run_logged(command, log=scratch / "mmdebstrap.log", task=task, deadline_s=BUILD_DEADLINE_S, hint=NETWORK_HINT)
+        log = scratch / "mmdebstrap.log"
+        run_logged(command, name="mmdebstrap", log=log, task=task, deadline_s=BUILD_DEADLINE_S, hint=NETWORK_HINT)
 
 
 def extract(source: Path, target: Path, *, only: Sequence[str] = (), excluded: Sequence[str] = ()) -> None:
@@ -191,24 +194,17 @@ def make_disk(tree: Path, disk: Path, *, disk_mib: int) -> None:
     _run([*command, "-d", str(tree), str(disk), f"{disk_mib}M"])
 
 
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
 def _as_root() -> list[str]:
-    """Return the prefix under which our files look like root's: nothing for root, a user namespace, else fakeroot."""
-    if os.geteuid() == 0:
-        return []
-    namespace = [tool("unshare"), "--map-root-user"]
-    if subprocess.run([*namespace, "true"], check=False, capture_output=True).returncode == 0:
-        return namespace
-    fakeroot = shutil.which("fakeroot")
-    if fakeroot is None:
-        raise MissingToolError(
-            "this machine forbids user namespaces and fakeroot is not installed",
-            hint="sudo apt-get install -y fakeroot",
-        )
-    return [fakeroot]
+    """Return the prefix under which the files of whoever runs this look like root's."""
+    return [] if _is_root() else [tool("fakeroot"), "--"]
 
 
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
     if done.returncode != 0:
-        message = f"{command[0]} failed with status {done.returncode}\n{done.stderr[-2000:]}"
+        message = f"{' '.join(command[:4])} ... failed with status {done.returncode}\n{done.stderr[-2000:]}"
         raise ImageBuildError(message, hint=NETWORK_HINT)

@@ -17,7 +17,7 @@ HOST_TOOLS: tuple[tuple[str, str], ...] = (
     ("gpg", "gpg"),
     ("mke2fs", "e2fsprogs"),
     ("tar", "tar"),
-    ("unshare", "util-linux"),
+    ("fakeroot", "fakeroot"),
     ("setpriv", "util-linux"),
 )
 """Programs of the host and the Debian packages (the same on Ubuntu) that bring them."""
