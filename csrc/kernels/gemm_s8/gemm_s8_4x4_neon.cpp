@@ -7,7 +7,8 @@
 // Range      SMULL + SMLAL2 put two products into 16 bits: 2 * 128 * 127 = 32512, hence B in [-127, 127].
 //
 // Each accumulator holds four partial sums over k of one C[m][n]; ADDP folds them after the loop.
-// Registers (the compiler's): 16 accumulators, 4 of A, 1 of B, products in the rest.
+// Registers (the compiler's): 16 accumulators, 4 of A, 4 of products, the rest of B. The build keeps GCC from reordering
+// before it allocates registers (-fno-schedule-insns): it would pull all products up and spill four accumulators.
 #include <arm_neon.h>
 
 #include <cstring>
@@ -48,7 +49,8 @@ extern "C" void gemm_s8_4x4_neon(const GemmS8TileParams* params) {
   for (int m = 0; m < kTile; ++m) {
     for (int n = 0; n < kTile; ++n) acc[m][n] = vdupq_n_s32(0);
   }
-  for (int64_t step = 0; step < p.k_units; ++step) {
+  int64_t steps = p.k_units;
+  do {
     int8x16_t rows[kTile];
     for (int m = 0; m < kTile; ++m) rows[m] = vld1q_s8(a + m * kUnit);
     for (int n = 0; n < kTile; ++n) {
@@ -60,7 +62,7 @@ extern "C" void gemm_s8_4x4_neon(const GemmS8TileParams* params) {
     }
     a += kTile * kUnit;
     b += kTile * kUnit;
-  }
+  } while (--steps != 0);
 
   const float32x4_t scale = vld1q_f32(p.scale);
   const float32x4_t bias = vld1q_f32(p.bias);
