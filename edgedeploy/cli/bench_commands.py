@@ -61,9 +61,7 @@ def bench(
         host_key_fingerprint=fingerprint,
         directory=directory,
     )
-    plan = measuring.planned(
-        opened.project, emulated=emulated, runs=runs, threads=threads, cpus=_parse_cpus(cpus)
-    )
+    plan = measuring.planned(opened.project, emulated=emulated, runs=runs, threads=threads, cpus=_parse_cpus(cpus))
     with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
         measured = measuring.measure_and_report(
             target,
@@ -120,4 +118,6 @@ def _parse_cpus(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise UsageError(f"--cpus takes core numbers with commas, not {text!r}", hint="for example --cpus 4,5") from None
+        raise UsageError(
+            f"--cpus takes core numbers with commas, not {text!r}", hint="for example --cpus 4,5"
+        ) from None

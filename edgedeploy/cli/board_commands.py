@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from edgedeploy.artifacts import BoardFacts, Clock
 from edgedeploy.boards.load import BOARDS_DIRECTORY, list_boards, load_board, read_board_file
 from edgedeploy.boards.model import Board
 from edgedeploy.boards.probe import differences, probe
@@ -27,7 +28,6 @@ from edgedeploy.cli.options import (
 )
 from edgedeploy.cli.pipeline import open_project
 from edgedeploy.cli.target import TargetOptions, connection
-from edgedeploy.artifacts import BoardFacts, Clock
 from edgedeploy.errors import UsageError
 from edgedeploy.paths import config_dir
 
@@ -57,9 +57,7 @@ def list_all(project: ProjectOption = HERE, as_json: JsonOption = False) -> None
     table = Table("name", "SoC", "cores", "twin", "from", box=None, pad_edge=False)
     for entry in entries:
         if entry.board:
-            table.add_row(
-                entry.name, entry.board.soc, _cores(entry.board), entry.board.twin.core, entry.origin.value
-            )
+            table.add_row(entry.name, entry.board.soc, _cores(entry.board), entry.board.twin.core, entry.origin.value)
         else:
             table.add_row(entry.name, "broken file", "edgedeploy boards show says why", "", entry.origin.value)
     stdout.print(table)

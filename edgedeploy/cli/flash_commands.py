@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
@@ -52,7 +51,9 @@ def flash(
     project: ProjectOption = HERE,
     accept_differences: AcceptOption = False,
     break_lock: Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")] = False,
-    no_bench: Annotated[bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")] = False,
+    no_bench: Annotated[
+        bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Convert, build, push, verify, activate, benchmark and report: the whole path."""

@@ -10,7 +10,14 @@ from typing import Annotated
 import typer
 
 import edgedeploy
-from edgedeploy.cli import board_commands, bench_commands, emulator_commands, flash_commands, model_commands, setup_commands
+from edgedeploy.cli import (
+    bench_commands,
+    board_commands,
+    emulator_commands,
+    flash_commands,
+    model_commands,
+    setup_commands,
+)
 from edgedeploy.cli.console import print_error, stderr
 from edgedeploy.errors import EXIT_INTERNAL, EdgedeployError
 

@@ -131,7 +131,8 @@ def _summary(board: Board) -> BoardSummary:
         name=board.name,
         soc=board.soc,
         clusters=tuple(
-            ClusterSummary(core=cluster.core, count=cluster.count, max_mhz=cluster.max_mhz) for cluster in board.clusters
+            ClusterSummary(core=cluster.core, count=cluster.count, max_mhz=cluster.max_mhz)
+            for cluster in board.clusters
         ),
     )
 

@@ -135,9 +135,7 @@ def _endpoint(options: TargetOptions, board: Board, project: Project, project_di
     key = options.key
     if key is None and section and section.key_file:
         key = (project_dir / Path(section.key_file).expanduser()).absolute()
-    return SshEndpoint(
-        host=host, port=port, user=user, key_file=key, host_key_fingerprint=options.host_key_fingerprint
-    )
+    return SshEndpoint(host=host, port=port, user=user, key_file=key, host_key_fingerprint=options.host_key_fingerprint)
 
 
 def _connect(endpoint: SshEndpoint) -> ssh.SshTransport:

@@ -14,9 +14,7 @@ from edgedeploy.progress import Progress
 
 def spec_of(board: Board) -> TwinSpec:
     """Return the machine that stands in for a board."""
-    return TwinSpec(
-        board=board.name, cpu=board.twin.core, vcpus=board.twin.vcpus, memory_mib=board.twin.memory_mib
-    )
+    return TwinSpec(board=board.name, cpu=board.twin.core, vcpus=board.twin.vcpus, memory_mib=board.twin.memory_mib)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "edgedeploy"
 
 BASE = ["errors", "paths", "progress", "artifacts", "latency_stats", "assets", "preprocessing", "runfile", "project"]
 STAGES = {"convert", "build", "bundle", "emulate", "deploy", "bench", "report"}
-RANK = {name: 0 for name in BASE} | {"graph": 1, "boards": 1, "transport": 2} | dict.fromkeys(STAGES, 3) | {"cli": 4}
+RANK = dict.fromkeys(BASE, 0) | {"graph": 1, "boards": 1, "transport": 2} | dict.fromkeys(STAGES, 3) | {"cli": 4}
 USERS_OF_TRANSPORT = {"deploy", "bench", "cli", "transport"}
 PROBE = "boards/probe.py"
 
@@ -42,6 +42,9 @@ def _imported_parts(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", _python_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_python_imports_point_down(path: Path) -> None:
     part = _part(path)
+    if part == "__main__":
+        assert _imported_parts(path) == {"cli"}
+        return
     if part == "__init__":
         assert not _imported_parts(path)
         return
@@ -73,5 +76,5 @@ def test_cpp_includes_point_down(path: Path) -> None:
 
 
 def test_every_part_has_a_rank() -> None:
-    parts = {_part(path) for path in _python_files()} - {"__init__"}
+    parts = {_part(path) for path in _python_files()} - {"__init__", "__main__"}
     assert parts == set(RANK)
