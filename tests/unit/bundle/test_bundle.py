@@ -1,0 +1,527 @@
+"""Bundles: what is written, that it is the same every time, and that nothing damaged or unsafe gets through."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgedeploy.artifacts import (
+    BinaryRequirements,
+    BuiltRuntime,
+    Bundle,
+    ColorOrder,
+    ComparisonLimits,
+    ConvertedModel,
+    InputSpec,
+    ModelOutput,
+    Postprocessing,
+    PostprocessingKind,
+    Preprocessing,
+    Resize,
+    Sample,
+    canonical_json,
+    preprocessing_fingerprint,
+)
+from edgedeploy.bundle.load import SOURCES_FILE, load_bundle
+from edgedeploy.bundle.make import estimate_memory_bytes, make_bundle
+from edgedeploy.bundle.manifest import MANIFEST_FILE, parse_manifest, safe_path
+from edgedeploy.errors import BundleError
+
+IMAGE = Preprocessing(
+    color=ColorOrder.RGB, resize=Resize.BILINEAR, mean=(123.675, 116.28, 103.53), scale=(0.0171, 0.0175, 0.0174)
+)
+SOURCE_INPUTS = (
+    InputSpec(name="x", shape=(1, 3, 8, 6), preprocessing=IMAGE),
+    InputSpec(name="state:0", shape=(1, 5)),
+)
+OUTPUTS = (
+    ModelOutput(name="out0", source_name="sigmoid_0.tmp_0", shape=(1, 8, 6)),
+    ModelOutput(name="out1", source_name="next_state", shape=(5,)),
+)
+
+
+def write_sources(directory: Path) -> tuple[ConvertedModel, BuiltRuntime]:
+    """Write stand-ins for what convert and build make: a bundle only carries them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "det.param").write_text("7767517\n2 2\n", encoding="ascii")
+    (directory / "det.bin").write_bytes(bytes(range(256)) * 8)
+    (directory / "edgedeploy-runner").write_bytes(b"\x7fELF" + b"program" * 100)
+    model = ConvertedModel(
+        param=directory / "det.param",
+        weights=directory / "det.bin",
+        inputs=tuple(replace(item, name=f"in{index}") for index, item in enumerate(SOURCE_INPUTS)),
+        source_inputs=SOURCE_INPUTS,
+        outputs=OUTPUTS,
+        source_sha256="0" * 64,
+        converter_version="pnnx 20261020",
+    )
+    runtime = BuiltRuntime(
+        triple="aarch64-linux-gnu",
+        build_id="1234abcd",
+        runner=directory / "edgedeploy-runner",
+        requirements=BinaryRequirements(architecture="aarch64", isa=("fp", "asimd"), glibc=None),
+        engine_version="1.0.20261020",
+        compiler="g++ 12.2",
+        kernels=("gemm_s8s8s32_8x8_neon",),
+    )
+    return model, runtime
+
+
+def sample(seed: int = 0) -> Sample:
+    generator = np.random.default_rng(seed)
+    return Sample(
+        name="page.png",
+        raw={
+            "x": generator.integers(0, 256, (11, 7, 3), dtype=np.uint8),
+            "state:0": generator.random((1, 5), dtype=np.float32),
+        },
+        tensors={},
+    )
+
+
+def golden(seed: int = 0) -> dict[str, Any]:
+    generator = np.random.default_rng(seed)
+    return {item.name: generator.random(item.shape, dtype=np.float32) for item in OUTPUTS}
+
+
+def build(root: Path, *, target: str = "bundle", **changes: Any) -> Bundle:
+    model, runtime = write_sources(root / "sources")
+    arguments: dict[str, Any] = {
+        "app": "ppocr-det",
+        "board_name": "rk3399",
+        "model": model,
+        "runtime": runtime,
+        "sample": sample(),
+        "golden_outputs": golden(),
+        "golden_limits": ComparisonLimits(max_abs_error=0.05, cosine=0.999),
+        "postprocessing": Postprocessing(kind=PostprocessingKind.THRESHOLD, threshold=0.3),
+        "fp16": True,
+        "directory": root / target,
+    }
+    return make_bundle(**{**arguments, **changes})
+
+
+def manifest_of(bundle: Bundle) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(bundle.manifest.read_bytes())
+    return document
+
+
+# --- what is written -------------------------------------------------------------------------------------------------
+
+
+def test_manifest_is_what_the_contract_says(tmp_path: Path) -> None:
+    bundle = build(tmp_path)
+    document = manifest_of(bundle)
+    assert bundle.manifest.read_bytes() == canonical_json(document)
+    assert bundle.digest == hashlib.sha256(bundle.manifest.read_bytes()).hexdigest()
+    assert set(document) == {
+        "schema",
+        "app",
+        "board",
+        "triple",
+        "versions",
+        "model",
+        "postprocessing",
+        "preprocessing_fingerprint",
+        "golden",
+        "requirements",
+        "files",
+    }
+    assert document["schema"] == 1
+    assert document["versions"]["converter"] == "pnnx 20261020"
+    assert document["model"]["inputs"] == [
+        {
+            "name": "in0",
+            "source_name": "x",
+            "shape": [1, 3, 8, 6],
+            "preprocessing": {
+                "color": "rgb",
+                "resize": "bilinear",
+                "mean": [123.675, 116.28, 103.53],
+                "scale": [0.0171, 0.0175, 0.0174],
+            },
+        },
+        {"name": "in1", "source_name": "state:0", "shape": [1, 5], "preprocessing": None},
+    ]
+    assert document["model"]["outputs"][0] == {
+        "name": "out0",
+        "source_name": "sigmoid_0.tmp_0",
+        "shape": [1, 8, 6],
+    }
+    assert document["postprocessing"] == {"kind": "threshold", "threshold": 0.3}
+    assert document["preprocessing_fingerprint"] == preprocessing_fingerprint(SOURCE_INPUTS)
+    assert document["golden"]["inputs"] == [
+        {"name": "in0", "file": "golden/in0.npy"},
+        {"name": "in1", "file": "golden/in1.npy"},
+    ]
+    assert document["golden"]["limits"] == {"cosine": 0.999, "max_abs_error": 0.05}
+    assert document["requirements"]["isa"] == ["asimd", "fp"]
+    assert document["requirements"]["glibc"] is None
+    assert "glibc_symbol" not in document["requirements"]
+    modes = {item["path"]: item["mode"] for item in document["files"]}
+    assert modes == {
+        "bin/edgedeploy-runner": "755",
+        "model/model.param": "644",
+        "model/model.bin": "644",
+        "golden/in0.npy": "644",
+        "golden/in1.npy": "644",
+        "golden/out0.npy": "644",
+        "golden/out1.npy": "644",
+    }
+
+
+def test_nothing_of_the_host_is_in_the_manifest(tmp_path: Path) -> None:
+    assert str(tmp_path).encode() not in build(tmp_path).manifest.read_bytes()
+
+
+def test_files_point_at_sources_on_the_host(tmp_path: Path) -> None:
+    bundle = build(tmp_path)
+    files = {str(item.path): item for item in bundle.files}
+    assert files["bin/edgedeploy-runner"].source == tmp_path / "sources" / "edgedeploy-runner"
+    assert files["bin/edgedeploy-runner"].mode == 0o755
+    assert files["model/model.bin"].source == tmp_path / "sources" / "det.bin"
+    assert files["golden/out0.npy"].source == tmp_path / "bundle" / "golden" / "out0.npy"
+    for item in bundle.files:
+        content = item.source.read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (item.sha256, item.size_bytes)
+    assert bundle.size_bytes == sum(item.size_bytes for item in bundle.files) + bundle.manifest.stat().st_size
+
+
+def test_arrays_are_npy_version_1_in_c_order(tmp_path: Path) -> None:
+    turned = {"x": sample().raw["x"].transpose(1, 0, 2), "state:0": sample().raw["state:0"]}
+    outputs = {**golden(), "out0": np.asfortranarray(golden()["out0"])}
+    bundle = build(tmp_path, sample=replace(sample(), raw=turned), golden_outputs=outputs)
+    for name, expected in (("in0", turned["x"]), ("in1", turned["state:0"]), ("out0", golden()["out0"])):
+        content = (bundle.manifest.parent / "golden" / f"{name}.npy").read_bytes()
+        assert content[:8] == b"\x93NUMPY\x01\x00"
+        assert b"'fortran_order': False" in content[:128]
+        np.testing.assert_array_equal(np.load(io.BytesIO(content)), expected)
+
+
+def test_reading_back_gives_the_same_bundle(tmp_path: Path) -> None:
+    made = build(tmp_path)
+    assert load_bundle(tmp_path / "bundle") == made
+
+
+def test_a_bundle_with_all_files_inside_needs_no_sources(tmp_path: Path) -> None:
+    made = build(tmp_path)
+    for item in made.files:
+        inside = tmp_path / "bundle" / item.path
+        inside.parent.mkdir(exist_ok=True)
+        if not inside.exists():
+            shutil.copyfile(item.source, inside)
+    (tmp_path / "bundle" / SOURCES_FILE).unlink()
+    shutil.rmtree(tmp_path / "sources")
+    assert load_bundle(tmp_path / "bundle").digest == made.digest
+
+
+def test_a_dynamic_program_keeps_the_symbol_that_needs_its_glibc(tmp_path: Path) -> None:
+    _, runtime = write_sources(tmp_path / "sources")
+    needs = BinaryRequirements(architecture="aarch64", isa=("asimd",), glibc="2.34", glibc_symbol="__libc_start_main")
+    bundle = build(tmp_path, runtime=replace(runtime, requirements=needs))
+    assert bundle.requirements == needs
+
+
+def test_memory_grows_with_weights_and_maps(tmp_path: Path) -> None:
+    model, _ = write_sources(tmp_path / "sources")
+    small = estimate_memory_bytes(model)
+    larger_maps = replace(model, inputs=(replace(model.inputs[0], shape=(1, 3, 1024, 1024)), model.inputs[1]))
+    assert estimate_memory_bytes(larger_maps) - small > 10 * 3 * 1024 * 1024 * 4
+    model.weights.write_bytes(bytes(1 << 20))
+    assert estimate_memory_bytes(model) - small > 3 << 20
+    assert build(tmp_path).memory_bytes == manifest_of(build(tmp_path))["requirements"]["memory_bytes"]
+
+
+# --- determinism -----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), fp16=st.booleans(), threshold=st.floats(0, 1))
+def test_same_inputs_give_the_same_release_wherever_it_lies(seed: int, fp16: bool, threshold: float) -> None:
+    changes: dict[str, Any] = {
+        "sample": sample(seed),
+        "golden_outputs": golden(seed),
+        "fp16": fp16,
+        "postprocessing": Postprocessing(kind=PostprocessingKind.THRESHOLD, threshold=threshold),
+    }
+    with TemporaryDirectory() as first, TemporaryDirectory() as second:
+        one = build(Path(first), **changes)
+        other = build(Path(second), target="elsewhere", **changes)
+        assert one.digest == other.digest
+        assert one.manifest.read_bytes() == other.manifest.read_bytes()
+
+
+def test_whole_numbers_in_the_preprocessing_are_the_same_as_floats(tmp_path: Path) -> None:
+    model, _ = write_sources(tmp_path / "sources")
+
+    def with_scale(*scale: float) -> ConvertedModel:
+        image = replace(SOURCE_INPUTS[0], preprocessing=replace(IMAGE, scale=scale))
+        return replace(model, source_inputs=(image, SOURCE_INPUTS[1]))
+
+    whole = build(tmp_path, model=with_scale(1, 1, 1), target="a")
+    floating = build(tmp_path, model=with_scale(1.0, 1.0, 1.0), target="b")
+    assert whole.digest == floating.digest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fp16": False},
+        {"app": "other"},
+        {"board_name": "rpi5"},
+        {"golden_outputs": golden(1)},
+        {"sample": sample(1)},
+        {"golden_limits": ComparisonLimits(max_abs_error=0.04, cosine=0.999)},
+        {"postprocessing": Postprocessing(kind=PostprocessingKind.ARGMAX, threshold=0.3)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_input_is_in_the_digest(tmp_path: Path, change: dict[str, Any]) -> None:
+    assert build(tmp_path, **change).digest != build(tmp_path).digest
+
+
+# --- damaged bundles -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", ["sources/det.bin", "sources/det.param", "sources/edgedeploy-runner", "bundle/golden/out0.npy"]
+)
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_tampered_file_is_refused(tmp_path: Path, path: str, damage: str) -> None:
+    build(tmp_path)
+    victim = tmp_path / path
+    content = victim.read_bytes()
+    if damage == "remove":
+        victim.unlink()
+    else:
+        victim.write_bytes(content[:-1] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    expected = {"flip": "has the SHA-256", "cut": "bytes, the manifest says", "remove": "does not exist"}[damage]
+    with pytest.raises(BundleError, match=expected) as caught:
+        load_bundle(tmp_path / "bundle")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"schema": 1}',
+        b"[" * 100_000,
+        b'{"schema": 1e400}',
+        b'{"schema": 1' + b"0" * 5000 + b"}",
+    ],
+    ids=lambda content: repr(content[:12]),
+)
+def test_a_malformed_manifest_is_a_bundle_error(tmp_path: Path, content: bytes) -> None:
+    build(tmp_path)
+    (tmp_path / "bundle" / MANIFEST_FILE).write_bytes(content)
+    with pytest.raises(BundleError, match="is not a valid manifest"):
+        load_bundle(tmp_path / "bundle")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    with pytest.raises(BundleError):
+        parse_manifest(content, origin="fuzz")
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"model/model.bin": 3}', b"\xff", b"[" * 100_000])
+def test_malformed_sources_are_a_bundle_error(tmp_path: Path, content: bytes) -> None:
+    build(tmp_path)
+    (tmp_path / "bundle" / SOURCES_FILE).write_bytes(content)
+    with pytest.raises(BundleError, match=SOURCES_FILE):
+        load_bundle(tmp_path / "bundle")
+
+
+def test_a_directory_without_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is not a bundle"):
+        load_bundle(tmp_path)
+
+
+def _edit(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
+    def apply(document: Any) -> None:
+        for key in keys[:-1]:
+            document = document[key]
+        document[keys[-1]] = value
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (_edit("schema", value=2), r"schema: Input should be 1 \(is 2\)"),
+        (_edit("extra", value=1), r"extra: Extra inputs"),
+        (_edit("app", value="../evil"), r"app: .*\(is '../evil'\)"),
+        (_edit("app", value=".."), r"app: "),
+        (_edit("board", value="a/b"), r"board: "),
+        (_edit("triple", value="aarch64"), r"triple: "),
+        (_edit("model", "fp16", value="yes"), r"model\.fp16: "),
+        (_edit("model", "param", value="model/none.param"), r"'model/none\.param' is referred to but not among"),
+        (_edit("model", "inputs", 0, "shape", value=[]), r"model\.inputs\.0\.shape: "),
+        (_edit("model", "inputs", 0, "shape", value=["1"]), r"model\.inputs\.0\.shape\.0: "),
+        (_edit("model", "inputs", 0, "preprocessing", "mean", value=[0.0, 0.0, 0.0]), r"fingerprint is not that"),
+        (_edit("model", "inputs", 0, "preprocessing", "color", value="cmyk"), r"'bgr', 'rgb' or 'gray' \(is 'cmyk'\)"),
+        (_edit("model", "outputs", 0, "name", value="out1"), r"the model's outputs name out1 more than once"),
+        (_edit("model", "outputs", 0, "name", value="a\nb"), r"model\.outputs\.0\.name: "),
+        (_edit("golden", "outputs", value=[]), r"golden outputs \[\] are not the model's"),
+        (_edit("golden", "limits", "max_abs_error", value=0), r"golden\.limits\.max_abs_error: .*greater than 0"),
+        (_edit("golden", "limits", "cosine", value=2), r"golden\.limits\.cosine: "),
+        (_edit("preprocessing_fingerprint", value="0" * 64), r"preprocessing_fingerprint is not that of the inputs"),
+        (_edit("requirements", "memory_bytes", value=-1), r"requirements\.memory_bytes: "),
+        (_edit("requirements", "glibc", value="new"), r"requirements\.glibc: "),
+        (_edit("files", value=[]), r"files: "),
+        (_edit("files", 0, "mode", value="4755"), r"files\.0\.mode: .*\(is '4755'\)"),
+        (_edit("files", 0, "sha256", value="A" * 64), r"files\.0\.sha256: "),
+        (_edit("files", 0, "size_bytes", value=-1), r"files\.0\.size_bytes: "),
+        (_edit("files", 0, "path", value="/etc/passwd"), r"files\.0\.path: '/etc/passwd' is not a relative path"),
+        (_edit("files", 0, "path", value="../../.bashrc"), r"'\.\./\.\./\.bashrc' is not a relative path"),
+        (_edit("files", 0, "path", value="manifest.json"), r"files\.0\.path: manifest\.json cannot list itself"),
+        (_edit("files", 0, "path", value="golden/in0.npy"), r"files name golden/in0\.npy more than once"),
+        (_edit("files", 0, "path", value="golden"), r"golden cannot be a file and a directory"),
+    ],
+)  # fmt: skip
+def test_a_manifest_against_the_schema_names_the_fault(
+    tmp_path: Path, edit: Callable[[dict[str, Any]], None], expected: str
+) -> None:
+    document = copy.deepcopy(manifest_of(build(tmp_path)))
+    edit(document)
+    with pytest.raises(BundleError, match=expected):
+        parse_manifest(canonical_json(document), origin="edited")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_are_none_are_refused(tmp_path: Path, number: str) -> None:
+    text = build(tmp_path).manifest.read_text(encoding="utf-8")
+    with pytest.raises(BundleError, match=r"postprocessing\.threshold"):
+        parse_manifest(text.replace('"threshold":0.3', f'"threshold":{number}').encode(), origin="edited")
+
+
+# --- paths -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=300))
+def test_a_safe_path_stays_below_the_release(text: str) -> None:
+    try:
+        path = safe_path(text)
+    except ValueError:
+        return
+    assert path == text
+    pure = PurePosixPath("/releases/digest") / path
+    assert pure.is_relative_to("/releases/digest")
+    assert ".." not in pure.parts
+    assert str(pure) == f"/releases/digest/{path}"
+    assert text.isascii()
+    assert text.isprintable()
+    assert not set(text) & set("\\ '\"`$;&|<>*?[]{}()!#~\t\n")
+
+
+@given(
+    st.lists(st.from_regex(r"[A-Za-z0-9_]{1,8}", fullmatch=True), min_size=1, max_size=4).map("/".join),
+    st.sampled_from(
+        ["/{}", "{}/", "../{}", "{}/..", "{}/../x", "./{}", "{}//x", "{}\\x", "{}\n", "{}\0", "{}\x7f", " {}"]
+    ),
+)
+def test_every_way_out_is_refused(plain: str, pattern: str) -> None:
+    assert safe_path(plain) == plain
+    with pytest.raises(ValueError, match="relative path"):
+        safe_path(pattern.format(plain))
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "/", "a" * 256, "é", "a\u202eb", "C:\\x", MANIFEST_FILE])
+def test_odd_paths_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"path|itself"):
+        safe_path(text)
+
+
+def test_blob_names_that_are_no_file_names_get_numbered_files(tmp_path: Path) -> None:
+    model, _ = write_sources(tmp_path / "sources")
+    odd = replace(model, outputs=(replace(OUTPUTS[0], name="../out 0"), replace(OUTPUTS[1], name="in0")))
+    outputs = {"../out 0": golden()["out0"], "in0": golden()["out1"]}
+    bundle = build(tmp_path, model=odd, golden_outputs=outputs)
+    assert manifest_of(bundle)["golden"]["outputs"] == [
+        {"name": "../out 0", "file": "golden/output-0.npy"},
+        {"name": "in0", "file": "golden/output-1.npy"},
+    ]
+    np.testing.assert_array_equal(np.load(tmp_path / "bundle" / "golden" / "in0.npy"), sample().raw["x"])
+
+
+# --- wrong input -----------------------------------------------------------------------------------------------------
+
+
+def _raw(**changes: Any) -> dict[str, Any]:
+    raw = dict(sample().raw)
+    for name, value in changes.items():
+        key = "state:0" if name == "state" else name
+        if value is None:
+            del raw[key]
+        else:
+            raw[key] = value
+    return {"sample": replace(sample(), raw=raw)}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (_raw(x=None), "the sample page.png has no input 'x'"),
+        (_raw(x=np.zeros((3, 8, 6), np.uint8)), r"uint8 \(3, 8, 6\) for input 'x', not uint8 \(height, width, 3\)"),
+        (_raw(x=np.zeros((0, 6, 3), np.uint8)), r"uint8 \(0, 6, 3\) for input 'x'"),
+        (_raw(x=np.zeros((8, 6, 3), np.float32)), "float32"),
+        (_raw(state=np.zeros((1, 5), np.float64)), r"float64 \(1, 5\) for input 'state:0', not float32 \(1, 5\)"),
+        (_raw(state=np.zeros((1, 6), np.float32)), r"float32 \(1, 6\)"),
+        ({"golden_outputs": {"out0": golden()["out0"]}}, "are not the model's"),
+        ({"golden_outputs": {**golden(), "out1": np.zeros((1, 5), np.float32)}}, r"out1 is float32 \(1, 5\)"),
+        ({"golden_outputs": {**golden(), "out1": np.zeros(5, np.float64)}}, "out1 is float64"),
+        ({"golden_outputs": {**golden(), "out1": np.full(5, np.nan, np.float32)}}, "not finite"),
+        ({"app": "Not A Name"}, r"app: .*Not A Name"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_and_nothing_is_left(
+    tmp_path: Path, change: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(BundleError, match=expected):
+        build(tmp_path, **change)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sources"]
+
+
+def test_a_missing_program_is_refused_and_the_old_bundle_stays(tmp_path: Path) -> None:
+    old = build(tmp_path)
+    _, runtime = write_sources(tmp_path / "sources")
+    with pytest.raises(BundleError, match=r"gone, which is bin/edgedeploy-runner in the release, does not exist"):
+        build(tmp_path, runtime=replace(runtime, runner=tmp_path / "gone"))
+    assert load_bundle(tmp_path / "bundle") == old
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "sources"]
+
+
+def test_a_new_bundle_takes_the_old_ones_place_as_a_whole(tmp_path: Path) -> None:
+    build(tmp_path)
+    (tmp_path / "bundle" / "golden" / "stale.npy").write_bytes(b"old")
+    new = build(tmp_path, fp16=False)
+    assert load_bundle(tmp_path / "bundle") == new
+    assert not (tmp_path / "bundle" / "golden" / "stale.npy").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "sources"]
+
+
+def test_a_directory_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(BundleError, match="is not a bundle, so it is not replaced"):
+        build(tmp_path)
+    assert (tmp_path / "bundle" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
