@@ -1,0 +1,1 @@
+"""Model files to ncnn networks: precheck, rewrite, pnnx, gates, comparison with the original."""

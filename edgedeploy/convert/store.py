@@ -1,0 +1,150 @@
+"""The cache of conversions: ``models/KEY/`` holds the two model files, ``conversion.json`` and comparisons."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedeploy.artifacts import (
+    Comparison,
+    ComparisonLimits,
+    ModelOutput,
+    OutputComparison,
+    Sample,
+    canonical_json,
+    file_sha256,
+)
+from edgedeploy.paths import cache_dir
+
+RECIPE = 2
+"""Raise it with every change to how models are prepared, converted or compared: old entries are then left alone."""
+
+PARAM_NAME = "model.param"
+WEIGHTS_NAME = "model.bin"
+RECORD_NAME = "conversion.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One conversion on disk. ``input_names`` are the engine's, in the order of the specs in the key."""
+
+    directory: Path
+    input_names: tuple[str, ...]
+    outputs: tuple[ModelOutput, ...]
+
+    @property
+    def param(self) -> Path:
+        return self.directory / PARAM_NAME
+
+    @property
+    def weights(self) -> Path:
+        return self.directory / WEIGHTS_NAME
+
+
+def conversion_key(document: dict[str, Any]) -> str:
+    """Return the entry's name: a hash over everything that goes into the conversion."""
+    return hashlib.sha256(canonical_json({"recipe": RECIPE, **document})).hexdigest()[:32]
+
+
+def samples_key(samples: Sequence[Sample]) -> str:
+    """Return a hash over the samples' tensors."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        for name, tensor in sorted(sample.tensors.items()):
+            digest.update(f"{name} {tensor.shape} {tensor.dtype}\n".encode())
+            digest.update(tensor.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def find_entry(key: str) -> Entry | None:
+    """Return a whole, undamaged conversion, or None. A damaged one is removed."""
+    directory = models_dir() / key
+    try:
+        record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+        entry = _entry(directory, record)
+        whole = record["sha256"] == _hashes(directory)
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if whole:
+        return entry
+    shutil.rmtree(directory, ignore_errors=True)
+    return None
+
+
+@contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """Give a directory on the cache's file system, removed at the end."""
+    models_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=models_dir()) as name:
+        yield Path(name)
+
+
+def add_entry(
+    key: str, scratch: Path, *, param: Path, weights: Path, input_names: Sequence[str], outputs: Sequence[ModelOutput]
+) -> Entry:
+    """Put a conversion into the cache; it appears whole or not at all."""
+    made = scratch / "entry"
+    made.mkdir()
+    shutil.copyfile(param, made / PARAM_NAME)
+    shutil.copyfile(weights, made / WEIGHTS_NAME)
+    record = {
+        "inputs": list(input_names),
+        "outputs": [asdict(item) for item in outputs],
+        "sha256": _hashes(made),
+    }
+    (made / RECORD_NAME).write_bytes(canonical_json(record))
+    directory = models_dir() / key
+    try:
+        made.rename(directory)
+    except OSError:
+        # Somebody else made the same conversion meanwhile; theirs is as good.
+        if not (directory / RECORD_NAME).is_file():
+            raise
+    return _entry(directory, record)
+
+
+def find_comparison(entry: Entry, key: str) -> Comparison | None:
+    """Return a stored comparison, or None where there is none that can be read."""
+    try:
+        document = json.loads(_comparison_path(entry, key).read_text(encoding="utf-8"))
+        return Comparison(
+            reference=document["reference"],
+            samples=document["samples"],
+            limits=ComparisonLimits(**document["limits"]),
+            outputs=tuple(OutputComparison(**{**item, "shape": tuple(item["shape"])}) for item in document["outputs"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def add_comparison(entry: Entry, key: str, comparison: Comparison) -> None:
+    """Store a comparison; the file appears whole or not at all."""
+    path = _comparison_path(entry, key)
+    with tempfile.NamedTemporaryFile(dir=entry.directory, prefix=".", delete=False) as stream:
+        stream.write(canonical_json(asdict(comparison)))
+    Path(stream.name).replace(path)
+
+
+def models_dir() -> Path:
+    """Return the directory of all conversions."""
+    return cache_dir() / "models"
+
+
+def _entry(directory: Path, record: dict[str, Any]) -> Entry:
+    outputs = tuple(ModelOutput(**{**item, "shape": tuple(item["shape"])}) for item in record["outputs"])
+    return Entry(directory=directory, input_names=tuple(record["inputs"]), outputs=outputs)
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    return {name: file_sha256(directory / name) for name in (PARAM_NAME, WEIGHTS_NAME)}
+
+
+def _comparison_path(entry: Entry, key: str) -> Path:
+    return entry.directory / f"comparison-{key}.json"
