@@ -29,6 +29,7 @@ from edgedeploy.artifacts import (
     InputSpec,
     Postprocessing,
     Preprocessing,
+    Resize,
     Sample,
     canonical_json,
     file_sha256,
@@ -189,16 +190,25 @@ def _golden_inputs(model: ConvertedModel, sample: Sample) -> dict[str, NDArray[A
                 f"the sample {sample.name} has no input {source.name!r}; it has {sorted(sample.raw)}",
                 hint="every input of the model needs a sample",
             )
-        image = source.preprocessing is not None
-        fits = array.ndim == 3 and array.shape[2] == 3 and array.size > 0 if image else array.shape == source.shape
-        if not fits or array.dtype != (np.uint8 if image else np.float32):
-            wanted = "uint8 (height, width, 3)" if image else f"float32 {source.shape}"
+        wanted = _misfit(array, source)
+        if wanted is not None:
             raise BundleError(
                 f"the sample {sample.name} has {array.dtype} {array.shape} for input {source.name!r}, not {wanted}",
                 hint="see preprocessing in edgedeploy.toml: images need it, tensors must not have it",
             )
         arrays[own.name] = array
     return arrays
+
+
+def _misfit(array: NDArray[Any], spec: InputSpec) -> str | None:
+    """Return what the on-board program wants for an input where the array is something else, None where it fits."""
+    if spec.preprocessing is None:
+        return None if array.shape == spec.shape and array.dtype == np.float32 else f"float32 {spec.shape}"
+    is_image = array.ndim == 3 and array.shape[2] == 3 and array.size > 0 and array.dtype == np.uint8
+    if spec.preprocessing.resize is Resize.BILINEAR:
+        return None if is_image else "uint8 (height, width, 3)"
+    height, width = spec.shape[-2:]
+    return None if is_image and array.shape[:2] == (height, width) else f"uint8 {(height, width, 3)}"
 
 
 def _golden_outputs(model: ConvertedModel, outputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

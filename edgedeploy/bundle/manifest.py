@@ -46,7 +46,9 @@ SafePath = Annotated[str, AfterValidator(safe_path)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 BlobName = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Shape = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=4)]
+Extent = Annotated[int, Field(ge=1, le=1 << 30)]
+InputShape = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=5)]
+OutputShape = Annotated[tuple[Extent, ...], Field(min_length=1, max_length=4)]
 FileMode = Annotated[str, Field(pattern=r"^[0-7]{3}$")]
 
 
@@ -75,8 +77,21 @@ class InputPart(Part):
 
     name: BlobName
     source_name: BlobName
-    shape: Shape
+    shape: InputShape
     preprocessing: PreprocessingPart | None
+
+    @model_validator(mode="after")
+    def _shape_fits(self) -> InputPart:
+        if self.shape[0] != 1:
+            raise ValueError(f"the batch of shape must be 1, not {self.shape[0]}")
+        part = self.preprocessing
+        if part is not None:
+            channels = 1 if part.color == "gray" else 3
+            if len(self.shape) != 4 or self.shape[1] != channels:
+                raise ValueError(f"an image with color {part.color} has the shape [1, {channels}, height, width]")
+            if len(part.mean) != channels or len(part.scale) != channels:
+                raise ValueError(f"mean and scale need {channels} values each for color {part.color}")
+        return self
 
     def to_source_spec(self) -> InputSpec:
         """Return the input as the user described it: the form that the fingerprint is taken of."""
@@ -94,7 +109,7 @@ class OutputPart(Part):
 
     name: BlobName
     source_name: BlobName
-    shape: Shape
+    shape: OutputShape
 
 
 class ModelPart(Part):

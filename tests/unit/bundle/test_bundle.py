@@ -376,6 +376,9 @@ def _edit(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
         (_edit("model", "fp16", value="yes"), r"model\.fp16: "),
         (_edit("model", "param", value="model/none.param"), r"'model/none\.param' is referred to but not among"),
         (_edit("model", "inputs", 0, "shape", value=[]), r"model\.inputs\.0\.shape: "),
+        (_edit("model", "inputs", 0, "shape", value=[2, 3, 8, 6]), r"batch of shape must be 1, not 2"),
+        (_edit("model", "inputs", 0, "shape", value=[1, 8, 6, 3]), r"color rgb has the shape \[1, 3, height, width\]"),
+        (_edit("model", "inputs", 0, "preprocessing", "scale", value=[1.0]), r"mean and scale need 3 values each"),
         (_edit("model", "inputs", 0, "shape", value=["1"]), r"model\.inputs\.0\.shape\.0: "),
         (_edit("model", "inputs", 0, "preprocessing", "mean", value=[0.0, 0.0, 0.0]), r"fingerprint is not that"),
         (_edit("model", "inputs", 0, "preprocessing", "color", value="cmyk"), r"'bgr', 'rgb' or 'gray' \(is 'cmyk'\)"),
@@ -499,6 +502,15 @@ def test_what_does_not_fit_is_refused_and_nothing_is_left(
     with pytest.raises(BundleError, match=expected):
         build(tmp_path, **change)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sources"]
+
+
+def test_an_image_that_is_not_resized_has_the_inputs_size(tmp_path: Path) -> None:
+    model, _ = write_sources(tmp_path / "sources")
+    image = replace(SOURCE_INPUTS[0], preprocessing=replace(IMAGE, resize=Resize.NONE))
+    exact = replace(model, source_inputs=(image, SOURCE_INPUTS[1]))
+    with pytest.raises(BundleError, match=r"uint8 \(11, 7, 3\) for input 'x', not uint8 \(8, 6, 3\)"):
+        build(tmp_path, model=exact)
+    assert build(tmp_path, model=exact, **_raw(x=np.zeros((8, 6, 3), np.uint8)))
 
 
 def test_a_missing_program_is_refused_and_the_old_bundle_stays(tmp_path: Path) -> None:
