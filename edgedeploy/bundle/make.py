@@ -44,7 +44,7 @@ PARAM_PATH = "model/model.param"
 WEIGHTS_PATH = "model/model.bin"
 
 # The on-board program with its libraries, buffers of the allocator included.
-PROGRAM_BYTES = 24 << 20
+PROGRAM_BYTES = 32 << 20
 # The file's bytes while it is read, ncnn's unpacked copy, and room for the transformed weights of 3x3 convolutions.
 WEIGHT_COPIES = 4
 # Activations alive at once, in units of the largest input or output; backbones hold several maps of that size.
@@ -113,11 +113,12 @@ def make_bundle(
 
 
 def estimate_memory_bytes(model: ConvertedModel) -> int:
-    """Return how much memory running the model on a board may take at most: an estimate, made without running it.
+    """Return about how much memory running the model on a board takes: an estimate, made without running it.
 
     The program, four times the weights (file, unpacked, and what the engine keeps transformed), and 24 float32 maps as
-    large as the largest input or output. The preflight compares it with what the board has free; the benchmark
-    measures the real figure.
+    large as the largest input or output. PP-OCRv4 detection at 192x384 in float32 is estimated at 61 MiB; it was
+    measured at 56 MiB under user-mode emulation, the emulator's own memory included. The preflight compares the
+    estimate with what the board has free; the benchmark measures the real figure.
     """
     shapes = [item.shape for item in model.inputs] + [item.shape for item in model.outputs]
     elements = [math.prod(shape) for shape in shapes]
