@@ -28,8 +28,8 @@ class CMakeBuild(build_ext):
     def build_extension(self, ext: Extension) -> None:
         """Configure, build, and leave the module where setuptools wants it.
 
-        The output file goes through CMake's own directory first, so an editable install does not put CMake's by-products
-        beside the sources.
+        The module goes through a directory of the build first, so that an editable install gets the module alone
+        beside its sources.
         """
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         build_dir = Path(self.build_temp).resolve() / "cmake"
@@ -56,7 +56,7 @@ class CMakeBuild(build_ext):
 
 
 class BuildPyWithResources(build_py):
-    """Copies what ``edgedeploy.paths.resource_dir`` promises into the package; an editable install reads the checkout."""
+    """Copies what ``edgedeploy.paths.resource_dir`` promises; an editable install reads the checkout."""
 
     def run(self) -> None:
         """Copy the modules, then the resources."""

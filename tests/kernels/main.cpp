@@ -1,6 +1,9 @@
 // kernel_tests: run every kernel of the table that this CPU supports against its reference.
 //
-//   kernel_tests [--row NAME] [--shape SHAPE] [--seed N]
+//   kernel_tests [--row NAME | --force-row NAME | --broken DEFECT] [--shape SHAPE] [--seed N]
+//
+// --force-row runs a kernel that the CPU does not support; --broken runs one with a known defect (broken_kernels.h), so
+// that the suite itself can be tested.
 //
 // stdout has a line a row, "ran NAME cases=N" or "refused NAME missing=asimddp"; then "selected OP NAME"; failures
 // carry the command that reruns them. Exit code 0: nothing failed and something ran; 1: a failure; 2: usage.
@@ -12,6 +15,7 @@
 #include <cstring>
 #include <string>
 
+#include "broken_kernels.h"
 #include "dispatch/dispatch.h"
 #include "harness.h"
 
@@ -52,47 +56,64 @@ Outcome test_row(const KernelRow& row, const Selection& selection) {
 }
 
 int usage(const char* argument) {
-  std::fprintf(stderr, "kernel_tests: %s\nusage: kernel_tests [--row NAME] [--shape SHAPE] [--seed N]\n", argument);
+  std::fprintf(stderr,
+               "kernel_tests: %s\nusage: kernel_tests [--row NAME | --force-row NAME | --broken DEFECT] [--shape "
+               "SHAPE] [--seed N]\n",
+               argument);
   return 2;
+}
+
+// One row and its line of the report.
+Outcome run_row(const KernelRow& row, const Selection& selection) {
+  running_row = row.name;
+  const Outcome outcome = test_row(row, selection);
+  std::printf("ran %s cases=%d failures=%d\n", row.name, outcome.cases, outcome.failures);
+  return outcome;
+}
+
+Outcome run_table(const Selection& selection) {
+  Outcome total;
+  for (const KernelRow& row : edgedeploy::kernel_table()) {
+    if (edgedeploy::kernel_supported(row)) {
+      total = add(total, run_row(row, selection));
+    } else {
+      std::printf("refused %s missing=%s\n", row.name, missing_features(row).c_str());
+    }
+  }
+  for (const char* op : {edgedeploy::kOpPreprocessU8F32, edgedeploy::kOpGemmS8}) {
+    std::printf("selected %s %s\n", op, edgedeploy::select_kernel(op)->name);
+  }
+  return total;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Selection selection;
-  std::string only;
+  const KernelRow* only = nullptr;
   for (int i = 1; i < argc; i += 2) {
     if (i + 1 == argc) return usage("an option lacks its value");
     const std::string option = argv[i];
-    if (option == "--row") {
-      only = argv[i + 1];
+    const char* const value = argv[i + 1];
+    if (option == "--row" || option == "--force-row") {
+      only = edgedeploy::find_kernel(value);
+      if (only == nullptr) return usage("no kernel has that name");
+      if (option == "--row" && !edgedeploy::kernel_supported(*only)) return usage("this CPU cannot run that kernel");
+    } else if (option == "--broken") {
+      only = edgedeploy_tests::find_broken_kernel(value);
+      if (only == nullptr) return usage("no such defect");
     } else if (option == "--shape") {
-      selection.shape = argv[i + 1];
+      selection.shape = value;
     } else if (option == "--seed") {
-      selection.seed = static_cast<uint32_t>(std::strtoul(argv[i + 1], nullptr, 10));
+      selection.seed = static_cast<uint32_t>(std::strtoul(value, nullptr, 10));
       selection.one_seed = true;
     } else {
       return usage(argv[i]);
     }
   }
-  if (!only.empty() && edgedeploy::find_kernel(only.c_str()) == nullptr) return usage("no kernel has that name");
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   for (int number : {SIGSEGV, SIGBUS, SIGILL}) std::signal(number, on_fatal_signal);
 
-  Outcome total;
-  for (const KernelRow& row : edgedeploy::kernel_table()) {
-    if (!only.empty() && only != row.name) continue;
-    if (!edgedeploy::kernel_supported(row)) {
-      std::printf("refused %s missing=%s\n", row.name, missing_features(row).c_str());
-      continue;
-    }
-    running_row = row.name;
-    const Outcome outcome = test_row(row, selection);
-    std::printf("ran %s cases=%d failures=%d\n", row.name, outcome.cases, outcome.failures);
-    total = add(total, outcome);
-  }
-  for (const char* op : {edgedeploy::kOpPreprocessU8F32, edgedeploy::kOpGemmS8}) {
-    std::printf("selected %s %s\n", op, edgedeploy::select_kernel(op)->name);
-  }
+  const Outcome total = only != nullptr ? run_row(*only, selection) : run_table(selection);
   return total.failures == 0 && total.cases > 0 ? 0 : 1;
 }

@@ -26,11 +26,11 @@ class OpsError(ValueError):
 def kernels() -> list[Kernel]:
     """Return the kernels built for this architecture, in the order in which dispatch prefers them.
 
-    ``tile`` is rows, columns and bytes of k a unit; ``isa`` what the CPU must have; ``selected`` what dispatch runs here.
+    ``tile`` is rows, columns and bytes of k a unit; ``isa`` what the CPU must have; ``selected`` what dispatch runs.
     """
 
 def cpu_features() -> list[str]:
-    """Return what the CPU has, in the names of ``/proc/cpuinfo`` (``asimddp``); empty on other machines than aarch64."""
+    """Return what the CPU has, in the names of ``/proc/cpuinfo`` (``asimddp``); empty unless on aarch64."""
 
 def preprocess(
     image: NDArray[np.uint8],

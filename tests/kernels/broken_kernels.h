@@ -1,0 +1,15 @@
+// Kernels with one defect each. They are in no table: the suite has to fail on every one of them.
+#ifndef EDGEDEPLOY_TESTS_BROKEN_KERNELS_H_
+#define EDGEDEPLOY_TESTS_BROKEN_KERNELS_H_
+
+#include "kernels/table.h"
+
+namespace edgedeploy_tests {
+
+// "rounding" rounds halves to even; "over-read" reads a byte past A; "over-write" writes a byte past C; "registers"
+// (aarch64) changes x19 and d8. Null for another name.
+const edgedeploy::KernelRow* find_broken_kernel(const char* defect);
+
+}  // namespace edgedeploy_tests
+
+#endif  // EDGEDEPLOY_TESTS_BROKEN_KERNELS_H_

@@ -1,0 +1,108 @@
+"""Every row of the kernel table against its reference, on this machine and on four cores under emulation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from kernel_program import ROOT, Report, run_program
+
+CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
+WITHOUT_DOT_PRODUCT = ("cortex-a53", "cortex-a72")
+KERNELS = ROOT / "csrc" / "kernels"
+
+
+@pytest.fixture(scope="session")
+def reports(aarch64_program: Path) -> dict[str, Report]:
+    """One run a core."""
+    return {core: run_program(["qemu-aarch64", "-cpu", core, aarch64_program]) for core in CORES}
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_kernels_agree_with_the_reference_on_a_core(reports: dict[str, Report], core: str) -> None:
+    report = reports[core]
+    assert report.exit_code == 0, report.text
+    assert "FAIL" not in report.text
+    assert all(cases > 1000 for cases in report.ran.values()), report.ran
+
+
+def test_kernels_agree_with_the_reference_on_this_machine(host_program: Path) -> None:
+    report = run_program([host_program])
+    assert report.exit_code == 0, report.text
+    assert {"preprocess_u8f32_ref", "gemm_s8_ref"} <= set(report.ran)
+
+
+def test_every_row_ran_on_some_core(reports: dict[str, Report]) -> None:
+    ran = {name for report in reports.values() for name in report.ran}
+    files = {path.stem for path in KERNELS.rglob("*") if re.search(r"(_ref|_\d+x\d+_neon\w*)\.(cpp|S)$", path.name)}
+    assert ran == files, "a variant without a row, or a row that no core ran"
+
+
+@pytest.mark.parametrize("core", WITHOUT_DOT_PRODUCT)
+def test_a_core_without_sdot_refuses_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
+    report = reports[core]
+    assert report.refused == {"gemm_s8_8x8_neondot": "asimddp"}
+    assert report.selected == {"gemm_s8": "gemm_s8_4x4_neon", "preprocess_u8f32": "preprocess_u8f32_1x8_neon"}
+
+
+@pytest.mark.parametrize("core", ["cortex-a76", "max"])
+def test_a_core_with_sdot_selects_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
+    report = reports[core]
+    assert report.refused == {}
+    assert report.selected == {"gemm_s8": "gemm_s8_8x8_neondot", "preprocess_u8f32": "preprocess_u8f32_1x8_neon"}
+
+
+def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Path) -> None:
+    """The refusal is worth something only if the kernel would have died there."""
+    command = ["qemu-aarch64", "-cpu", "cortex-a72", str(aarch64_program), "--force-row", "gemm_s8_8x8_neondot"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert answer.returncode != 0
+    assert "FAIL fatal signal in gemm_s8_8x8_neondot" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("defect", "message"),
+    [
+        ("rounding", r"FAIL broken_rounding shape=\w+ seed=\d+: value \d+ of \d+ is \S+, the reference has \S+"),
+        ("over-read", r"FAIL fatal signal in broken_over-read"),
+        ("over-write", r"FAIL fatal signal in broken_over-write"),
+        ("registers", r"FAIL broken_registers .*callee-saved registers changed, mask 0x10001 "),
+    ],
+)
+def test_the_suite_catches_a_broken_kernel(aarch64_program: Path, defect: str, message: str) -> None:
+    report = run_program(["qemu-aarch64", "-cpu", "max", aarch64_program, "--broken", defect])
+    assert report.exit_code != 0
+    assert re.search(message, report.text), report.text
+
+
+def test_one_case_reruns_by_itself(host_program: Path) -> None:
+    report = run_program([host_program, "--row", "gemm_s8_ref", "--shape", "5x7x33", "--seed", "0"])
+    assert report.exit_code == 1
+    assert report.ran == {"gemm_s8_ref": 0}, "a case that does not exist is not a passed one"
+    report = run_program([host_program, "--row", "gemm_s8_ref", "--shape", "tile3", "--seed", "5"])
+    assert (report.exit_code, report.ran) == (0, {"gemm_s8_ref": 1})
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "csrc").rglob("*.S")), ids=lambda path: path.name)
+def test_assembly_keeps_the_rules_of_the_house(path: Path) -> None:
+    code = re.sub(r"//.*", "", path.read_text())
+    assert not re.search(r"\b[xw]18\b", code), "x18 is the platform's"
+    assert len(re.findall(r"^\s*ret\b", code, re.MULTILINE)) == 1
+    labels = re.findall(r"^(\S+):", code, re.MULTILINE)
+    assert all(label.startswith(f".L{path.stem}_") for label in labels), labels
+
+
+def test_sources_stay_short() -> None:
+    for path in (path for suffix in ("*.h", "*.cpp", "*.S") for path in (ROOT / "csrc").rglob(suffix)):
+        lines = len(path.read_text().splitlines())
+        assert lines <= 400, path
+        assert lines <= 60 or not path.stem.endswith("_ref"), path
+
+
+def test_only_the_table_lists_kernels() -> None:
+    name = re.compile(r"\b(?:gemm_s8|preprocess_u8f32)_(?:ref|\d+x\d+_neon\w*)\b")
+    for directory in ("runner", "layers", "python", "dispatch"):
+        for path in sorted((ROOT / "csrc" / directory).rglob("*.cpp")):
+            assert not name.search(path.read_text()), f"{path} names a kernel: ask the table"
