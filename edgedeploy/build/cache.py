@@ -18,6 +18,7 @@ from edgedeploy.progress import Progress
 
 _PRODUCTS_FILE = "products.json"
 _SKIPPED_DIRECTORIES = frozenset({"__pycache__"})
+_SKIPPED_SUFFIXES = frozenset({".o", ".pyc", ".so"})
 
 
 def build_cache_dir() -> Path:
@@ -30,22 +31,30 @@ def content_key(inputs: Mapping[str, object]) -> str:
     return hashlib.sha256(canonical_json(dict(inputs))).hexdigest()
 
 
-def tree_digest(root: Path) -> str:
+def tree_digest(root: Path, *, without: tuple[str, ...] = ()) -> str:
     """Return one SHA-256 over the relative paths and contents of all files under ``root`` (or of the file ``root``).
 
-    Hidden files and Python's byte code are left out: editors and interpreters write them, no build reads them.
+    Hidden files and compiled code are left out: editors, interpreters and an in-place ``pip install`` write them, no
+    build reads them.
+
+    Args:
+        root: A directory or a file.
+        without: Names of directories directly under ``root`` that do not count.
     """
     if root.is_file():
         return file_sha256(root)
     contents = {
-        path.relative_to(root).as_posix(): file_sha256(path) for path in sorted(root.rglob("*")) if _counts(path, root)
+        path.relative_to(root).as_posix(): file_sha256(path)
+        for path in sorted(root.rglob("*"))
+        if _counts(path.relative_to(root), without) and path.is_file()
     }
     return hashlib.sha256(canonical_json(contents)).hexdigest()
 
 
-def _counts(path: Path, root: Path) -> bool:
-    parts = path.relative_to(root).parts
-    return path.is_file() and not any(part.startswith(".") or part in _SKIPPED_DIRECTORIES for part in parts)
+def _counts(path: Path, without: tuple[str, ...]) -> bool:
+    if path.parts[0] in without or path.suffix in _SKIPPED_SUFFIXES:
+        return False
+    return not any(part.startswith(".") or part in _SKIPPED_DIRECTORIES for part in path.parts)
 
 
 def ensure_entry(entry: Path, make: Callable[[Path], None], *, progress: Progress) -> Path:

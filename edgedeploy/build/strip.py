@@ -19,8 +19,6 @@ def strip(binary: Path, destination: Path, toolchain: Toolchain) -> None:
     """
     program = find_tool(toolchain.strip)
     try:
-        subprocess.run(
-            [program, "--strip-all", "-o", destination, binary], capture_output=True, text=True, check=True
-        )
+        subprocess.run([program, "--strip-all", "-o", destination, binary], capture_output=True, text=True, check=True)
     except subprocess.CalledProcessError as error:
         raise BuildFailedError(f"{program.name} failed: {error.stderr.strip()}", hint="is the disk full?") from error

@@ -37,6 +37,7 @@ def test_tree_digest_leaves_out_what_no_build_reads(tmp_path: Path) -> None:
     (tmp_path / ".a.cpp.swp").write_text("editor")
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "x.pyc").write_text("bytecode")
+    (tmp_path / "_native.cpython-311-x86_64-linux-gnu.so").write_text("in-place build")
     assert tree_digest(tmp_path) == before
 
 

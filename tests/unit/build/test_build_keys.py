@@ -88,16 +88,25 @@ def test_wheel_key_changes_with_each_input(tmp_path: Path, monkeypatch: pytest.M
 def test_sources_are_the_top_file_and_all_of_csrc(tmp_path: Path) -> None:
     (tmp_path / "csrc" / "kernels").mkdir(parents=True)
     (tmp_path / "CMakeLists.txt").write_text("project(x)")
-    seen = {sources_digest(tmp_path)}
+    seen = {sources_digest(tmp_path, without=())}
     (tmp_path / "csrc" / "kernels" / "a.S").write_text("ret")
-    seen.add(sources_digest(tmp_path))
+    seen.add(sources_digest(tmp_path, without=()))
     (tmp_path / "CMakeLists.txt").write_text("project(y)")
-    seen.add(sources_digest(tmp_path))
+    seen.add(sources_digest(tmp_path, without=()))
     (tmp_path / "README.md").write_text("not compiled")
-    seen.add(sources_digest(tmp_path))
+    seen.add(sources_digest(tmp_path, without=()))
     assert len(seen) == 3
+
+
+def test_directories_left_out_of_a_build_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "csrc" / "python").mkdir(parents=True)
+    (tmp_path / "CMakeLists.txt").write_text("project(x)")
+    before = sources_digest(tmp_path, without=("python",))
+    (tmp_path / "csrc" / "python" / "module.cpp").write_text("int x;")
+    assert sources_digest(tmp_path, without=("python",)) == before
+    assert sources_digest(tmp_path, without=()) != before
 
 
 def test_resources_without_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(BuildFailedError, match=r"CMakeLists\.txt does not exist"):
-        sources_digest(tmp_path)
+        sources_digest(tmp_path, without=())

@@ -1,0 +1,242 @@
+"""The real cross builds: engine, on-board program and wheel, in the cache that the commands use."""
+
+from __future__ import annotations
+
+import email
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from wheel.wheelfile import WheelFile
+
+from edgedeploy import __version__
+from edgedeploy.artifacts import BuiltRuntime, file_sha256
+from edgedeploy.build import ENGINE_VERSION, build_runtime, build_wheel, ensure_engine
+from edgedeploy.build.cache import build_cache_dir
+from edgedeploy.build.elf import read_elf
+from edgedeploy.build.kernel_list import kernels_in_bytes
+from edgedeploy.emulate.headers import ensure_python_headers
+from edgedeploy.errors import BuildFailedError
+from edgedeploy.paths import CACHE_VARIABLE, cache_dir, resource_dir
+from edgedeploy.progress import SILENT, Progress, Task
+
+TRIPLE = "aarch64-linux-gnu"
+RESOURCES = ("csrc", "toolchains")
+
+pytestmark = [pytest.mark.cross, pytest.mark.timeout(1800)]
+
+
+class Announced:
+    """Progress that keeps the titles of what took time."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+        self.last: tuple[float, float | None] = (0, None)
+
+    @contextmanager
+    def task(self, title: str) -> Iterator[Task]:
+        self.titles.append(title)
+        yield self
+
+    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        self.last = (done, total)
+
+    def say(self, text: str) -> None:
+        self.titles.append(text)
+
+
+@pytest.fixture(scope="module")
+def runtime() -> BuiltRuntime:
+    return build_runtime(TRIPLE, progress=SILENT)
+
+
+@pytest.fixture
+def resources(tmp_path: Path) -> Path:
+    """A copy of the resources to break."""
+    copy = tmp_path / "resources"
+    for name in RESOURCES:
+        shutil.copytree(resource_dir() / name, copy / name)
+    shutil.copyfile(resource_dir() / "CMakeLists.txt", copy / "CMakeLists.txt")
+    return copy
+
+
+def run_under_qemu(runner: Path, *arguments: str, cpu: str = "max") -> subprocess.CompletedProcess[str]:
+    command = ["qemu-aarch64", "-cpu", cpu, str(runner), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_engine_has_every_instruction_set_variant() -> None:
+    engine = ensure_engine(TRIPLE, progress=SILENT)
+    assert (engine.cmake_dir / "ncnnConfig.cmake").is_file()
+    assert (engine.directory / "include" / "ncnn" / "net.h").is_file()
+    listing = subprocess.run(
+        ["aarch64-linux-gnu-ar", "t", engine.directory / "lib" / "libncnn.a"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    for variant in ("arm_vfpv4", "arm_asimdhp", "arm_asimddp", "arm_asimdfhm", "arm_bf16", "arm_i8mm"):
+        assert f"_{variant}.cpp.o" in listing, variant
+
+
+def test_runner_is_static_and_stripped(runtime: BuiltRuntime) -> None:
+    facts = read_elf(runtime.runner)
+    assert facts.static
+    assert runtime.requirements.architecture == "aarch64"
+    assert runtime.requirements.glibc is None
+    symbols = subprocess.run(
+        ["aarch64-linux-gnu-nm", runtime.runner], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "no symbols" in symbols.stderr
+
+
+def test_runner_carries_no_path_of_this_host(runtime: BuiltRuntime) -> None:
+    binary = runtime.runner.read_bytes()
+    for path in (resource_dir(), cache_dir(), Path.home() / "."):
+        assert f"{path}/".encode() not in binary
+
+
+def test_runner_answers_with_the_engines_version(runtime: BuiltRuntime) -> None:
+    answer = run_under_qemu(runtime.runner, "version")
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["engine"] == runtime.engine_version == ENGINE_VERSION
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72", "cortex-a76", "max"])
+def test_kernels_are_those_of_the_runners_probe(runtime: BuiltRuntime, cpu: str) -> None:
+    answer = run_under_qemu(runtime.runner, "probe", cpu=cpu)
+    assert answer.returncode == 0, answer.stderr
+    probed = json.loads(answer.stdout)["kernels"]
+    assert tuple(sorted(kernel["name"] for kernel in probed)) == runtime.kernels
+
+
+def test_kernels_read_from_bytes_are_the_same(runtime: BuiltRuntime) -> None:
+    found = kernels_in_bytes(runtime.runner.read_bytes(), resource_dir() / "csrc" / "kernels")
+    assert found == runtime.kernels
+    assert len(found) >= 5
+
+
+def test_second_build_comes_from_the_cache(runtime: BuiltRuntime) -> None:
+    progress = Announced()
+    assert build_runtime(TRIPLE, progress=progress) == runtime
+    assert progress.titles == []
+
+
+def test_compile_error_is_quoted_and_leaves_nothing(resources: Path) -> None:
+    table = resources / "csrc" / "kernels" / "table.cpp"
+    table.write_text("#error deliberately broken\n" + table.read_text())
+    before = _entries("runtimes")
+    with pytest.raises(BuildFailedError, match="deliberately broken") as caught:
+        build_runtime(TRIPLE, progress=SILENT, resources=resources)
+    log = Path(caught.value.hint.removeprefix("the whole log is in "))
+    assert "deliberately broken" in log.read_text()
+    assert _entries("runtimes") == before
+    log.unlink()
+
+
+def test_cmake_error_is_quoted(resources: Path) -> None:
+    lists = resources / "csrc" / "CMakeLists.txt"
+    lists.write_text(lists.read_text() + "\nadd_subdirectory(absent)\n")
+    with pytest.raises(BuildFailedError, match="absent"):
+        build_runtime(TRIPLE, progress=SILENT, resources=resources)
+
+
+def test_a_change_during_the_build_is_noticed(tmp_path: Path) -> None:
+    """On a small package of the same layout: the real one takes a minute."""
+    resources = tmp_path / "resources"
+    package = resources / "csrc" / "python" / "edgedeploy_ops"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    shutil.copytree(resource_dir() / "toolchains", resources / "toolchains")
+    (resources / "csrc" / "module.c").write_text("int answer(void) { return 42; }\n")
+    (resources / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.24)\nproject(small C)\nadd_library(_native MODULE csrc/module.c)\n"
+        'set_target_properties(_native PROPERTIES PREFIX "" SUFFIX "${EDGEDEPLOY_PYTHON_SUFFIX}")\n'
+    )
+
+    class Editor(Announced):
+        """Somebody who saves a file while the compiler runs."""
+
+        def update(self, done: float, total: float | None = None, note: str = "") -> None:
+            (resources / "csrc" / "module.c").write_text(f"int answer(void) {{ return {done}; }}\n")
+
+    headers = ensure_python_headers(progress=SILENT)
+    with pytest.raises(BuildFailedError, match="changed during the build"):
+        build_wheel(
+            TRIPLE,
+            python_headers=headers,
+            destination=tmp_path / "out",
+            progress=Editor(),
+            resources=resources,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    progress: Progress = SILENT
+    return build_wheel(
+        TRIPLE,
+        python_headers=ensure_python_headers(progress=progress),
+        destination=tmp_path_factory.mktemp("wheel") / "made",
+        progress=progress,
+    )
+
+
+def test_wheel_has_the_package_and_true_records(wheel: Path) -> None:
+    info = f"edgedeploy_ops-{__version__}.dist-info"
+    assert wheel.name == f"edgedeploy_ops-{__version__}-cp311-cp311-linux_aarch64.whl"
+    with WheelFile(wheel) as archive:
+        names = set(archive.namelist())
+        for name in names:
+            archive.read(name)  # compares with RECORD's hash
+        metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
+        tags = email.message_from_bytes(archive.read(f"{info}/WHEEL"))
+    assert names == {
+        "edgedeploy_ops/__init__.py",
+        "edgedeploy_ops/_native.cpython-311-aarch64-linux-gnu.so",
+        "edgedeploy_ops/_native.pyi",
+        "edgedeploy_ops/py.typed",
+        f"{info}/METADATA",
+        f"{info}/RECORD",
+        f"{info}/WHEEL",
+    }
+    assert (metadata["Name"], metadata["Version"]) == ("edgedeploy_ops", __version__)
+    assert tags["Tag"] == "cp311-cp311-linux_aarch64"
+    assert tags["Root-Is-Purelib"] == "false"
+
+
+def test_wheels_module_is_for_the_board_and_brings_its_cpp_runtime(wheel: Path, tmp_path: Path) -> None:
+    with WheelFile(wheel) as archive:
+        module = Path(archive.extract("edgedeploy_ops/_native.cpython-311-aarch64-linux-gnu.so", tmp_path))
+    facts = read_elf(module)
+    assert facts.architecture == "aarch64"
+    assert not [name for name in facts.libraries if name.startswith(("libstdc++", "libgcc", "libpython"))]
+    exported = subprocess.run(
+        ["aarch64-linux-gnu-nm", "-D", "--defined-only", module], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert "PyInit__native" in exported
+
+
+@pytest.mark.nightly
+def test_same_inputs_give_the_same_bytes(
+    runtime: BuiltRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resources: Path
+) -> None:
+    """Built again in another place, from another copy of the sources, the program is the same to the byte."""
+    engines = build_cache_dir() / "engines"
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    shutil.copytree(engines, build_cache_dir() / "engines")
+    again = build_runtime(TRIPLE, progress=SILENT, resources=resources)
+    assert again.build_id == runtime.build_id
+    assert file_sha256(again.runner) == file_sha256(runtime.runner)
+
+
+def _entries(kind: str) -> set[str]:
+    """Return the finished entries of the cache, and anything half-made beside them."""
+    directory = build_cache_dir() / kind / TRIPLE
+    return {path.name for path in directory.iterdir() if path.is_dir()}
