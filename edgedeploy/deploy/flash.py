@@ -1,0 +1,196 @@
+"""Putting a release on a board: inspect, preflight, push, verify, self-test, activate, clean.
+
+The board always has a whole release active, the old one or the new one; see ``docs/flash.md`` for why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgedeploy.artifacts import (
+    BoardFacts,
+    Bundle,
+    BundleFile,
+    Clock,
+    FlashResult,
+    Provenance,
+)
+from edgedeploy.deploy import history, scripts
+from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
+from edgedeploy.deploy.lock import new_owner
+from edgedeploy.deploy.preflight import check_binaries, preflight
+from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
+from edgedeploy.deploy.selftest import default_deadline_s
+from edgedeploy.deploy.steps import RunningStep, Steps
+from edgedeploy.deploy.survey import Survey, take_survey
+from edgedeploy.deploy.visit import Visit
+from edgedeploy.errors import ChecksumMismatchError, UsageError
+from edgedeploy.progress import Progress
+from edgedeploy.transport.protocol import Transport
+
+KEPT_RELEASES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a flash has to do: ``missing`` holds one file for each content that the board's store lacks."""
+
+    files: tuple[BundleFile, ...]
+    missing: tuple[BundleFile, ...]
+
+    @property
+    def missing_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.missing)
+
+
+def make_plan(files: tuple[BundleFile, ...], have: frozenset[str]) -> Plan:
+    """Return which files travel: each content once, and only what the board lacks."""
+    missing: dict[str, BundleFile] = {}
+    for file in files:
+        if file.sha256 not in have:
+            missing.setdefault(file.sha256, file)
+    return Plan(files=files, missing=tuple(missing.values()))
+
+
+def flash(
+    transport: Transport,
+    bundle: Bundle,
+    *,
+    board_name: str,
+    facts: BoardFacts,
+    provenance: Provenance,
+    clock: Clock | None,
+    progress: Progress,
+    directory: str = DEFAULT_DIRECTORY,
+    keep: int = KEPT_RELEASES,
+    break_lock: bool = False,
+    selftest_deadline_s: float | None = None,
+) -> FlashResult:
+    """Push a release, prove it on the board, make it current.
+
+    Args:
+        transport: An open connection.
+        bundle: The release.
+        board_name: For the result.
+        facts: What the board said about itself.
+        provenance: Hardware or which kind of emulation, for the result.
+        clock: The twin's kind of clock; None is hardware.
+        progress: Where steps are announced.
+        directory: On the board; the app's own directory is made in it.
+        keep: Releases to keep, the new one included; the one before it is always kept.
+        break_lock: Take over a lock that somebody holds.
+        selftest_deadline_s: None takes what suits hardware or a twin.
+
+    Returns:
+        The record; ``verified`` is true, for everything else raises.
+
+    Raises:
+        DeployError: A leaf of it that says what is wrong; the release active before stays active.
+        ConnectionFailedError: The connection failed; the board has the old or the new release active, whole.
+    """
+    check_app(bundle.app)
+    check_directory(directory)
+    if keep < 1:
+        raise UsageError(f"keep must be 1 or more, not {keep}")
+    files = release_files(bundle)
+    steps = Steps(transport, progress, f"flash of {bundle.app}")
+    check_binaries(bundle.requirements, facts)
+    owner = new_owner()
+    with steps.step("inspect", f"Inspecting {transport.description}") as step:
+        survey = take_survey(
+            transport,
+            bundle.app,
+            directory=directory,
+            owner=owner,
+            break_lock=break_lock,
+            digest=bundle.digest,
+            files=files,
+        )
+        plan = make_plan(files, survey.have)
+        step.note = f"{len(plan.missing)} of {len(files)} files are missing"
+    visit = Visit(steps=steps, survey=survey, owner=owner)
+    activated = {survey.current, *(item.to for item in survey.history)}
+    with visit.abandoning(None if bundle.digest in activated else bundle.digest):
+        with steps.step("preflight", "Checking that the release fits the board"):
+            preflight(
+                bundle,
+                facts,
+                files_to_send=plan.missing,
+                free_disk_bytes=survey.free_disk_bytes,
+                free_memory_bytes=survey.free_memory_bytes,
+            )
+        with steps.step("push", f"Pushing {len(plan.missing)} files") as step:
+            _push(visit, plan, step)
+        with steps.step("verify", "Verifying on the board") as step:
+            _verify(visit, bundle.digest, plan, step)
+        golden = visit.prove(bundle.digest, selftest_deadline_s or default_deadline_s(clock))
+        dropped = history.releases_to_drop(
+            survey.history, becoming=bundle.digest, current=survey.current, present=survey.releases, keep=keep
+        )
+        visit.activate(bundle.digest, action=history.FLASH, dropped=dropped)
+    unchanged = survey.current == bundle.digest
+    return FlashResult(
+        app=bundle.app,
+        board=board_name,
+        provenance=provenance,
+        clock=clock,
+        release=bundle.digest,
+        previous_release=_previous(survey) if unchanged else survey.current,
+        verified=True,
+        unchanged=unchanged,
+        golden=golden,
+        steps=tuple(steps.records),
+    )
+
+
+def _push(visit: Visit, plan: Plan, step: RunningStep) -> None:
+    """Send each missing file to a temporary name in the store."""
+    done = 0
+    for file in plan.missing:
+        before = done
+
+        def show(sent: int, _: int, before: int = before, path: str = str(file.path)) -> None:
+            step.task.update(before + sent, plan.missing_bytes, path)
+
+        destination = visit.survey.root / "store" / f".incoming-{visit.owner.token}-{file.sha256}"
+        visit.transport.put(file.source, destination, mode=file.mode, on_bytes=show)
+        done += file.size_bytes
+    step.note = f"{len(plan.missing)} files" if plan.missing else "nothing to send"
+
+
+def _verify(visit: Visit, digest: str, plan: Plan, step: RunningStep) -> None:
+    """Have the board hash what arrived and assemble the release; an intact release was hashed by the survey."""
+    if visit.survey.intact and not plan.missing:
+        step.note = "hashed while inspecting"
+        return
+    new = {file.path for file in plan.missing}
+    listing = "".join(
+        f"{file.sha256} {file.mode:o} {'new' if file.path in new else 'have'} {file.path}\n" for file in plan.files
+    )
+    result = visit.run_script(
+        "store",
+        scripts.STORE,
+        digest,
+        str(len(plan.files)),
+        stdin=listing,
+        deadline_s=script_deadline_s(2 * plan.missing_bytes),
+    )
+    lines = report_lines(result)
+    mismatches = [value.split(" ", 2) for key, value in lines if key == "mismatch"]
+    if mismatches:
+        raise _mismatch(mismatches)
+    if ("stored", "") not in lines:
+        raise script_error(visit.transport, "store", result)
+
+
+def _mismatch(mismatches: list[list[str]]) -> ChecksumMismatchError:
+    expected, actual, path = mismatches[0]
+    others = f", and {len(mismatches) - 1} more files are damaged" if mismatches[1:] else ""
+    return ChecksumMismatchError(
+        f"{path} arrived with SHA-256 {actual} in place of {expected}{others}",
+        hint="run the command again; if it happens again, suspect the board's storage or memory",
+    )
+
+
+def _previous(survey: Survey) -> str | None:
+    return history.previous_release(survey.history, current=survey.current, present=survey.releases)

@@ -1,0 +1,84 @@
+"""What ``history.jsonl`` tells: which release was active when, which one a rollback means, which ones may go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from edgedeploy.deploy.layout import is_digest
+
+ROLLBACK = "rollback"
+FLASH = "flash"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """One line: at ``time`` (the board's clock, ISO 8601) the release ``to`` became current."""
+
+    time: str
+    action: str
+    to: str
+
+
+def parse_history(lines: Iterable[str]) -> tuple[Activation, ...]:
+    """Return the activations, oldest first. A line that a power cut left half-written is passed over."""
+    found = []
+    for line in lines:
+        try:
+            document = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(document, dict) and is_digest(str(document.get("to"))):
+            found.append(
+                Activation(time=str(document.get("time")), action=str(document.get("action")), to=str(document["to"]))
+            )
+    return tuple(found)
+
+
+def succession(history: Iterable[Activation], *, current: str | None, present: Collection[str]) -> tuple[str, ...]:
+    """Return the releases that were active in their turn, oldest first, ending with the current one.
+
+    A rollback takes what it left out of the line, so that the next one goes further back instead of forward again.
+
+    Example:
+        Flashed A, B, C, rolled back to B: ``("A", "B")``, and the next rollback means A.
+    """
+    line: list[str] = []
+    for activation in history:
+        if activation.action == ROLLBACK and activation.to in line:
+            del line[line.index(activation.to) + 1 :]
+        elif activation.to in line:
+            line.remove(activation.to)
+            line.append(activation.to)
+        else:
+            line.append(activation.to)
+    if current is not None:
+        # The symlink has the last word: a power cut may have kept the switch and lost the line.
+        line = [*line[: line.index(current)], current] if current in line else [*line, current]
+    return tuple(digest for digest in line if digest in present)
+
+
+def previous_release(history: Iterable[Activation], *, current: str | None, present: Collection[str]) -> str | None:
+    """Return the release that a rollback means, None where there is none."""
+    earlier = [digest for digest in succession(history, current=current, present=present) if digest != current]
+    return earlier[-1] if earlier else None
+
+
+def last_activations(history: Iterable[Activation]) -> dict[str, str]:
+    """Return for each release when it last became current."""
+    return {activation.to: activation.time for activation in history}
+
+
+def releases_to_drop(
+    history: tuple[Activation, ...], *, becoming: str, current: str | None, present: Collection[str], keep: int
+) -> tuple[str, ...]:
+    """Return the releases beyond the last ``keep``, once ``becoming`` is current.
+
+    The current release and the one before it are never among them, however small ``keep``.
+    """
+    line = [digest for digest in succession(history, current=current, present=present) if digest != becoming]
+    recent = list(dict.fromkeys(activation.to for activation in reversed(history)))
+    ranked = list(dict.fromkeys([becoming, *reversed(line), *recent, *sorted(present)]))
+    ranked = [digest for digest in ranked if digest in present or digest == becoming]
+    return tuple(ranked[max(keep, 2) :])

@@ -1,0 +1,97 @@
+"""Who holds the board: the owner's note inside the lock, and whether that owner still lives."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgedeploy.errors import BoardBusyError
+
+BREAK_ANY = "any"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The note. ``machine`` tells hosts, their boots and containers apart: a process id means nothing elsewhere."""
+
+    token: str
+    who: str
+    machine: str
+    pid: int
+    since: str
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def new_owner() -> Owner:
+    """Return a note for this process with a fresh token."""
+    return Owner(
+        token=secrets.token_hex(8),
+        who=f"{_user()}@{socket.gethostname()}",
+        machine=_machine(),
+        pid=os.getpid(),
+        since=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+
+
+def parse_owner(text: str) -> Owner | None:
+    """Return the note found in a lock, None where it is empty or damaged."""
+    try:
+        document = json.loads(text)
+        return Owner(
+            token=str(document["token"]),
+            who=str(document["who"]),
+            machine=str(document["machine"]),
+            pid=int(document["pid"]),
+            since=str(document["since"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def is_dead(owner: Owner) -> bool:
+    """Return whether the owner certainly runs no more: a process of this machine that is gone."""
+    if owner.machine != _machine():
+        return False
+    try:
+        os.kill(owner.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def busy_error(owner: Owner | None, where: str) -> BoardBusyError:
+    """Return the error for a lock that somebody else holds."""
+    if owner is None:
+        message = f"another flash holds the lock of {where}; it left no readable note of who it is"
+    else:
+        message = f"{owner.who} (process {owner.pid}) holds the lock of {where} since {owner.since}"
+    return BoardBusyError(message, hint="wait for it; if it is dead for certain, take the lock over with --break-lock")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _machine() -> str:
+    parts = [socket.gethostname()]
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    if boot_id.is_file():
+        parts.append(boot_id.read_text(encoding="ascii").strip())
+    namespace = Path("/proc/self/ns/pid")
+    if namespace.is_symlink():
+        parts.append(str(namespace.readlink()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

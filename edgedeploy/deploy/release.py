@@ -1,0 +1,150 @@
+"""What is on the board, and going back to an earlier release."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgedeploy.artifacts import BoardStatus, Clock, GoldenOutput, ReleaseInfo, StepRecord
+from edgedeploy.deploy import history, scripts
+from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
+from edgedeploy.deploy.lock import new_owner
+from edgedeploy.deploy.remote import report_lines, run_script, script_error
+from edgedeploy.deploy.selftest import default_deadline_s
+from edgedeploy.deploy.steps import Steps
+from edgedeploy.deploy.survey import Survey, current_release, take_survey
+from edgedeploy.deploy.visit import Visit
+from edgedeploy.errors import NoReleaseError
+from edgedeploy.progress import SILENT, Progress
+from edgedeploy.transport.protocol import CommandResult, Transport
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollbackResult:
+    """What ``rollback --json`` prints. ``verified``: the release passed its self-test before it became current."""
+
+    app: str
+    release: str
+    previous_release: str | None
+    verified: bool
+    golden: tuple[GoldenOutput, ...]
+    steps: tuple[StepRecord, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def status(transport: Transport, app: str, *, directory: str = DEFAULT_DIRECTORY) -> BoardStatus:
+    """Return what the board has of an app, in one round trip; nothing flashed yet is an empty status.
+
+    Raises:
+        RemoteCommandError: The board's answer cannot be read.
+    """
+    check_app(app)
+    check_directory(directory)
+    return parse_status(transport, app, run_script(transport, "status", scripts.STATUS, directory, app))
+
+
+def parse_status(transport: Transport, app: str, result: CommandResult) -> BoardStatus:
+    """Read the status script's report."""
+    lines = report_lines(result)
+    values = dict(lines)
+    if "end" not in values or "root" not in values:
+        raise script_error(transport, "status", result)
+    records = [value for key, value in lines if key == "history"]
+    activated = history.last_activations(history.parse_history(records))
+    current = current_release(values.get("current", ""))
+    manifests = dict(value.split(" ", 1) for key, value in lines if key == "manifest")
+    digests = [value for key, value in lines if key == "release" and is_digest(value)]
+    releases = [
+        _release_info(digest, manifests.get(digest, ""), current=digest == current, activated_at=activated.get(digest))
+        for digest in digests
+    ]
+    return BoardStatus(
+        app=app,
+        directory=values["root"],
+        current=current if current in digests else None,
+        releases=tuple(sorted(releases, key=lambda item: item.activated_at or "", reverse=True)),
+        store_bytes=int(values.get("store-bytes", "0")),
+        history=tuple(records),
+    )
+
+
+def rollback(
+    transport: Transport,
+    app: str,
+    *,
+    directory: str = DEFAULT_DIRECTORY,
+    to: str | None = None,
+    progress: Progress = SILENT,
+    clock: Clock | None = Clock.REAL,
+    break_lock: bool = False,
+    selftest_deadline_s: float | None = None,
+) -> RollbackResult:
+    """Make an earlier release current again, after its self-test.
+
+    Args:
+        transport: An open connection.
+        app: The app's name.
+        directory: On the board, as given to the flash.
+        to: A digest or its start; None means the release that was active before the current one.
+        progress: Where steps are announced.
+        clock: Decides only how long the self-test may take; None is hardware, the shortest.
+        break_lock: Take over a lock that somebody holds.
+        selftest_deadline_s: None takes what suits ``clock``.
+
+    Raises:
+        NoReleaseError: Nothing to go back to, or ``to`` names no release or several.
+        SelfTestError: The release fails on the board; the current one stays.
+    """
+    check_app(app)
+    check_directory(directory)
+    owner = new_owner()
+    steps = Steps(transport, progress, f"rollback of {app}")
+    with steps.step("inspect", f"Inspecting {transport.description}"):
+        survey = take_survey(transport, app, directory=directory, owner=owner, break_lock=break_lock)
+    visit = Visit(steps=steps, survey=survey, owner=owner)
+    with visit.abandoning():
+        digest = _target(survey, app, to)
+        golden = visit.prove(digest, selftest_deadline_s or default_deadline_s(clock))
+        visit.activate(digest, action=history.ROLLBACK)
+    return RollbackResult(
+        app=app,
+        release=digest,
+        previous_release=survey.current,
+        verified=True,
+        golden=golden,
+        steps=tuple(steps.records),
+    )
+
+
+def _target(survey: Survey, app: str, to: str | None) -> str:
+    """Return the digest that ``to`` means."""
+    if to is None:
+        previous = history.previous_release(survey.history, current=survey.current, present=survey.releases)
+        if previous is None:
+            raise NoReleaseError(
+                f"{app} has no release on the board that was active before the current one",
+                hint="edgedeploy status lists what there is; --to DIGEST chooses one",
+            )
+        return previous
+    matches = [digest for digest in survey.releases if to and digest.startswith(to.lower())]
+    if len(matches) == 1:
+        return matches[0]
+    listed = ", ".join(digest[:12] for digest in survey.releases) or "none"
+    fault = "fits several releases" if matches else "is no release"
+    raise NoReleaseError(f"{to!r} {fault} of {app} on the board", hint=f"the board has: {listed}")
+
+
+def _release_info(digest: str, manifest: str, *, current: bool, activated_at: str | None) -> ReleaseInfo:
+    """Read size and versions from a manifest; a damaged one gives 0 and nothing, for status has to list it still."""
+    try:
+        document = json.loads(manifest)
+        size_bytes = len(manifest.encode()) + 1 + sum(int(item["size_bytes"]) for item in document["files"])
+        versions = {str(key): str(value) for key, value in document["versions"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        size_bytes, versions = 0, {}
+    return ReleaseInfo(
+        digest=digest, current=current, activated_at=activated_at, size_bytes=size_bytes, versions=versions
+    )

@@ -1,0 +1,67 @@
+"""Running the scripts on a board, and what their failures mean."""
+
+from __future__ import annotations
+
+from edgedeploy.deploy import scripts
+from edgedeploy.errors import BoardBusyError, DiskFullError, EdgedeployError, RemoteCommandError
+from edgedeploy.transport.exchange import NO_SPACE_HINT, says_no_space
+from edgedeploy.transport.protocol import CommandResult, Transport
+
+SCRIPT_DEADLINE_S = 120.0
+# What hashing and syncing may take on a slow card in a slow board (or its twin).
+SLOWEST_BYTES_PER_S = 1_000_000
+
+
+def script_deadline_s(size_bytes: int = 0) -> float:
+    """Return a deadline for a script that reads or syncs this much."""
+    return SCRIPT_DEADLINE_S + size_bytes / SLOWEST_BYTES_PER_S
+
+
+def run_script(
+    transport: Transport,
+    name: str,
+    script: str,
+    *arguments: str,
+    stdin: str = "",
+    deadline_s: float = SCRIPT_DEADLINE_S,
+    check: bool = True,
+) -> CommandResult:
+    """Run one of the scripts.
+
+    Raises:
+        DiskFullError, BoardBusyError: What the script says is a full disk, or a lock taken over by somebody else.
+        RemoteCommandError: It failed otherwise, and ``check``.
+    """
+    result = transport.run(
+        scripts.command(name, script, *arguments), stdin=stdin.encode(), deadline_s=deadline_s, check=False
+    )
+    if check and result.exit_status != 0:
+        raise script_error(transport, name, result)
+    return result
+
+
+def script_error(transport: Transport, name: str, result: CommandResult) -> EdgedeployError:
+    """Return the error that a failed script stands for."""
+    if result.exit_status == scripts.LOCK_LOST_STATUS:
+        return BoardBusyError(
+            f"the lock on {transport.description} was taken over by somebody else meanwhile",
+            hint="see edgedeploy status, then run the command again",
+        )
+    if says_no_space(result.stderr):
+        return DiskFullError(f"no space left on {transport.description}: {result.stderr.strip()}", hint=NO_SPACE_HINT)
+    return RemoteCommandError(
+        command=f"edgedeploy's script '{name}'",
+        exit_status=result.exit_status,
+        stderr=result.stderr,
+        hint="the board needs a POSIX shell, awk, df, ln, mv -T, sha256sum, and leave to write in the directory",
+    )
+
+
+def report_lines(result: CommandResult) -> list[tuple[str, str]]:
+    """Return a script's report as ``(key, value)`` lines.
+
+    Example:
+        ``"root /home/edge\\nend\\n"`` gives ``[("root", "/home/edge"), ("end", "")]``.
+    """
+    pairs = (line.partition(" ") for line in result.stdout.splitlines())
+    return [(key, value) for key, _, value in pairs]

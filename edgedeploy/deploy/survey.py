@@ -1,0 +1,127 @@
+"""The first step of a flash: take the lock and learn in one round trip all that the later steps need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from edgedeploy.artifacts import BundleFile
+from edgedeploy.deploy import scripts
+from edgedeploy.deploy.history import Activation, parse_history
+from edgedeploy.deploy.layout import is_digest
+from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_owner
+from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
+from edgedeploy.errors import RemoteCommandError
+from edgedeploy.transport.protocol import CommandResult, Transport
+
+KIB = 1024
+NO_DIGEST = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What the board has.
+
+    Args:
+        root: The app's directory, ``~`` resolved.
+        have: SHA-256 of the release's files that the store holds, each hashed just now.
+        intact: The release is there already, every file linked to a store file of the right hash and mode.
+    """
+
+    root: PurePosixPath
+    current: str | None
+    releases: tuple[str, ...]
+    have: frozenset[str]
+    intact: bool
+    free_disk_bytes: int
+    free_memory_bytes: int
+    history: tuple[Activation, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Busy:
+    """The lock is held: by the owner given, or by one who left no readable note."""
+
+    owner: Owner | None
+
+
+def take_survey(
+    transport: Transport,
+    app: str,
+    *,
+    directory: str,
+    owner: Owner,
+    break_lock: bool,
+    digest: str = NO_DIGEST,
+    files: tuple[BundleFile, ...] = (),
+) -> Survey:
+    """Lock the app's directory and look around; a lock whose owner is a dead process of this machine is replaced.
+
+    Raises:
+        BoardBusyError: Somebody else holds the lock.
+        DiskFullError: There is not even room for the lock.
+    """
+    arguments = (directory, app, owner.token, owner.to_json())
+    listing = "".join(f"{file.sha256} {'x' if file.mode & 0o111 else '-'} {file.path}\n" for file in files)
+    deadline_s = script_deadline_s(sum(file.size_bytes for file in files))
+
+    def ask(breaking: str) -> Survey | Busy:
+        tail = (breaking, digest, str(len(files)))
+        result = run_script(
+            transport, "survey", scripts.SURVEY, *arguments, *tail, stdin=listing, deadline_s=deadline_s
+        )
+        return parse_survey(result)
+
+    answer = ask(BREAK_ANY if break_lock else "")
+    if isinstance(answer, Busy) and answer.owner is not None and is_dead(answer.owner):
+        answer = ask(answer.owner.token)
+    if isinstance(answer, Busy):
+        raise busy_error(answer.owner, transport.description)
+    return answer
+
+
+def parse_survey(result: CommandResult) -> Survey | Busy:
+    """Read the script's report.
+
+    Raises:
+        RemoteCommandError: The report is cut short or damaged.
+    """
+    lines = report_lines(result)
+    values = dict(lines)
+    if "busy" in values:
+        return Busy(owner=parse_owner(values["busy"]))
+    try:
+        if "end" not in values:
+            raise ValueError("no end")
+        return Survey(
+            root=PurePosixPath(values["root"]),
+            current=current_release(values["current"]),
+            releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
+            have=frozenset(value for key, value in lines if key == "have"),
+            intact=values["intact"] == "yes",
+            free_disk_bytes=int(values["disk-free-kib"]) * KIB,
+            free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
+            history=parse_history(value for key, value in lines if key == "history"),
+        )
+    except (KeyError, ValueError) as error:
+        raise RemoteCommandError(
+            command="edgedeploy's script 'survey'",
+            exit_status=result.exit_status,
+            stderr=result.stderr or f"unreadable report ({error}): {result.stdout[-300:]}",
+            hint="does the board's login shell print text of its own? it must be silent for commands",
+        ) from error
+
+
+def current_release(link: str) -> str | None:
+    """Return the digest that ``current`` points to; None where it is missing or points elsewhere."""
+    digest = link.removeprefix("releases/")
+    return digest if link.startswith("releases/") and is_digest(digest) else None
+
+
+def _free_memory_bytes(lines: Iterable[str]) -> int:
+    """Return what the kernel calls available; kernels before 3.14 only say what is free and what is cache."""
+    values = {name.rstrip(":"): int(kib) * KIB for name, kib in (line.split() for line in lines)}
+    if "MemAvailable" in values:
+        return values["MemAvailable"]
+    return values["MemFree"] + values.get("Cached", 0)

@@ -1,0 +1,35 @@
+"""The scripts as text: they parse in every shell a board may have."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from edgedeploy.deploy import scripts
+
+NAMES = ("SURVEY", "STORE", "ACTIVATE", "ABANDON", "STATUS")
+LONGEST_ARGUMENT_BYTES = 128 * 1024
+
+
+@pytest.mark.parametrize("shell", [("dash",), ("busybox", "sh"), ("bash", "--posix")], ids=lambda shell: shell[0])
+@pytest.mark.parametrize("name", NAMES)
+def test_scripts_parse(name: str, shell: tuple[str, ...]) -> None:
+    subprocess.run([*shell, "-n", "-c", getattr(scripts, name)], check=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scripts_stop_at_the_first_error_and_fit_one_argument(name: str) -> None:
+    text = getattr(scripts, name)
+    assert text.startswith("\nset -eu\numask 022\n")
+    assert len(text) < LONGEST_ARGUMENT_BYTES // 4
+
+
+@pytest.mark.parametrize("name", ["STORE", "ACTIVATE", "ABANDON"])
+def test_scripts_that_change_the_board_check_the_lock_first(name: str) -> None:
+    text = getattr(scripts, name)
+    assert (
+        0
+        < text.index(str(scripts.LOCK_LOST_STATUS))
+        < min(text.index(word) for word in ("rm -", "mv -", "mkdir", "> lock") if word in text)
+    )

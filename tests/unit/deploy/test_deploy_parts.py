@@ -1,0 +1,208 @@
+"""The pure parts: history, preflight, reports of the scripts, answers of the self-test."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from deploy_workbench import board_facts
+
+from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
+from edgedeploy.deploy.flash import make_plan
+from edgedeploy.deploy.history import (
+    Activation,
+    last_activations,
+    parse_history,
+    previous_release,
+    releases_to_drop,
+    succession,
+)
+from edgedeploy.deploy.lock import is_dead, new_owner, parse_owner
+from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
+from edgedeploy.deploy.survey import Busy, Survey, parse_survey
+from edgedeploy.errors import (
+    DiskFullError,
+    GlibcTooOldError,
+    MissingIsaFeatureError,
+    NotEnoughMemoryError,
+    RemoteCommandError,
+    WrongArchitectureError,
+)
+from edgedeploy.transport.protocol import CommandResult
+
+A, B, C, D, E = (letter * 64 for letter in "abcde")
+ALL = {A, B, C, D, E}
+
+
+def activations(*steps: str) -> tuple[Activation, ...]:
+    """``"a"`` flashes A, ``"<a"`` rolls back to it."""
+    return tuple(
+        Activation(time=f"t{index}", action="rollback" if step[0] == "<" else "flash", to=step[-1] * 64)
+        for index, step in enumerate(steps)
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "current", "expected"),
+    [
+        (("a", "b", "c"), C, (A, B, C)),
+        (("a", "b", "c", "<b"), B, (A, B)),
+        (("a", "b", "c", "<b", "d"), D, (A, B, D)),
+        (("a", "b", "a"), A, (B, A)),
+        (("a", "b", "c", "<a", "<c"), C, (A, C)),
+        ((), A, (A,)),
+        (("a", "b"), None, (A, B)),
+        (("a", "b"), C, (A, B, C)),  # the line of C's activation was lost
+        (("a", "b", "c"), B, (A, B)),  # the line of the rollback was lost
+    ],
+)
+def test_succession(steps: tuple[str, ...], current: str | None, expected: tuple[str, ...]) -> None:
+    assert succession(activations(*steps), current=current, present=ALL) == expected
+
+
+def test_previous_release_skips_those_that_are_gone() -> None:
+    steps = activations("a", "b", "c")
+    assert previous_release(steps, current=C, present={A, C}) == A
+    assert previous_release(steps, current=C, present={C}) is None
+
+
+def test_releases_to_drop() -> None:
+    steps = activations("a", "b", "c")
+    assert releases_to_drop(steps, becoming=D, current=C, present={A, B, C}, keep=3) == (A,)
+    assert releases_to_drop(steps, becoming=D, current=C, present={A, B, C, D}, keep=3) == (A,)
+    assert releases_to_drop(steps, becoming=D, current=C, present={A, B, C}, keep=1) == (B, A)
+    assert releases_to_drop(steps, becoming=C, current=C, present={A, B, C}, keep=3) == ()
+    # E was never active: it goes before anything that was.
+    assert releases_to_drop(steps, becoming=D, current=C, present={A, B, C, E}, keep=4) == (E,)
+    rolled = activations("a", "b", "c", "<b")
+    assert releases_to_drop(rolled, becoming=D, current=B, present={A, B, C}, keep=3) == (C,)
+
+
+def test_history_survives_damaged_lines() -> None:
+    good = f'{{"time":"t","action":"flash","from":null,"to":"{A}","host":"h"}}'
+    assert parse_history([good[:20], good, "[]", '{"to":"../x"}', ""]) == (Activation(time="t", action="flash", to=A),)
+    assert last_activations(activations("a", "b", "<a")) == {A: "t2", B: "t1"}
+
+
+def bundle_file(path: str, digest: str, size_bytes: int) -> BundleFile:
+    return BundleFile(path=PurePosixPath(path), source=Path("/none"), sha256=digest, size_bytes=size_bytes)
+
+
+def test_plan_sends_each_missing_content_once() -> None:
+    files = (bundle_file("x", A, 10), bundle_file("y", A, 10), bundle_file("z", B, 5), bundle_file("w", C, 7))
+    plan = make_plan(files, frozenset({B}))
+    assert [str(file.path) for file in plan.missing] == ["x", "w"]
+    assert plan.missing_bytes == 17
+
+
+def test_disk_numbers() -> None:
+    assert bytes_on_disk([bundle_file("x", A, 5000), bundle_file("y", A, 5000)]) == 8192 + 262144
+    assert bytes_on_disk([]) == 0
+    check_disk([bundle_file("x", A, 5000)], 270336)
+    with pytest.raises(DiskFullError, match=r"has 0\.3 MB free, but the release needs 0\.3 MB"):
+        check_disk([bundle_file("x", A, 5000)], 270335)
+    check_disk([], 0)
+
+
+def test_memory_numbers() -> None:
+    check_memory(100_000_000, 100_000_000)
+    with pytest.raises(NotEnoughMemoryError, match=r"has 100\.0 MB of memory available, but the model needs 150\.0 MB"):
+        check_memory(150_000_000, 100_000_000)
+
+
+def needs(**changes: object) -> BinaryRequirements:
+    return replace(BinaryRequirements(architecture="aarch64", isa=("asimd", "fp"), glibc=None), **changes)  # type: ignore[arg-type]
+
+
+def test_architecture() -> None:
+    check_binaries(needs(), board_facts())
+    check_binaries(needs(), board_facts(architecture="arm64"))
+    with pytest.raises(WrongArchitectureError, match="for aarch64, the board is armv7l"):
+        check_binaries(needs(), board_facts(architecture="armv7l"))
+
+
+def test_isa_features_count_only_when_every_core_has_them() -> None:
+    big = CpuCore(index=1, implementer="0x41", part="0xd0b", features=("fp", "asimd", "asimddp"))
+    little = replace(big, index=0, features=("fp", "asimd"))
+    facts = board_facts(cores=(little, big))
+    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0\); i8mm \(cores 0, 1\)"):
+        check_binaries(needs(isa=("asimd", "i8mm", "asimddp")), facts)
+
+
+@pytest.mark.parametrize(
+    ("needed", "libc", "passes"),
+    [
+        ("2.36", "glibc 2.36", True),
+        ("2.4", "glibc 2.31", True),  # versions are numbers, not text
+        ("2.36", "glibc 2.31", False),
+        ("2.36", "musl 1.2.4", False),
+        ("2.36", None, False),
+        (None, None, True),
+        (None, "musl 1.2.4", True),
+    ],
+)
+def test_glibc(needed: str | None, libc: str | None, passes: bool) -> None:
+    wanted = needs(glibc=needed, glibc_symbol="__isoc23_strtol" if needed else None)
+    if passes:
+        check_binaries(wanted, board_facts(libc=libc))
+        return
+    with pytest.raises(GlibcTooOldError) as caught:
+        check_binaries(wanted, board_facts(libc=libc))
+    assert "glibc 2.36 (for __isoc23_strtol)" in caught.value.message
+    assert (libc or "does not name") in caught.value.message
+
+
+REPORT = f"""Welcome to the board
+root /home/edge/.edgedeploy/demo
+current releases/{A}
+disk-free-kib 1024
+memory MemFree: 100
+memory Cached: 50
+have {B}
+intact no
+release {A}
+release .new-123
+history {{"time":"t","action":"flash","from":null,"to":"{A}","host":"h"}}
+end
+"""
+
+
+def result(stdout: str) -> CommandResult:
+    return CommandResult(command="survey", exit_status=0, stdout=stdout, stderr="", seconds=0.1)
+
+
+def test_survey_report_of_an_old_kernel() -> None:
+    found = parse_survey(result(REPORT))
+    assert isinstance(found, Survey)
+    assert (found.root, found.current, found.releases) == (PurePosixPath("/home/edge/.edgedeploy/demo"), A, (A,))
+    assert (found.free_disk_bytes, found.free_memory_bytes) == (1 << 20, 150 * 1024)
+    assert (found.have, found.intact) == (frozenset({B}), False)
+    newer = parse_survey(result(REPORT.replace("memory Cached: 50", "memory MemAvailable: 70")))
+    assert isinstance(newer, Survey) and newer.free_memory_bytes == 70 * 1024
+
+
+@pytest.mark.parametrize("cut", ["end\n", "root /home/edge/.edgedeploy/demo\n", "intact no\n"])
+def test_survey_report_cut_short(cut: str) -> None:
+    with pytest.raises(RemoteCommandError, match="unreadable report"):
+        parse_survey(result(REPORT.replace(cut, "")))
+
+
+def test_busy_report() -> None:
+    owner = new_owner()
+    assert parse_survey(result(f"busy {owner.to_json()}\n")) == Busy(owner=owner)
+    assert parse_survey(result("busy \n")) == Busy(owner=None)
+    assert parse_owner('{"token": 1}') is None
+
+
+def test_who_counts_as_dead() -> None:
+    owner = new_owner()
+    assert not is_dead(owner)
+    assert not is_dead(replace(owner, pid=1))
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert is_dead(replace(owner, pid=child))
+    assert not is_dead(replace(owner, pid=child, machine="another"))
