@@ -59,12 +59,14 @@ class BuildPyWithResources(build_py):
     """Copies what ``edgedeploy.paths.resource_dir`` promises; an editable install reads the checkout."""
 
     def run(self) -> None:
-        """Copy the modules, then the resources."""
-        super().run()
+        """Copy the modules, then the resources, into a directory without leftovers of an earlier build."""
         if self.editable_mode:
+            super().run()
             return
-        destination = Path(self.build_lib) / "edgedeploy" / "_resources"
-        shutil.rmtree(destination, ignore_errors=True)
+        package = Path(self.build_lib) / "edgedeploy"
+        shutil.rmtree(package, ignore_errors=True)
+        super().run()
+        destination = package / "_resources"
         destination.mkdir(parents=True)
         for name in RESOURCES:
             source = ROOT / name

@@ -3,13 +3,14 @@
 // Layout     A panel: for each step 4 rows x 16 bytes of k; B panel: for each step 4 rows (columns of C) x 16 bytes.
 // Alignment  none. Over-read none: both panels are whole, scale and bias hold 4 values. C: 4 rows of 4 values.
 // Target     Cortex-A72: one pipe multiplies, the other adds pairs. A step is 16 SMULL + 16 SMLAL2 (8 MAC each) on one,
-//            16 SADALP on the other, 8 loads: the bound is 256 MAC in 32 cycles, 8 MAC a cycle. llvm-mca 19 estimates 32.02
-//            cycles a step (7.99 MAC a cycle) for cortex-a72; its model is the A57's, so the hardware may be slower.
+//            16 SADALP on the other, 8 loads: the bound is 256 MAC in 32 cycles, 8 MAC a cycle.
+// Reached    32.02 cycles a step, 7.99 MAC a cycle, as llvm-mca 19 estimates for cortex-a72 with GCC 12. Its
+//            model is the A57's and may be kinder than the hardware.
 // Range      SMULL + SMLAL2 put two products into 16 bits: 2 * 128 * 127 = 32512, hence B in [-127, 127].
 //
 // Each accumulator holds four partial sums over k of one C[m][n]; ADDP folds them after the loop.
-// Registers (the compiler's): 16 accumulators, 4 of A, 4 of products, the rest of B. The build keeps GCC from reordering
-// before it allocates registers (-fno-schedule-insns): it would pull all products up and spill four accumulators.
+// Registers (the compiler's): 16 accumulators, 4 of A, 4 of products, the rest of B. The build keeps GCC from
+// reordering before it allocates registers (-fno-schedule-insns): it would pull all products up and spill.
 #include <arm_neon.h>
 
 #include <cstring>
