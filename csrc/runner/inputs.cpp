@@ -17,6 +17,18 @@ RunnerError bad_array(const std::string& source, const std::string& why) {
   return RunnerError(ExitCode::kFile, source + ": " + why);
 }
 
+int32_t kernel_color(Color color) {
+  switch (color) {
+    case Color::kRgb:
+      return kColorRgb;
+    case Color::kGray:
+      return kColorGray;
+    case Color::kBgr:
+      break;
+  }
+  return kColorBgr;
+}
+
 // The Mat of a shape with its batch of 1 dropped.
 ncnn::Mat make_mat(const std::vector<size_t>& shape) {
   std::vector<int> extents(shape.begin() + 1, shape.end());
@@ -44,23 +56,31 @@ ncnn::Mat make_mat(const std::vector<size_t>& shape) {
 InputFeed::InputFeed(const InputSpec& spec, Array array, const std::string& source)
     : spec_(spec), array_(std::move(array)) {
   if (spec_.has_preprocessing) {
-    const bool is_image = array_.dtype == Dtype::kUint8 && array_.shape.size() == 3 && array_.shape[2] == 3;
-    if (!is_image) {
-      throw bad_array(source, "input '" + spec_.name + "' needs uint8 [H, W, 3], this is " +
-                                  (array_.dtype == Dtype::kUint8 ? "uint8 " : "float32 ") + shape_text(array_.shape));
-    }
-    for (const size_t side : {array_.shape[0], array_.shape[1], spec_.shape[2], spec_.shape[3]}) {
-      if (side < 1 || side > static_cast<size_t>(kPreprocessMaxSide)) {
-        throw bad_array(source, "a side of " + std::to_string(side) + " pixels; allowed are 1 to " +
-                                    std::to_string(kPreprocessMaxSide));
-      }
-    }
+    check_image(source);
   } else if (array_.dtype != Dtype::kFloat32 || array_.shape != spec_.shape) {
     throw bad_array(source, "input '" + spec_.name + "' needs float32 " + shape_text(spec_.shape) + ", this is " +
-                                (array_.dtype == Dtype::kUint8 ? "uint8 " : "float32 ") + shape_text(array_.shape));
+                                array_text(array_));
   }
   mat_ = make_mat(spec_.shape);
   if (spec_.has_preprocessing) prepare_image();
+}
+
+void InputFeed::check_image(const std::string& source) const {
+  if (array_.dtype != Dtype::kUint8 || array_.shape.size() != 3 || array_.shape[2] != 3) {
+    throw bad_array(source, "input '" + spec_.name + "' needs uint8 [H, W, 3], this is " + array_text(array_));
+  }
+  for (const size_t side : {array_.shape[0], array_.shape[1], spec_.shape[2], spec_.shape[3]}) {
+    if (side < 1 || side > static_cast<size_t>(kPreprocessMaxSide)) {
+      throw bad_array(source, "a side of " + std::to_string(side) + " pixels; allowed are 1 to " +
+                                  std::to_string(kPreprocessMaxSide));
+    }
+  }
+  const bool same_size = array_.shape[0] == spec_.shape[2] && array_.shape[1] == spec_.shape[3];
+  if (!spec_.preprocessing.resizes && !same_size) {
+    throw bad_array(source, "input '" + spec_.name + "' is not resized and needs " + std::to_string(spec_.shape[2]) +
+                                " rows of " + std::to_string(spec_.shape[3]) + " pixels, this is " +
+                                array_text(array_));
+  }
 }
 
 void InputFeed::prepare_image() {
@@ -75,7 +95,7 @@ void InputFeed::prepare_image() {
   params_.dst_row_stride_bytes = int64_t{4} * mat_.w;
   // A Mat's planes are padded to 16 bytes: its step, not width times height.
   params_.dst_channel_stride_bytes = static_cast<int64_t>(mat_.cstep * mat_.elemsize);
-  params_.color = spec_.preprocessing.swap_red_blue ? kColorRgb : kColorBgr;
+  params_.color = kernel_color(spec_.preprocessing.color);
   memcpy(params_.mean, spec_.preprocessing.mean, sizeof(params_.mean));
   memcpy(params_.scale, spec_.preprocessing.scale, sizeof(params_.scale));
   scratch_.resize(preprocess_u8f32_scratch_bytes(params_.dst_width, params_.dst_height) + kScratchAlignment);

@@ -29,6 +29,7 @@ class InputFeed {
   const ncnn::Mat& mat() const { return mat_; }
 
  private:
+  void check_image(const std::string& source) const;
   void prepare_image();
   void copy_floats();
 

@@ -98,22 +98,36 @@ class Field {
   std::string path_;
 };
 
-void read_three(const Field& field, float* into) {
+void read_channels(const Field& field, size_t channels, float* into) {
   const std::vector<Field> items = field.items();
-  if (items.size() != 3) throw bad_key(field.path(), "must have 3 numbers, has " + std::to_string(items.size()));
-  for (size_t i = 0; i < 3; ++i) into[i] = static_cast<float>(items[i].number());
+  if (items.size() != channels) {
+    throw bad_key(field.path(),
+                  "must have " + std::to_string(channels) + " numbers, has " + std::to_string(items.size()));
+  }
+  for (size_t i = 0; i < channels; ++i) into[i] = static_cast<float>(items[i].number());
+}
+
+size_t channels_of(Color color) { return color == Color::kGray ? 1 : 3; }
+
+Color read_color(const Field& field) {
+  const std::string color = field.text();
+  if (color == "bgr") return Color::kBgr;
+  if (color == "rgb") return Color::kRgb;
+  if (color == "gray") return Color::kGray;
+  throw bad_key(field.path(), "'" + color + "', allowed are bgr, rgb and gray");
 }
 
 Preprocessing read_preprocessing(const Field& field) {
   Preprocessing preprocessing;
-  const std::string color = field.at("color").text();
-  if (color != "bgr" && color != "rgb")
-    throw bad_key(field.path() + ".color", "'" + color + "', allowed are bgr and rgb");
-  preprocessing.swap_red_blue = color == "rgb";
+  preprocessing.color = read_color(field.at("color"));
   const std::string resize = field.at("resize").text();
-  if (resize != "bilinear") throw bad_key(field.path() + ".resize", "'" + resize + "', allowed is bilinear");
-  read_three(field.at("mean"), preprocessing.mean);
-  read_three(field.at("scale"), preprocessing.scale);
+  if (resize != "bilinear" && resize != "none") {
+    throw bad_key(field.path() + ".resize", "'" + resize + "', allowed are bilinear and none");
+  }
+  preprocessing.resizes = resize == "bilinear";
+  const size_t channels = channels_of(preprocessing.color);
+  read_channels(field.at("mean"), channels, preprocessing.mean);
+  read_channels(field.at("scale"), channels, preprocessing.scale);
   return preprocessing;
 }
 
@@ -128,8 +142,10 @@ InputSpec read_input(const Field& field) {
   if (!preprocessing.is_null()) {
     input.has_preprocessing = true;
     input.preprocessing = read_preprocessing(preprocessing);
-    if (input.shape.size() != 4 || input.shape[1] != 3)
-      throw bad_key(shape.path(), "an image input must be [1, 3, H, W]");
+    const size_t channels = channels_of(input.preprocessing.color);
+    if (input.shape.size() != 4 || input.shape[1] != channels) {
+      throw bad_key(shape.path(), "an image input must be [1, " + std::to_string(channels) + ", H, W]");
+    }
   }
   return input;
 }

@@ -9,9 +9,12 @@
 
 namespace edgedeploy {
 
-// The model's own preprocessing; `mean` and `scale` in the channel order of `color`.
+enum class Color { kBgr, kRgb, kGray };
+
+// The model's own preprocessing; `mean` and `scale` in the channel order of `color`, the first alone for gray.
 struct Preprocessing {
-  bool swap_red_blue = false;  // The image is BGR; true when the model wants RGB.
+  Color color = Color::kBgr;
+  bool resizes = true;  // False: the image must have the input's height and width.
   float mean[3] = {0, 0, 0};
   float scale[3] = {1, 1, 1};
 };

@@ -137,6 +137,10 @@ std::string shape_text(const std::vector<size_t>& shape) {
   return text + "]";
 }
 
+std::string array_text(const Array& array) {
+  return (array.dtype == Dtype::kUint8 ? "uint8 " : "float32 ") + shape_text(array.shape);
+}
+
 Array read_npy(const std::string& path) {
   const std::string content = read_file(path, kMaxFileBytes);
   if (content.size() < kPreambleBytes || memcmp(content.data(), kMagic, kMagicBytes) != 0) {

@@ -29,6 +29,9 @@ size_t element_count(const std::vector<size_t>& shape);
 // `[1, 3, 32, 32]`, for messages.
 std::string shape_text(const std::vector<size_t>& shape);
 
+// `uint8 [32, 32, 3]`, for messages.
+std::string array_text(const Array& array);
+
 // Reads a file whole. Throws RunnerError(kFile) naming the file and what is wrong with it.
 Array read_npy(const std::string& path);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "runner/error.h"
 #include "runner/file.h"
@@ -57,7 +58,11 @@ std::string file_stem(const std::string& name) {
 
 }  // namespace
 
-Array to_array(const ncnn::Mat& mat, const OutputSpec& spec) {
+Array to_array(const ncnn::Mat& extracted, const OutputSpec& spec) {
+  ncnn::Mat mat = extracted;
+  // With fp16 storage on, the engine hands int8 blobs out as they are.
+  if (extracted.elempack == 1 && extracted.elemsize == 1) ncnn::cast_int8_to_float32(extracted, mat);
+  if (mat.empty()) throw std::bad_alloc();
   Array array;
   array.dtype = Dtype::kFloat32;
   array.shape = mat_shape(mat);

@@ -25,9 +25,8 @@ Array golden_output(const Manifest& manifest, const OutputSpec& spec) {
   check_listed_size(manifest, path);
   Array golden = read_npy(path);
   if (golden.dtype != Dtype::kFloat32 || golden.shape != spec.shape) {
-    throw RunnerError(ExitCode::kFile, path + ": must be float32 " + shape_text(spec.shape) + ", is " +
-                                           (golden.dtype == Dtype::kUint8 ? "uint8 " : "float32 ") +
-                                           shape_text(golden.shape));
+    throw RunnerError(ExitCode::kFile,
+                      path + ": must be float32 " + shape_text(spec.shape) + ", is " + array_text(golden));
   }
   return golden;
 }

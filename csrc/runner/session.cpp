@@ -44,7 +44,10 @@ Session::Session(const Manifest& manifest, const SessionOptions& options) {
   net_.opt.use_fp16_arithmetic = manifest.fp16;
   net_.opt.use_bf16_packed = false;
   net_.opt.use_bf16_storage = false;
-  if (options.use_operator_layers) register_layers(net_);
+  if (options.use_operator_layers) {
+    const EngineLog log;  // The engine remarks on every layer that is replaced.
+    register_layers(net_);
+  }
   load_graph(manifest);
   load_weights(manifest);
   for (const InputSpec& input : manifest.inputs) input_blobs_.push_back(blob_index(input.name, "input"));
