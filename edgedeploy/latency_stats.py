@@ -103,8 +103,8 @@ def stability_rule() -> str:
     """Return the thresholds behind a verdict, in words for people."""
     return (
         f"stable: interquartile range at most {STABLE_MAX_IQR_SHARE * 100:.0f} % of the median, at most "
-        f"{STABLE_MAX_OUTLIER_SHARE * 100:.0f} % outliers and no drift; drifting: the second half's median differs from "
-        f"the first half's by over {DRIFT_MIN_SHARE * 100:.0f} % and by more than chance; too few: below "
+        f"{STABLE_MAX_OUTLIER_SHARE * 100:.0f} % outliers and no drift; drifting: the second half's median differs "
+        f"from the first half's by over {DRIFT_MIN_SHARE * 100:.0f} % and by more than chance; too few: below "
         f"{MIN_SAMPLES_FOR_INTERVAL} runs; noisy: the rest"
     )
 

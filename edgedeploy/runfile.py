@@ -28,7 +28,7 @@ Microseconds = Annotated[float, Field(ge=0)]
 
 
 class MeasurementConfig(Frozen):
-    """What the runner was told, and for the affinity also what the kernel granted (empty: no affinity asked for)."""
+    """What the runner was told; ``cpus_applied`` is what the kernel granted (without a request: all it may use)."""
 
     warmup: Count
     runs: Count
@@ -289,7 +289,7 @@ def run_id(created_at: str, content: object) -> str:
 
     Example:
         >>> run_id("2026-01-02T03:04:05Z", {"a": 1})
-        '20260102T030405Z-8bf27c4b'
+        '20260102T030405Z-e3464320'
     """
     stamp = created_at.replace("-", "").replace(":", "")
     return f"{stamp}-{hashlib.sha256(canonical_json(content)).hexdigest()[:8]}"

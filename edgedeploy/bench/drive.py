@@ -18,7 +18,7 @@ from edgedeploy.bench.documents import (
     parse_selftest,
     runner_failure,
 )
-from edgedeploy.errors import BenchError, NoReleaseError, RunFileError
+from edgedeploy.errors import BenchError, ConnectionFailedError, NoReleaseError, RunFileError
 from edgedeploy.progress import Progress, Task
 from edgedeploy.runfile import (
     RUN_SCHEMA,
@@ -107,7 +107,9 @@ def bench(
     proof = (
         _golden_record(golden) if golden is not None else _selftest(transport, release, threads, deadline_s, progress)
     )
-    with _output_directory(transport, release, wanted=fetch_outputs_to is not None) as output_directory:
+    with _output_directory(
+        transport, release, wanted=fetch_outputs_to is not None, progress=progress
+    ) as output_directory:
         measurement = _measure(
             transport, bench_command(release.directory, options, threads, output_directory), deadline_s, progress
         )
@@ -242,7 +244,9 @@ def _report_line(line: str, task: Task) -> None:
 
 
 @contextmanager
-def _output_directory(transport: Transport, release: ActiveRelease, *, wanted: bool) -> Iterator[str | None]:
+def _output_directory(
+    transport: Transport, release: ActiveRelease, *, wanted: bool, progress: Progress
+) -> Iterator[str | None]:
     """Make a directory on the board beside the releases and take it away again."""
     if not wanted:
         yield None
@@ -252,7 +256,11 @@ def _output_directory(transport: Transport, release: ActiveRelease, *, wanted: b
     try:
         yield path
     finally:
-        transport.run(["rm", "-rf", "--", path], check=False)
+        # What was measured, or the error that ended it, is worth more than a tidy board.
+        try:
+            transport.run(["rm", "-rf", "--", path], check=False)
+        except ConnectionFailedError as error:
+            progress.say(f"{path} stays on the board: {error.message}")
 
 
 def _fetch_outputs(transport: Transport, measurement: Measurement, directory: Path) -> None:

@@ -81,7 +81,7 @@ def _draw_samples(axes: Any, values: Any, summary: LatencySummary, unit_us: floa
     axes.scatter(np.arange(1, values.size + 1), values, s=size, color=_ACCENT, zorder=3, linewidths=0)
     low, high = float(values.min()), float(values.max())
     # Without a floor, a spread of microseconds would fill the plot and look like noise.
-    reach = max(high - low, 0.02 * high) * 0.6
+    reach = max(high - low, 0.02 * high, 1e-6) * 0.6
     middle = (low + high) / 2
     axes.set_ylim(middle - reach, middle + reach)
     axes.set_xlim(0.4, values.size + 0.6)

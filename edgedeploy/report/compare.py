@@ -192,7 +192,7 @@ def _conditions(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("engine", record.versions.get("engine", "not known")),
         ("runner", record.versions.get("runner", "not known")),
         ("threads", str(config.threads)),
-        ("affinity", wording.cpu_list(config.cpus_applied) if config.cpus_applied else "none"),
+        ("affinity", wording.cpu_list(config.cpus_applied) if config.cpus_requested else "none"),
         ("fp16", "on" if config.fp16 else "off"),
         ("warm-up runs", str(config.warmup)),
         ("governor", governors),

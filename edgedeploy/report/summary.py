@@ -250,9 +250,15 @@ def _latency_rows(record: RunRecord) -> tuple[Row, ...]:
         Row(name="Postprocessing, median", value=time(record.statistics.postprocessing.median_us)),
         Row(name="End to end, median", value=time(record.statistics.total.median_us)),
         Row(name="First inference", value=time(record.measurement.first_inference_us)),
-        Row(name="Load, cold", value=time(load.cold_us), note=f"page cache emptied by {load.cold_method}"),
+        Row(name="Load, cold", value=time(load.cold_us), note=_cold_note(load.cold_method)),
         Row(name="Load, warm", value=time(load.warm_us)),
     )
+
+
+def _cold_note(method: str) -> str:
+    if method == "none":
+        return "the files may have been in the page cache"
+    return f"files dropped from the page cache by {method}"
 
 
 def _chart_description(record: RunRecord) -> str:
