@@ -65,15 +65,26 @@ def ensure_image(*, progress: Progress, recipe: Recipe = RECIPE) -> TwinImage:
                 hint="wait for it or end it, then run this again",
             )
         found = load_image(directory)
-        if found is None:
-            _remove_remains(images)
-            with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=images, ignore_cleanup_errors=True) as scratch:
-                _build(recipe, Path(scratch), progress)
-                (Path(scratch) / "result").rename(directory)
-            found = load_image(directory)
-    if found is None:
+        return found if found is not None else _build_into(directory, recipe, progress)
+
+
+def _build_into(directory: Path, recipe: Recipe, progress: Progress) -> TwinImage:
+    """Build beside the directory and give the result its name when it is whole; a damaged one makes way."""
+    _remove_remains(directory.parent)
+    try:
+        with tempfile.TemporaryDirectory(
+            prefix=SCRATCH_PREFIX, dir=directory.parent, ignore_cleanup_errors=True
+        ) as name:
+            _build(recipe, Path(name), progress)
+            if directory.exists():
+                shutil.rmtree(directory)
+            (Path(name) / "result").rename(directory)
+    except OSError as error:
+        raise ImageBuildError(f"the board image cannot be written: {error}", hint="check the free disk space") from None
+    built = load_image(directory)
+    if built is None:
         raise ImageBuildError(f"the image in {directory} is not complete", hint=f"delete {directory} and run it again")
-    return found
+    return built
 
 
 def _remove_remains(images: Path) -> None:
@@ -125,8 +136,8 @@ def unpack_packages(
 ) -> None:
     """Write the contents of Debian packages for arm64, and of all they depend on, as one tar archive.
 
-    The packages are unpacked, not installed: nothing runs emulated. Without root rights, ``fakeroot`` stands in for them;
-    user namespaces would do too, but hardened kernels forbid them. The mirror is the program's own default.
+    The packages are unpacked, not installed: nothing runs emulated. Without root rights ``fakeroot`` stands in for
+    them; user namespaces would do too, but hardened kernels forbid them. The mirror is the program's own default.
     """
     require_tools("mmdebstrap", "gpg", str(ARCHIVE_KEYRING))
     command = [

@@ -5,7 +5,6 @@ Source: QEMU, docs/interop/qmp-spec: one JSON document a line; a greeting, then 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -103,10 +102,14 @@ def parse_forwarded_port(text: str) -> int:
     return int(found.group(1))
 
 
-def request_poweroff(directory: Path, name: str) -> None:
-    """Ask the guest to shut down; a guest that does not listen yet, or no more, is no error here."""
-    with contextlib.suppress(OSError), connect(directory, name, timeout_s=2.0) as stream:
-        stream.sendall(b"poweroff\n")
+def request_poweroff(directory: Path, name: str) -> bool:
+    """Ask the guest to shut down; returns whether QEMU took the message. The guest may still be deaf to it."""
+    try:
+        with connect(directory, name, timeout_s=2.0) as stream:
+            stream.sendall(b"poweroff\n")
+    except OSError:
+        return False
+    return True
 
 
 def connect(directory: Path, name: str, *, timeout_s: float) -> socket.socket:

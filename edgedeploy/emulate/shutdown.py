@@ -26,8 +26,7 @@ def shut_down(
     Returns:
         Whether the guest shut down by itself: its file system was unmounted.
     """
-    request_poweroff(directory, control_socket)
-    if wait_for_exit(process, poweroff_deadline_s):
+    if request_poweroff(directory, control_socket) and wait_for_exit(process, poweroff_deadline_s):
         return True
     # QEMU may be gone before it answers.
     with contextlib.suppress(MonitorError), Monitor(directory, monitor_socket, timeout_s=QUIT_DEADLINE_S) as monitor:

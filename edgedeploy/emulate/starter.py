@@ -27,6 +27,8 @@ BANNER_TIMEOUT_S = 2.0
 START_TIMEOUT_S = 15.0
 END_TIMEOUT_S = 30.0
 BANNER_PREFIX = b"SSH-2.0-"
+CONSOLE_TAIL_LINES = 30
+"""Enough for a kernel panic with its call trace."""
 BOOT_HINT = "the whole console is in {directory}/console.log; edgedeploy emulator up --fresh starts with a clean disk"
 
 
@@ -111,7 +113,7 @@ class HeldQemu:
 
     def failure(self, what: str) -> EmulatorBootError:
         """Return the error for a boot that failed, with the last lines of console and QEMU."""
-        parts = [tail(self._directory / QEMU_LOG, 5), tail(self._directory / CONSOLE_LOG)]
+        parts = [tail(self._directory / QEMU_LOG, 5), tail(self._directory / CONSOLE_LOG, CONSOLE_TAIL_LINES)]
         shown = "\n".join(part for part in parts if part) or "(the console is empty)"
         return EmulatorBootError(f"{what}; its last lines:\n{shown}", hint=BOOT_HINT.format(directory=self._directory))
 

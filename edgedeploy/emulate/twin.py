@@ -223,8 +223,12 @@ def _boot(
 ) -> HeldQemu:
     """Boot a twin, write its state file, and return the QEMU still held."""
     require_tools()
-    ensure_overlay(directory, image, fresh=fresh, progress=progress)
-    host_key = _write_identity(directory, image, name)
+    try:
+        ensure_overlay(directory, image, fresh=fresh, progress=progress)
+        host_key = _write_identity(directory, image, name)
+    except OSError as error:
+        message = f"the twin's files in {directory} cannot be written: {error}"
+        raise EmulatorBootError(message, hint="check the free disk space and who owns the directory") from None
     command = qemu_command(spec, clock=clock, kernel=image.kernel)
     with progress.task(f"booting {name} ({spec.cpu}, {clock.value} clock)") as task:
         begin = time.monotonic()
