@@ -25,6 +25,8 @@ from edgedeploy.transport.exchange import (
 from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
 
 CHUNK_BYTES = 1 << 16
+# epoll refuses waits of a month; any bound will do, for the loop asks the deadline again.
+LONGEST_WAIT_S = 60.0
 
 
 class LocalTransport:
@@ -139,7 +141,7 @@ class LocalTransport:
             selector.register(process.stderr, selectors.EVENT_READ, output.add_stderr)
             selector.register(process.stdin, selectors.EVENT_WRITE)
             while selector.get_map():
-                for key, _ in selector.select(deadline.remaining_s):
+                for key, _ in selector.select(min(deadline.remaining_s, LONGEST_WAIT_S)):
                     if key.data is None:
                         pending = self._feed(process.stdin, pending, selector)
                         continue
