@@ -163,7 +163,7 @@ def _compile(source: Path, prefix: Path, toolchain: Toolchain, key: str, progres
     log = build_cache_dir() / "logs" / f"engine-{key[:_SHORT_KEY]}.log"
     log.unlink(missing_ok=True)
     prefix.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".work-", dir=prefix.parent))
+    work = Path(tempfile.mkdtemp(prefix=f"{prefix.name}-work-", dir=prefix.parent))
     tree = BuildTree(source=source, directory=work, log=log)
     flags = tree.path_flags()
     try:

@@ -146,7 +146,7 @@ def _make(inputs: RuntimeInputs, staging: Path, progress: Progress) -> None:
 def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFacts:
     log = build_cache_dir() / "logs" / f"runtime-{inputs.key[:_SHORT_KEY]}.log"
     log.unlink(missing_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".work-", dir=runner.parent.parent))
+    work = Path(tempfile.mkdtemp(prefix=f"{runner.parent.name}-work-", dir=runner.parent.parent))
     tree = BuildTree(source=inputs.resources, directory=work, log=log)
     try:
         configure(

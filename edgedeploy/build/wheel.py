@@ -26,10 +26,10 @@ from edgedeploy.progress import Progress
 
 PACKAGE = "edgedeploy_ops"
 
-# libstdc++ goes into the module: small board images have Python and no C++ runtime.
+# libstdc++ goes into the module: small board images have Python and no C++ runtime. Its symbols stay inside, so that
+# they do not meet those of another module's libstdc++; what nothing reaches goes, and with it some glibc symbols.
 WHEEL_OPTIONS = {
-    "CMAKE_MODULE_LINKER_FLAGS": "-static-libgcc -static-libstdc++",
-    "CMAKE_SHARED_LINKER_FLAGS": "-static-libgcc -static-libstdc++",
+    "CMAKE_MODULE_LINKER_FLAGS": "-static-libgcc -static-libstdc++ -Wl,--exclude-libs,ALL -Wl,--gc-sections",
     "EDGEDEPLOY_PYTHON": "ON",
     "EDGEDEPLOY_RUNNER": "OFF",
 }
@@ -191,7 +191,7 @@ def _gather(triple: str, python_version: str, python_headers: Path, resources: P
 def _make(inputs: WheelInputs, staging: Path, progress: Progress) -> None:
     log = build_cache_dir() / "logs" / f"wheel-{inputs.key[:_SHORT_KEY]}.log"
     log.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".work-", dir=staging.parent, ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{staging.name}-work-", dir=staging.parent) as scratch:
         tree = BuildTree(source=inputs.resources, directory=Path(scratch) / "build", log=log)
         module = _compile(tree, inputs, progress)
         root = Path(scratch) / "wheel"

@@ -221,6 +221,7 @@ def test_wheels_module_is_for_the_board_and_brings_its_cpp_runtime(wheel: Path, 
         ["aarch64-linux-gnu-nm", "-D", "--defined-only", module], capture_output=True, text=True, check=True, timeout=60
     ).stdout
     assert "PyInit__native" in exported
+    assert "_ZNSt6locale" not in exported, "the module shows its own libstdc++ to others"
 
 
 @pytest.mark.nightly
