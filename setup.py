@@ -38,6 +38,7 @@ class CMakeBuild(build_ext):
         build_type = "Debug" if self.debug else "Release"
         configure = [
             "cmake",
+            "--fresh",  # an isolated build's CMake and Ninja are gone by the next build, a kept cache still names them
             *("-S", str(ROOT)),
             *("-B", str(build_dir)),
             *_generator(),
