@@ -15,7 +15,7 @@ from wheel.wheelfile import WheelFile
 
 from edgedeploy import __version__
 from edgedeploy.artifacts import BuiltRuntime, file_sha256
-from edgedeploy.build import ENGINE_VERSION, build_runtime, build_wheel, ensure_engine
+from edgedeploy.build import ENGINE_VERSION, build_runtime, build_wheel, engine, ensure_engine
 from edgedeploy.build.cache import build_cache_dir
 from edgedeploy.build.elf import read_elf
 from edgedeploy.build.kernel_list import kernels_in_bytes
@@ -70,11 +70,11 @@ def run_under_qemu(runner: Path, *arguments: str, cpu: str = "max") -> subproces
 
 
 def test_engine_has_every_instruction_set_variant() -> None:
-    engine = ensure_engine(TRIPLE, progress=SILENT)
-    assert (engine.cmake_dir / "ncnnConfig.cmake").is_file()
-    assert (engine.directory / "include" / "ncnn" / "net.h").is_file()
+    made = ensure_engine(TRIPLE, progress=SILENT)
+    assert (made.cmake_dir / "ncnnConfig.cmake").is_file()
+    assert (made.directory / "include" / "ncnn" / "net.h").is_file()
     listing = subprocess.run(
-        ["aarch64-linux-gnu-ar", "t", engine.directory / "lib" / "libncnn.a"],
+        ["aarch64-linux-gnu-ar", "t", made.directory / "lib" / "libncnn.a"],
         capture_output=True,
         text=True,
         check=True,
@@ -235,6 +235,61 @@ def test_same_inputs_give_the_same_bytes(
     again = build_runtime(TRIPLE, progress=SILENT, resources=resources)
     assert again.build_id == runtime.build_id
     assert file_sha256(again.runner) == file_sha256(runtime.runner)
+
+
+SMALL_ENGINE = """
+cmake_minimum_required(VERSION 3.24)
+project(small CXX)
+if(NOT CMAKE_CROSSCOMPILING OR NOT NCNN_VERSION OR NCNN_VULKAN)
+  message(FATAL_ERROR "the options did not arrive")
+endif()
+add_library(ncnn STATIC engine.cpp)
+install(TARGETS ncnn EXPORT ncnn DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT ncnn DESTINATION lib/cmake/ncnn)
+"""
+
+
+@pytest.fixture
+def small_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source that compiles in a second in the engine's place, and an empty cache."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "CMakeLists.txt").write_text(SMALL_ENGINE)
+    (source / "engine.cpp").write_text("int engine() { return 1; }\n")
+    monkeypatch.setattr(engine, "engine_source", lambda progress: source)
+    return source
+
+
+def test_engine_is_compiled_once_and_installed_whole(small_engine: Path) -> None:
+    progress = Announced()
+    made = ensure_engine(TRIPLE, progress=progress)
+    assert progress.titles == ["Configuring", f"Compiling the engine for {TRIPLE}"]
+    assert progress.last[1] is not None, "no counter was shown"
+    assert (made.directory / "lib" / "libncnn.a").is_file()
+    assert str(made.directory.parent) not in (made.cmake_dir / "ncnn.cmake").read_text(), "the package is not movable"
+    assert {path.name for path in made.directory.parent.iterdir()} == {
+        made.directory.name,
+        f"{made.directory.name}.lock",
+    }
+    again = Announced()
+    assert ensure_engine(TRIPLE, progress=again) == made
+    assert again.titles == []
+
+
+def test_engine_that_does_not_compile_leaves_nothing(small_engine: Path) -> None:
+    (small_engine / "engine.cpp").write_text("int engine() { return one; }\n")
+    with pytest.raises(BuildFailedError, match="'one' was not declared"):
+        ensure_engine(TRIPLE, progress=SILENT)
+    assert _entries("engines") == set()
+
+
+def test_engine_that_installs_no_library_is_an_error(small_engine: Path) -> None:
+    lists = small_engine / "CMakeLists.txt"
+    lists.write_text(SMALL_ENGINE.replace("add_library(ncnn STATIC", "add_library(ncnn OBJECT"))
+    with pytest.raises(BuildFailedError, match=r"no lib/libncnn\.a"):
+        ensure_engine(TRIPLE, progress=SILENT)
+    assert _entries("engines") == set()
 
 
 def _entries(kind: str) -> set[str]:
