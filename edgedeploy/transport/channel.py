@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class Feeder:
         except EdgedeployError as error:
             # The source failed: hanging up without an end of file would still look like one to the reader.
             self.failure = error
-            self.channel.close()
+            hang_up(self.channel)
         except (OSError, EOFError, paramiko.SSHException):
             # The command does not read any more, or the connection broke: the reading side sees which.
             return
@@ -86,6 +87,12 @@ class Feeder:
                 raise EOFError
             self.on_sent(sent)
             view = view[sent:]
+
+
+def hang_up(channel: paramiko.Channel) -> None:
+    """Close a channel; where the connection broke meanwhile there is nothing left to close."""
+    with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+        channel.close()
 
 
 def read_chunks(source: Path, deadline: Deadline, on_bytes: Callable[[int, int], None] | None) -> Iterator[bytes]:

@@ -20,9 +20,9 @@ from typing import Self
 import paramiko
 
 from edgedeploy.artifacts import SshEndpoint
-from edgedeploy.errors import ConnectionLostError, TransferError, UnreachableHostError
+from edgedeploy.errors import ConnectionLostError, DeadlineError, TransferError, UnreachableHostError
 from edgedeploy.transport.authentication import PasswordPrompt, authenticate
-from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, read_chunks
+from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, hang_up, read_chunks
 from edgedeploy.transport.exchange import Counter, Deadline, Output, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
 from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
@@ -32,7 +32,7 @@ KEEPALIVE_S = 10
 UNANSWERED_MS = 30_000
 CONNECT_DEADLINE_S = 20.0
 TRANSFER_STALL_S = 60.0
-KILL_DEADLINE_S = 10.0
+KILL_DEADLINE_S = 20.0
 OPEN_DEADLINE_S = 30.0
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
@@ -146,10 +146,7 @@ class SshTransport:
             thread.start()
             finished = self._drain(channel, on_stdout, leader, deadline)
             if not finished:
-                if self._session.is_active():
-                    self._kill(leader.pid)
-                    raise deadline_error(script, self.description, deadline.seconds)
-                raise self._lost(script)
+                raise self._given_up(script, leader.pid, deadline)
             if feeder.failure:
                 raise feeder.failure
             status = channel.recv_exit_status()
@@ -157,7 +154,7 @@ class SshTransport:
                 raise self._lost(script)
             return status
         finally:
-            channel.close()
+            hang_up(channel)
 
     def _open(self, deadline: Deadline) -> paramiko.Channel:
         if not self._session.is_active():
@@ -165,11 +162,14 @@ class SshTransport:
         try:
             return self._session.open_session(timeout=min(OPEN_DEADLINE_S, max(deadline.remaining_s, 1.0)))
         except (paramiko.SSHException, EOFError, OSError) as error:
-            if self._session.is_active():
-                raise ConnectionLostError(
-                    f"{self.description} opened no channel: {error}", hint="the board may be overloaded; try again"
-                ) from None
-            raise self._lost("") from None
+            if not self._session.is_active():
+                raise self._lost("") from None
+            if not isinstance(error, paramiko.ChannelException):
+                # No answer at all. A late one would belong to nobody, so this connection is of no more use.
+                self.close()
+            raise ConnectionLostError(
+                f"{self.description} opened no channel: {error}", hint="the board may be overloaded; try again"
+            ) from None
 
     def _start(self, channel: paramiko.Channel, script: str) -> None:
         self._counter.round_trips += 1
@@ -201,20 +201,31 @@ class SshTransport:
         self._counter.received_bytes += leader.finish()
         return channel.status_event.wait(deadline.remaining_s)
 
-    def _kill(self, pid: int | None) -> None:
-        """Kill a command's process group; a board that does not answer even this is left alone."""
-        if pid is None:
-            return
+    def _given_up(self, script: str, pid: int | None, deadline: Deadline) -> DeadlineError | ConnectionLostError:
+        """Kill a command past its deadline; a board that answers not even that has lost its connection."""
+        if not self._session.is_active():
+            return self._lost(script)
+        if self._kill(pid):
+            return deadline_error(script, self.description, deadline.seconds)
+        self.close()
+        return ConnectionLostError(
+            f"{self.description} does not answer any more; nothing moved for {deadline.seconds:g} s",
+            hint="check the board's power and network, then run the command again",
+        )
+
+    def _kill(self, pid: int | None) -> bool:
+        """Kill a command's process group, if it ever said its number; return whether the board answered."""
         # Without "--", which the kill of dash and busybox does not know.
-        script = f"kill -TERM -{pid} 2>/dev/null; sleep 1; kill -KILL -{pid} 2>/dev/null"
+        script = f"kill -TERM -{pid} 2>/dev/null; sleep 1; kill -KILL -{pid} 2>/dev/null" if pid else ":"
         deadline = Deadline(KILL_DEADLINE_S)
         try:
             channel = self._open(deadline)
             self._start(channel, script)
-            channel.status_event.wait(deadline.remaining_s)
-            channel.close()
         except ConnectionLostError:
-            return
+            return False
+        answered = channel.status_event.wait(deadline.remaining_s)
+        hang_up(channel)
+        return answered
 
     def _count_sent(self, count: int) -> None:
         self._counter.sent_bytes += count

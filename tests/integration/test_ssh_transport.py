@@ -49,9 +49,13 @@ class Server:
         )
         return listing.stdout.split()[1]
 
-    def children(self) -> list[int]:
-        listing = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
-        return [int(pid) for pid in listing.split()]
+    def descendants(self) -> list[int]:
+        """Return the processes of all connections; how many serve one depends on the user."""
+        found = [self.process.pid]
+        for pid in found:
+            listing = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+            found += [int(child) for child in listing.split()]
+        return found[1:]
 
 
 def make_key(path: Path, kind: str, passphrase: str = "") -> Path:
@@ -399,11 +403,35 @@ def is_running(pid: int) -> bool:
 
 
 def test_connection_lost_while_a_command_runs(server: Server, board: SshTransport) -> None:
-    killer = threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGKILL) for pid in server.children()])
+    killer = threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGKILL) for pid in server.descendants()])
     killer.start()
     with pytest.raises(ConnectionLostError, match="was lost"):
         board.run("sleep 30", deadline_s=20)
     killer.join()
+    with pytest.raises(ConnectionLostError):
+        board.run(["true"])
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_board_that_freezes_counts_as_lost(
+    server: Server, board: SshTransport, monkeypatch: pytest.MonkeyPatch, running: bool
+) -> None:
+    monkeypatch.setattr("edgedeploy.transport.ssh.KILL_DEADLINE_S", 1.0)
+    frozen: list[int] = []
+
+    def freeze(line: str) -> None:
+        frozen.extend(server.descendants())
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+
+    try:
+        if not running:
+            freeze("")
+        with pytest.raises(ConnectionLostError, match="does not answer any more" if running else "opened no channel"):
+            board.run("echo started >&2; sleep 60", deadline_s=2, on_stderr_line=freeze)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
     with pytest.raises(ConnectionLostError):
         board.run(["true"])
 

@@ -1,0 +1,178 @@
+"""Flash, status and rollback over real SSH on a twin, its disk really filled and its link really cut."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+from deploy_workbench import APP, Workbench, runner_script
+
+from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, TwinEndpoint
+from edgedeploy.boards.probe import probe
+from edgedeploy.deploy.flash import flash
+from edgedeploy.deploy.release import rollback, status
+from edgedeploy.emulate import twin
+from edgedeploy.emulate.image import ensure_image
+from edgedeploy.emulate.machine import TwinSpec
+from edgedeploy.errors import (
+    ConnectionLostError,
+    DiskFullError,
+    MissingIsaFeatureError,
+    SelfTestError,
+    WrongArchitectureError,
+)
+from edgedeploy.paths import STATE_VARIABLE
+from edgedeploy.progress import SILENT
+from edgedeploy.transport.fake import FaultyTransport
+from edgedeploy.transport.protocol import Transport
+from edgedeploy.transport.ssh import SshTransport, connect
+
+pytestmark = pytest.mark.emulated
+
+SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=2, memory_mib=1024)
+NAME = "deploy-test"
+FILLER = ".filler"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinEndpoint]:
+    ensure_image(progress=SILENT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE_VARIABLE, str(tmp_path_factory.mktemp("state")))
+        with twin.running(SPEC, name=NAME) as endpoint:
+            yield endpoint
+
+
+@pytest.fixture
+def board(running: TwinEndpoint) -> Iterator[SshTransport]:
+    """A connection to the twin with nothing of the app on it. Its host key is known, so nobody has to be asked."""
+    with connect(running.ssh, deadline_s=60) as transport:
+        transport.run('rm -rf "$HOME/.edgedeploy"')
+        yield transport
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Workbench:
+    """For its bundles only: the board is the twin."""
+    return Workbench(host=tmp_path, home=tmp_path, environment={})
+
+
+def push(transport: Transport, bundle: Bundle) -> FlashResult:
+    return flash(
+        transport,
+        bundle,
+        board_name="rk3399",
+        facts=probe(transport),
+        provenance=Provenance.QEMU_SYSTEM,
+        clock=Clock.REAL,
+        progress=SILENT,
+    )
+
+
+def listing(transport: Transport) -> str:
+    return transport.run(f'cd "$HOME/.edgedeploy/{APP}" && find . -path ./history.jsonl -o -print | sort').stdout
+
+
+def test_flash_again_change_and_roll_back(board: SshTransport, files: Workbench) -> None:
+    first, second = files.bundle("weights 1"), files.bundle("weights 2")
+    result = push(board, first)
+    assert result.verified and not result.unchanged
+    assert next(step for step in result.steps if step.name == "push").bytes == first.size_bytes
+    again = push(board, first)
+    assert again.unchanged and again.verified
+    assert sum(step.round_trips for step in again.steps) <= 3
+    changed = push(board, second)
+    assert next(step for step in changed.steps if step.name == "push").round_trips == 2
+    found = status(board, APP)
+    assert (found.current, len(found.releases)) == (second.digest, 2)
+    assert found.directory.endswith(f"/.edgedeploy/{APP}") and found.directory.startswith("/")
+    assert rollback(board, APP).release == first.digest
+    assert status(board, APP).current == first.digest
+
+
+def test_failing_selftest_leaves_the_old_release(board: SshTransport, files: Workbench) -> None:
+    push(board, files.bundle())
+    before = listing(board)
+    with pytest.raises(SelfTestError, match="stays active"):
+        push(board, files.bundle("weights 2", runner=runner_script(passed=False, cosine=0.1)))
+    assert listing(board) == before
+
+
+def test_preflight_against_the_probed_board(board: SshTransport, files: Workbench) -> None:
+    bundle = files.bundle()
+    wrong = replace(bundle, requirements=replace(bundle.requirements, architecture="x86_64"))
+    with pytest.raises(WrongArchitectureError, match="for x86_64, the board is aarch64"):
+        push(board, wrong)
+    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0, 1\)"):
+        push(board, replace(bundle, requirements=replace(bundle.requirements, isa=("asimd", "asimddp"))))
+    assert board.run('[ -e "$HOME/.edgedeploy" ]', check=False).exit_status != 0
+
+
+def fill_disk(transport: Transport, leave_kib: int) -> None:
+    """Take all the space that the user may take but this much."""
+    transport.run(
+        f"free=$(df -Pk \"$HOME\" | awk 'END {{ print $(NF - 2) }}'); "
+        f'fallocate -l "$((free - {leave_kib}))K" "$HOME/{FILLER}" || '
+        f'dd if=/dev/zero of="$HOME/{FILLER}" bs=1024 count="$((free - {leave_kib}))"',
+        deadline_s=300,
+    )
+
+
+def test_full_disk_is_told_before_anything_is_sent(board: SshTransport, files: Workbench) -> None:
+    push(board, files.bundle())
+    before = listing(board)
+    fill_disk(board, leave_kib=600)
+    try:
+        with pytest.raises(DiskFullError, match=r"step preflight.*has 0\.\d MB free, but the release needs 5\.\d MB"):
+            push(board, files.bundle("weights 2", extra={"large": bytes(5_000_000)}))
+        # What the board has already needs no room.
+        assert push(board, files.bundle()).unchanged
+    finally:
+        board.run(f'rm -f "$HOME/{FILLER}"')
+    assert listing(board) == before
+
+
+def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbench) -> None:
+    class OtherWriter(FaultyTransport):
+        """Somebody else takes the space after the preflight."""
+
+        def put(self, source, destination, **options):  # type: ignore[no-untyped-def]
+            if not self.puts:
+                fill_disk(board, leave_kib=1000)
+            super().put(source, destination, **options)
+
+    good = files.bundle()
+    push(board, good)
+    before = listing(board)
+    try:
+        with pytest.raises(DiskFullError, match="step push"):
+            push(OtherWriter(board), files.bundle("weights 2", extra={"large": bytes(5_000_000)}))
+        assert listing(board) == before.replace(f"./{FILLER}\n", "")
+        assert status(board, APP).current == good.digest
+    finally:
+        board.run(f'rm -f "$HOME/{FILLER}"')
+
+
+def test_cable_pulled_during_the_push(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """The link goes down for good; the connection is given up, and the board is as it was."""
+    good = files.bundle()
+    push(board, good)
+    cut = threading.Event()
+
+    class Pulled(FaultyTransport):
+        def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+            if not cut.is_set():
+                cut.set()
+                twin.set_link(NAME, connected=False)
+            super().put(source, destination, **options)
+
+    try:
+        with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
+            push(Pulled(doomed), files.bundle("weights 2", extra={"large": bytes(20_000_000)}))
+    finally:
+        twin.set_link(NAME, connected=True)
+    with connect(running.ssh, deadline_s=60) as fresh:
+        assert status(fresh, APP).current == good.digest
