@@ -18,6 +18,9 @@ from edgedeploy.errors import ConversionError, ShapeMismatchError
 
 CHILD_DEADLINE_S = 600.0
 
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+"""The child starts here, so that it finds this package whether it is installed or not."""
+
 
 def engine_version() -> str:
     """Return for example ``ncnn 1.0.20261020``."""
@@ -149,10 +152,14 @@ def probe_in_child(
         fed, answers = Path(name) / "inputs.npz", Path(name) / "outputs.npz"
         np.savez(fed, allow_pickle=False, **dict(tensors))
         command = [sys.executable, "-m", "edgedeploy.convert.engine_child"]
-        arguments = [str(item) for item in (param, weights, fed, answers)]
+        arguments = [str(item.absolute()) for item in (param, weights, fed, answers)]
         try:
             done = subprocess.run(
-                [*command, *arguments, *outputs], capture_output=True, timeout=CHILD_DEADLINE_S, check=False
+                [*command, *arguments, *outputs],
+                cwd=PACKAGE_ROOT,
+                capture_output=True,
+                timeout=CHILD_DEADLINE_S,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise ConversionError(

@@ -40,7 +40,8 @@ def survives_half(values: NDArray[Any]) -> bool:
     if not np.isfinite(halved).all():
         return False
     error = halved.astype(np.float64) - exact
-    return float(error @ error) <= float(exact @ exact) * 10.0 ** (-LEAST_SQNR_DB / 10.0)
+    allowed: float = np.sum(exact**2) * 10.0 ** (-LEAST_SQNR_DB / 10.0)
+    return bool(np.sum(error**2) <= allowed)
 
 
 def _halve_layer(layer: Layer) -> Layer:

@@ -22,6 +22,10 @@ AXIS_DEFAULT_CHANGED = 13
 """From this opset on Softmax works along one axis, the last by default; before, on everything behind axis 1."""
 
 
+BELOW_EVERYTHING = -3e38
+"""Padding of a maximum. Infinity has no text in a .param file."""
+
+
 @dataclass
 class _Rewriter:
     """The model under work: its opset, known shapes, constants, and names that are taken."""
@@ -132,7 +136,8 @@ def _softmax(rewriter: _Rewriter, node: onnx.NodeProto) -> Nodes:
 def _window(rewriter: _Rewriter, node: onnx.NodeProto) -> Nodes:
     """Conv, MaxPool, AveragePool: explicit pads in place of ``auto_pad``."""
     node = _explicit_pads(rewriter, node)
-    return _symmetric_average(rewriter, node) if node.op_type == "AveragePool" else [node]
+    even = {"AveragePool": _even_average, "MaxPool": _even_maximum}.get(node.op_type)
+    return even(rewriter, node) if even else [node]
 
 
 def _explicit_pads(rewriter: _Rewriter, node: onnx.NodeProto) -> onnx.NodeProto:
@@ -162,7 +167,20 @@ def _kernel_shape(rewriter: _Rewriter, node: onnx.NodeProto) -> list[int] | None
     return None if weight is None else list(weight.shape[2:])
 
 
-def _symmetric_average(rewriter: _Rewriter, node: onnx.NodeProto) -> Nodes:
+def _even_maximum(rewriter: _Rewriter, node: onnx.NodeProto) -> Nodes:
+    """Turn pads that differ between the sides into a Pad node: the converter takes the larger for both."""
+    pads = list(_attribute(node, "pads", []))
+    half = len(pads) // 2
+    if pads[:half] == pads[half:] or _attribute(node, "ceil_mode", 0) or len(node.output) > 1:
+        return [node]
+    padded = rewriter.fresh(node.output[0])
+    pool = _with_attributes(node, {"pads": [0] * len(pads)})
+    pool.input[0] = padded
+    everywhere = [0, 0, *pads[:half], 0, 0, *pads[half:]]
+    return [_pad_node(rewriter, node, everywhere, padded, value=BELOW_EVERYTHING), pool]
+
+
+def _even_average(rewriter: _Rewriter, node: onnx.NodeProto) -> Nodes:
     """Turn pads that differ between the sides into a Pad node; a constant factor mends the divisor at the border."""
     kernel = list(_attribute(node, "kernel_shape", []))
     pads = list(_attribute(node, "pads", [0] * (2 * len(kernel))))
@@ -188,13 +206,19 @@ def _symmetric_average(rewriter: _Rewriter, node: onnx.NodeProto) -> Nodes:
     return [pad, pool, scale]
 
 
-def _pad_node(rewriter: _Rewriter, node: onnx.NodeProto, pads: list[int], output: str) -> onnx.NodeProto:
+def _pad_node(
+    rewriter: _Rewriter, node: onnx.NodeProto, pads: list[int], output: str, *, value: float = 0.0
+) -> onnx.NodeProto:
     name = rewriter.fresh(node.name or "pad")
     if rewriter.opset < 11:
-        return helper.make_node("Pad", [node.input[0]], [output], name=name, mode="constant", pads=pads, value=0.0)
+        return helper.make_node("Pad", [node.input[0]], [output], name=name, mode="constant", pads=pads, value=value)
     inputs = [node.input[0], rewriter.add_constant("pads", np.array(pads, np.int64))]
     return helper.make_node(
-        "Pad", [*inputs, rewriter.add_constant("zero", np.zeros((), np.float32))], [output], name=name, mode="constant"
+        "Pad",
+        [*inputs, rewriter.add_constant("fill", np.array(value, np.float32))],
+        [output],
+        name=name,
+        mode="constant",
     )
 
 
