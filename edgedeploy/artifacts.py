@@ -49,6 +49,22 @@ class Resize(str, Enum):
     NONE = "none"
 
 
+class Precision(str, Enum):
+    """What float layers store and compute in, where the CPU can; each step down risks more for speed.
+
+    ``FP16_STORAGE`` keeps weights and activations in half precision and computes in float32. ``FP16`` computes in half
+    precision as well: up to twice as fast on cores with it (A55, A76 and later), but values beyond 65504 overflow.
+    """
+
+    FP32 = "fp32"
+    FP16_STORAGE = "fp16-storage"
+    FP16 = "fp16"
+
+    @property
+    def half_weights(self) -> bool:
+        return self is not Precision.FP32
+
+
 class PostprocessingKind(str, Enum):
     """What the runner does to the outputs after inference, timed apart."""
 

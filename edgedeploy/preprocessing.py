@@ -23,7 +23,7 @@ def load_sample(path: Path, inputs: tuple[InputSpec, ...]) -> Sample:
     """Read one sample file for a model with a single input, or an ``.npz`` with one array an input.
 
     Args:
-        path: An image that OpenCV reads, for an input with preprocessing; else ``.npy`` of float32 in the input's shape.
+        path: An image that OpenCV reads for an input with preprocessing, else ``.npy``: float32, the input's shape.
         inputs: The model's inputs.
 
     Raises:
@@ -76,9 +76,7 @@ def preprocess(image: Image, *, width: int, height: int, how: Preprocessing) -> 
             f"the image is {image.shape[1]}x{image.shape[0]} pixels, the input {width}x{height}, and resize is none",
             hint='set resize = "bilinear" in the input\'s preprocessing, or give images of that size',
         )
-    return edgedeploy_ops.preprocess(
-        np.ascontiguousarray(image), width, height, how.color.value, how.mean, how.scale
-    )
+    return edgedeploy_ops.preprocess(np.ascontiguousarray(image), width, height, how.color.value, how.mean, how.scale)
 
 
 def _read_raw(path: Path, spec: InputSpec) -> NDArray[Any]:

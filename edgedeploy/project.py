@@ -17,6 +17,7 @@ from edgedeploy.artifacts import (
     InputSpec,
     Postprocessing,
     PostprocessingKind,
+    Precision,
     Preprocessing,
     Resize,
 )
@@ -101,7 +102,7 @@ class LimitsSection(Section):
 
 class ModelSection(Section):
     source: Source
-    fp16: bool = True
+    precision: Precision = Precision.FP32
     inputs: Annotated[tuple[InputSection, ...], Field(min_length=1)]
     limits: LimitsSection = LimitsSection(max_abs_error=1e-2, cosine=0.999)
 

@@ -36,7 +36,7 @@ class MeasurementConfig(Frozen):
     threads: Annotated[int, Field(ge=1)]
     cpus_requested: tuple[int, ...]
     cpus_applied: tuple[int, ...]
-    fp16: bool
+    precision: Literal["fp32", "fp16-storage", "fp16"]
 
 
 class LoadTimes(Frozen):
@@ -45,6 +45,13 @@ class LoadTimes(Frozen):
     cold_us: Microseconds
     warm_us: Microseconds
     cold_method: str
+
+
+class PreprocessedInput(Frozen):
+    """An input and the operator that preprocesses it; None for one that takes floats as they are."""
+
+    input: str
+    kernel: str | None
 
 
 class SampleTimes(Frozen):
@@ -120,6 +127,7 @@ class Measurement(Frozen):
     runner: str
     engine: str
     config: MeasurementConfig
+    preprocessing: tuple[PreprocessedInput, ...] = ()
     load: LoadTimes
     first_inference_us: Microseconds
     samples: Annotated[tuple[SampleTimes, ...], Field(min_length=1)]

@@ -30,11 +30,9 @@ need qemu-user qemu-aarch64
 need qemu-utils qemu-img
 need mmdebstrap mmdebstrap
 need debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
-need uidmap newuidmap
+need gpg gpg
+need fakeroot fakeroot
 need e2fsprogs mke2fs /sbin/mke2fs /usr/sbin/mke2fs
-need cpio cpio
-need busybox-static busybox
-need zstd zstd
 need openssh-client ssh
 need g++-aarch64-linux-gnu aarch64-linux-gnu-g++
 need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
@@ -46,7 +44,10 @@ command -v "$python" >/dev/null || fail "there is no $python; install python3 (3
 "$python" -c 'import ensurepip, venv' 2>/dev/null || needed+=(python3-venv)
 "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
   needed+=(python3-dev)
-if [ "$goal" = test ]; then need openssh-server /usr/sbin/sshd; fi
+if [ "$goal" = test ]; then
+  need openssh-server /usr/sbin/sshd
+  need busybox-static busybox
+fi
 
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then "$@"

@@ -64,6 +64,7 @@ class Bench {
             {"runner", identity["runner"]},
             {"engine", identity["engine"]},
             {"config", config()},
+            {"preprocessing", preprocessing()},
             {"load", load},
             {"first_inference_us", first_us},
             {"samples", samples},
@@ -131,10 +132,23 @@ class Bench {
     memory_.push_back({{"phase", phase}, {"rss_bytes", use.rss_bytes}, {"peak_rss_bytes", use.peak_rss_bytes}});
   }
 
+  ordered_json preprocessing() const {
+    ordered_json inputs = ordered_json::array();
+    for (const auto& feed : feeds_) {
+      const ordered_json kernel = feed->kernel() != nullptr ? ordered_json(feed->kernel()->name) : ordered_json();
+      inputs.push_back({{"input", feed->name()}, {"kernel", kernel}});
+    }
+    return inputs;
+  }
+
   ordered_json config() const {
-    return {{"warmup", options_.warmup}, {"runs", options_.runs},           {"seconds", options_.seconds},
-            {"threads", threads_},       {"cpus_requested", options_.cpus}, {"cpus_applied", applied_cpus()},
-            {"fp16", manifest_.fp16}};
+    return {{"warmup", options_.warmup},
+            {"runs", options_.runs},
+            {"seconds", options_.seconds},
+            {"threads", threads_},
+            {"cpus_requested", options_.cpus},
+            {"cpus_applied", applied_cpus()},
+            {"precision", precision_name(manifest_.precision)}};
   }
 
   Options options_;

@@ -27,6 +27,8 @@ class InputFeed {
 
   const std::string& name() const { return spec_.name; }
   const ncnn::Mat& mat() const { return mat_; }
+  // The kernel that preprocesses; null for an input of floats.
+  const KernelRow* kernel() const { return kernel_; }
 
  private:
   void check_image(const std::string& source) const;

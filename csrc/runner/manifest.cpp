@@ -46,11 +46,6 @@ class Field {
     return text;
   }
 
-  bool boolean() const {
-    if (!value_.is_boolean()) throw bad_key(path_, std::string("must be true or false, is ") + value_.type_name());
-    return value_.get<bool>();
-  }
-
   double number() const {
     if (!value_.is_number()) throw bad_key(path_, std::string("must be a number, is ") + value_.type_name());
     return value_.get<double>();
@@ -183,10 +178,18 @@ std::vector<std::string> names_of(const std::vector<Spec>& specs, const std::str
   return names;
 }
 
+Precision read_precision(const Field& field) {
+  const std::string name = field.text();
+  for (const Precision precision : {Precision::kFp32, Precision::kFp16Storage, Precision::kFp16}) {
+    if (name == precision_name(precision)) return precision;
+  }
+  throw bad_key(field.path(), "'" + name + "', allowed are fp32, fp16-storage and fp16");
+}
+
 void read_model(const Field& model, Manifest& manifest) {
   manifest.param_path = manifest.release_dir + "/" + model.at("param").relative_path();
   manifest.weights_path = manifest.release_dir + "/" + model.at("weights").relative_path();
-  manifest.fp16 = model.at("fp16").boolean();
+  manifest.precision = read_precision(model.at("precision"));
   for (const Field& item : model.at("inputs").items()) manifest.inputs.push_back(read_input(item));
   for (const Field& item : model.at("outputs").items()) manifest.outputs.push_back(read_output(item));
 }
@@ -214,6 +217,18 @@ void read_limits(const Field& limits, Manifest& manifest) {
 }
 
 }  // namespace
+
+const char* precision_name(Precision precision) {
+  switch (precision) {
+    case Precision::kFp16Storage:
+      return "fp16-storage";
+    case Precision::kFp16:
+      return "fp16";
+    case Precision::kFp32:
+      break;
+  }
+  return "fp32";
+}
 
 const char* post_kind_name(PostKind kind) {
   switch (kind) {

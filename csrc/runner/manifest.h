@@ -38,11 +38,14 @@ struct Limits {
   double max_abs_error = 0;
 };
 
+// What float layers store and compute in where the CPU can: fp16 storage with fp32 arithmetic lies between the two.
+enum class Precision { kFp32, kFp16Storage, kFp16 };
+
 struct Manifest {
   std::string release_dir;
   std::string param_path;  // Absolute, like all paths here: release directory and the manifest's relative path.
   std::string weights_path;
-  bool fp16 = false;
+  Precision precision = Precision::kFp32;
   std::vector<InputSpec> inputs;
   std::vector<OutputSpec> outputs;
   PostKind post_kind = PostKind::kNone;
@@ -52,6 +55,9 @@ struct Manifest {
   Limits limits;
   std::map<std::string, size_t> file_sizes;  // Path -> bytes, of every file the manifest lists.
 };
+
+// "fp32", "fp16-storage" or "fp16".
+const char* precision_name(Precision precision);
 
 // "none", "argmax" or "threshold".
 const char* post_kind_name(PostKind kind);

@@ -39,9 +39,10 @@ int choose_threads(int threads) {
 
 Session::Session(const Manifest& manifest, const SessionOptions& options) {
   net_.opt.num_threads = options.threads;
-  net_.opt.use_fp16_packed = manifest.fp16;
-  net_.opt.use_fp16_storage = manifest.fp16;
-  net_.opt.use_fp16_arithmetic = manifest.fp16;
+  const bool half_storage = manifest.precision != Precision::kFp32;
+  net_.opt.use_fp16_packed = half_storage;
+  net_.opt.use_fp16_storage = half_storage;
+  net_.opt.use_fp16_arithmetic = manifest.precision == Precision::kFp16;
   net_.opt.use_bf16_packed = false;
   net_.opt.use_bf16_storage = false;
   if (options.use_operator_layers) {

@@ -28,6 +28,7 @@ from edgedeploy.artifacts import (
     FloatArray,
     InputSpec,
     Postprocessing,
+    Precision,
     Preprocessing,
     Resize,
     Sample,
@@ -61,7 +62,7 @@ def make_bundle(
     golden_outputs: Mapping[str, FloatArray],
     golden_limits: ComparisonLimits,
     postprocessing: Postprocessing,
-    fp16: bool,
+    precision: Precision,
     directory: Path,
 ) -> Bundle:
     """Write a bundle and return it. The same inputs give the same digest, whatever the directory.
@@ -96,7 +97,7 @@ def make_bundle(
                 "converter": model.converter_version,
                 "build_id": runtime.build_id,
             },
-            "model": _model_part(model, fp16=fp16),
+            "model": _model_part(model, precision),
             "postprocessing": postprocessing.to_json(),
             "preprocessing_fingerprint": preprocessing_fingerprint(_plain_inputs(model)),
             "golden": {
@@ -144,11 +145,11 @@ def _plain_inputs(model: ConvertedModel) -> tuple[InputSpec, ...]:
     )
 
 
-def _model_part(model: ConvertedModel, *, fp16: bool) -> dict[str, Any]:
+def _model_part(model: ConvertedModel, precision: Precision) -> dict[str, Any]:
     return {
         "param": PARAM_PATH,
         "weights": WEIGHTS_PATH,
-        "fp16": fp16,
+        "precision": precision.value,
         "inputs": [
             {
                 "name": own.name,

@@ -115,7 +115,7 @@ class OutputPart(Part):
 class ModelPart(Part):
     param: SafePath
     weights: SafePath
-    fp16: bool
+    precision: Literal["fp32", "fp16-storage", "fp16"]
     inputs: Annotated[tuple[InputPart, ...], Field(min_length=1)]
     outputs: Annotated[tuple[OutputPart, ...], Field(min_length=1)]
 

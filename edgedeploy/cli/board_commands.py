@@ -115,7 +115,8 @@ def probe_live(
     )
     with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
         facts = probe(target.transport)
-    found = differences(target.board, facts, twin=target.twin is not None)
+    vcpus = target.twin.vcpus if target.twin else None
+    found = differences(target.board, facts, twin=target.twin is not None, twin_vcpus=vcpus)
     if as_json:
         document = {"board": target.board.name, "provenance": target.provenance.value, "facts": asdict(facts)}
         print_json({**document, "differences": [asdict(item) for item in found]})

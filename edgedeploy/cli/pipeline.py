@@ -68,7 +68,7 @@ def convert(
         opened.resolve(project.model.source, progress=progress),
         project.input_specs,
         samples,
-        fp16=project.model.fp16,
+        fp16=project.model.precision.half_weights,
         limits=project.model.limits.to_limits(),
         accept_differences=accept_differences,
         progress=progress,
@@ -104,6 +104,6 @@ def bundle_for(
             golden_outputs=golden_outputs(model, samples[0]),
             golden_limits=project.golden.limits.to_limits(),
             postprocessing=project.postprocessing_spec,
-            fp16=project.model.fp16,
+            precision=project.model.precision,
             directory=cache_dir() / "bundles" / identity.hexdigest()[:32],
         )

@@ -66,9 +66,12 @@ def parse_selftest(result: CommandResult) -> tuple[GoldenOutput, ...]:
             hint=f"run it by hand on the board: {result.command}",
         ) from error
     if not passed or result.exit_status != 0:
+        finite = all(math.isfinite(item.max_abs_error) for item in outputs)
         raise SelfTestError(
             "outputs are beyond the limits: " + "; ".join(_describe(item) for item in outputs),
-            hint="compare with the host (edgedeploy convert), or widen [golden.limits] in edgedeploy.toml",
+            hint="compare with the host (edgedeploy convert), or widen [golden.limits] in edgedeploy.toml"
+            if finite
+            else 'values overflowed: with precision = "fp16" in edgedeploy.toml take "fp16-storage" or "fp32"',
         )
     return outputs
 

@@ -50,6 +50,4 @@ def run_shell(endpoint: TwinEndpoint, command: Sequence[str]) -> int:
     try:
         return subprocess.run(ssh_command(endpoint, command), check=False).returncode
     except FileNotFoundError:
-        raise MissingToolError(
-            "the program ssh is missing", hint="sudo apt-get install openssh-client"
-        ) from None
+        raise MissingToolError("the program ssh is missing", hint="sudo apt-get install openssh-client") from None

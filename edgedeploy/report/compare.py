@@ -193,7 +193,7 @@ def _conditions(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("runner", record.versions.get("runner", "not known")),
         ("threads", str(config.threads)),
         ("affinity", wording.cpu_list(config.cpus_applied) if config.cpus_requested else "none"),
-        ("fp16", "on" if config.fp16 else "off"),
+        ("precision asked for", config.precision),
         ("warm-up runs", str(config.warmup)),
         ("governor", governors),
         ("kernel", record.board.facts.kernel),

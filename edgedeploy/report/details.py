@@ -150,7 +150,12 @@ def condition_facts(record: RunRecord) -> tuple[Fact, ...]:
             name="Threads", value=f"{config.threads} on {wording.plural(cores, 'core')}", warning=config.threads > cores
         ),
         _affinity(record),
-        Fact(name="fp16 arithmetic and storage", value="where the CPU has them" if config.fp16 else "off"),
+        Fact(name="Precision asked for", value=wording.precision(config.precision)),
+        *(
+            Fact(name=f"Preprocessing of {item.input}", value=item.kernel)
+            for item in record.measurement.preprocessing
+            if item.kernel
+        ),
         _state("Governor", states.before.governors, states.after.governors),
         _frequencies(states.before, states.after),
         _temperatures(states.before, states.after),

@@ -100,3 +100,17 @@ def clock_name(record: RunRecord) -> str:
     if record.clock is Clock.INSTRUCTIONS:
         return "clock counts instructions"
     return "host's clock" if record.clock is Clock.REAL else "board's own clock"
+
+
+def precision(name: str) -> str:
+    """Say what a release's precision means.
+
+    Example:
+        >>> precision("fp32")
+        'fp32'
+    """
+    meanings = {
+        "fp16-storage": "fp16 storage where the CPU has it, fp32 arithmetic",
+        "fp16": "fp16 storage and arithmetic where the CPU has them",
+    }
+    return meanings.get(name, name)

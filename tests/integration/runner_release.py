@@ -32,7 +32,7 @@ def write_release(
     *,
     inputs: dict[str, ReleaseInput],
     outputs: dict[str, FloatArray],
-    fp16: bool = False,
+    precision: str = "fp32",
     postprocessing: dict[str, Any] | None = None,
     limits: tuple[float, float] = (0.9999, 1e-3),
 ) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def write_release(
         "model": {
             "param": "model/model.param",
             "weights": "model/model.bin",
-            "fp16": fp16,
+            "precision": precision,
             "inputs": [
                 {
                     "name": name,

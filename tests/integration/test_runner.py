@@ -264,6 +264,7 @@ def test_bench_measures_everything_and_counts_right(runner: Runner, mixed_releas
         "runner",
         "engine",
         "config",
+        "preprocessing",
         "load",
         "first_inference_us",
         "samples",
@@ -276,7 +277,8 @@ def test_bench_measures_everything_and_counts_right(runner: Runner, mixed_releas
     config = document["config"]
     assert config["cpus_applied"]
     del config["cpus_applied"]
-    assert config == {"warmup": 2, "runs": 3, "seconds": 0.0, "threads": 2, "cpus_requested": [], "fp16": False}
+    assert document["preprocessing"] == [{"input": name, "kernel": None} for name in ("in0", "in1")]
+    assert config == {"warmup": 2, "runs": 3, "seconds": 0.0, "threads": 2, "cpus_requested": [], "precision": "fp32"}
     assert document["load"]["cold_us"] > 0
     assert document["load"]["warm_us"] > 0
     assert document["load"]["cold_method"] in {"posix_fadvise", "none"}
@@ -347,10 +349,12 @@ def test_bench_says_fp16_where_the_core_computes_in_it(
     net = classifier(rng)
     array = rng.normal(0, 1, (1, 3, 16, 16)).astype(np.float32)
     golden = _golden(tmp_path, net, {"in0": array}, ["out0"])
-    write_release(tmp_path, net, inputs={"in0": float_input(array)}, outputs=golden, fp16=True, limits=(0.999, 0.05))
+    write_release(
+        tmp_path, net, inputs={"in0": float_input(array)}, outputs=golden, precision="fp16", limits=(0.999, 0.05)
+    )
     for core, precision in (("cortex-a53", "fp32"), ("cortex-a76", "fp16")):
         document = runner.document("bench", "--release", tmp_path, "--runs", "1", "--layers", core=core)
-        assert document["config"]["fp16"] is True
+        assert document["config"]["precision"] == "fp16"
         assert document["layers"][0]["precision"] == precision
         assert runner.document("selftest", "--release", tmp_path, core=core)["passed"] is True
 

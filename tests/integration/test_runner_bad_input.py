@@ -110,7 +110,7 @@ _PREPROCESSING = {"color": "rgb", "resize": "bilinear", "mean": [0, 0, 0], "scal
         ("model.param", "model/../../x", "model.param"),
         ("model.weights", "..", "model.weights"),
         ("model.weights", "./model.bin", "model.weights"),
-        ("model.fp16", 1, "model.fp16"),
+        ("model.precision", "fp8", "model.precision"),
         ("model.inputs", [], "model.inputs"),
         ("model.inputs", {}, "model.inputs"),
         ("model.inputs.0.name", _MISSING, "model.inputs[0].name"),

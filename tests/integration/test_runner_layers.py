@@ -62,7 +62,7 @@ class Sweep:
         return {f"out{index}": np.load(made / f"out{index}.npy") for index in range(len(self.cases))}
 
 
-def _sweep(directory: Path, cases: tuple[PointwiseCase, ...], *, fp16: bool = False) -> Sweep:
+def _sweep(directory: Path, cases: tuple[PointwiseCase, ...], *, precision: str = "fp32") -> Sweep:
     rng = np.random.default_rng(SEED)
     net = NetWriter()
     inputs, outputs = {}, {}
@@ -72,7 +72,7 @@ def _sweep(directory: Path, cases: tuple[PointwiseCase, ...], *, fp16: bool = Fa
         shape = (1, case.channels_in, case.height, case.width)
         inputs[f"in{index}"] = float_input(rng.normal(0, 1, shape).astype(np.float32))
         outputs[f"out{index}"] = np.zeros((case.channels_out, case.height, case.width), np.float32)
-    write_release(directory, net, inputs=inputs, outputs=outputs, fp16=fp16)
+    write_release(directory, net, inputs=inputs, outputs=outputs, precision=precision)
     return Sweep(release=directory, cases=cases)
 
 
@@ -125,7 +125,7 @@ def test_the_kernel_computes_every_case_of_the_sweep(runner: Runner, sweep: Swee
 
 @pytest.mark.parametrize("core", ["cortex-a72", "cortex-a76"])
 def test_fp16_storage_agrees_with_the_engine(runner: Runner, tmp_path: Path, core: str) -> None:
-    sweep = _sweep(tmp_path / "release", CASES, fp16=True)
+    sweep = _sweep(tmp_path / "release", CASES, precision="fp16")
     made = sweep.infer(runner, tmp_path / "made", core=core)
     stock = sweep.infer(runner, tmp_path / "stock", "--disable-layers", core=core)
     for index, case in enumerate(CASES):
@@ -221,12 +221,16 @@ def test_layers_that_are_not_covered_go_to_the_engine_bit_for_bit(runner: Runner
     assert {layer["implementation"] for layer in document["layers"]} == {"ncnn"}
 
 
-@pytest.mark.parametrize("fp16", [False, True])
-def test_float_models_give_the_same_bits_with_and_without_the_pack(runner: Runner, tmp_path: Path, fp16: bool) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16-storage", "fp16"])
+def test_float_models_give_the_same_bits_with_and_without_the_pack(
+    runner: Runner, tmp_path: Path, precision: str
+) -> None:
     rng = np.random.default_rng(SEED)
     array = rng.normal(0, 1, (1, 3, 16, 16)).astype(np.float32)
     zeros = {"out0": np.zeros(5, np.float32)}
-    write_release(tmp_path / "release", classifier(rng), inputs={"in0": float_input(array)}, outputs=zeros, fp16=fp16)
+    write_release(
+        tmp_path / "release", classifier(rng), inputs={"in0": float_input(array)}, outputs=zeros, precision=precision
+    )
     results = []
     for name, options in (("made", []), ("stock", ["--disable-layers"])):
         runner.document(

@@ -29,6 +29,7 @@ from edgedeploy.artifacts import (
     ModelOutput,
     Postprocessing,
     PostprocessingKind,
+    Precision,
     Preprocessing,
     Resize,
     Sample,
@@ -108,7 +109,7 @@ def build(root: Path, *, target: str = "bundle", **changes: Any) -> Bundle:
         "golden_outputs": golden(),
         "golden_limits": ComparisonLimits(max_abs_error=0.05, cosine=0.999),
         "postprocessing": Postprocessing(kind=PostprocessingKind.THRESHOLD, threshold=0.3),
-        "fp16": True,
+        "precision": Precision.FP16,
         "directory": root / target,
     }
     return make_bundle(**{**arguments, **changes})
@@ -249,12 +250,12 @@ def test_memory_grows_with_weights_and_maps(tmp_path: Path) -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), fp16=st.booleans(), threshold=st.floats(0, 1))
-def test_same_inputs_give_the_same_release_wherever_it_lies(seed: int, fp16: bool, threshold: float) -> None:
+@given(seed=st.integers(0, 2**32 - 1), precision=st.sampled_from(Precision), threshold=st.floats(0, 1))
+def test_same_inputs_give_the_same_release_wherever_it_lies(seed: int, precision: Precision, threshold: float) -> None:
     changes: dict[str, Any] = {
         "sample": sample(seed),
         "golden_outputs": golden(seed),
-        "fp16": fp16,
+        "precision": precision,
         "postprocessing": Postprocessing(kind=PostprocessingKind.THRESHOLD, threshold=threshold),
     }
     with TemporaryDirectory() as first, TemporaryDirectory() as second:
@@ -279,7 +280,7 @@ def test_whole_numbers_in_the_preprocessing_are_the_same_as_floats(tmp_path: Pat
 @pytest.mark.parametrize(
     "change",
     [
-        {"fp16": False},
+        {"precision": Precision.FP32},
         {"app": "other"},
         {"board_name": "rpi5"},
         {"golden_outputs": golden(1)},
@@ -373,7 +374,7 @@ def _edit(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
         (_edit("app", value=".."), r"app: "),
         (_edit("board", value="a/b"), r"board: "),
         (_edit("triple", value="aarch64"), r"triple: "),
-        (_edit("model", "fp16", value="yes"), r"model\.fp16: "),
+        (_edit("model", "precision", value="fp8"), r"model\.precision: "),
         (_edit("model", "param", value="model/none.param"), r"'model/none\.param' is referred to but not among"),
         (_edit("model", "inputs", 0, "shape", value=[]), r"model\.inputs\.0\.shape: "),
         (_edit("model", "inputs", 0, "shape", value=[2, 3, 8, 6]), r"batch of shape must be 1, not 2"),
@@ -525,7 +526,7 @@ def test_a_missing_program_is_refused_and_the_old_bundle_stays(tmp_path: Path) -
 def test_a_new_bundle_takes_the_old_ones_place_as_a_whole(tmp_path: Path) -> None:
     build(tmp_path)
     (tmp_path / "bundle" / "golden" / "stale.npy").write_bytes(b"old")
-    new = build(tmp_path, fp16=False)
+    new = build(tmp_path, precision=Precision.FP32)
     assert load_bundle(tmp_path / "bundle") == new
     assert not (tmp_path / "bundle" / "golden" / "stale.npy").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "sources"]
