@@ -1,0 +1,145 @@
+"""The product as a user meets it: commands in a shell, a real model, an emulated RK3399, real SSH."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from board_shell import BOARD, TARGET, Shell, write_project
+
+from edgedeploy.errors import ChangedHostKeyError, NoReleaseError, SelfTestError
+from edgedeploy.runfile import read_run
+
+pytestmark = [pytest.mark.emulated, pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def flashed(shell: Shell) -> dict[str, Any]:
+    document: dict[str, Any] = shell.json("flash", *TARGET)
+    return document
+
+
+def test_flash_proves_the_release_on_the_board(shell: Shell, flashed: dict[str, Any]) -> None:
+    assert flashed["board"] == BOARD
+    assert flashed["provenance"] == "qemu-system"
+    assert flashed["clock"] == "real"
+    assert flashed["verified"] is True
+    assert flashed["unchanged"] is False
+    assert flashed["golden"]["cosine"] > 0.9999
+    assert flashed["golden"]["max_abs_error"] < 0.01
+    assert [step["name"] for step in flashed["steps"]][:4] == ["inspect", "preflight", "push", "verify"]
+    pushed = next(step for step in flashed["steps"] if step["name"] == "push")
+    assert pushed["bytes"] > 1_000_000
+    active = shell.on_board("readlink .edgedeploy/ppocr-det/current").strip()
+    assert active.endswith(flashed["release"])
+    shell.on_board(f"cd .edgedeploy/ppocr-det/{active} && sha256sum manifest.json | grep -q {flashed['release']}")
+
+
+def test_files_on_the_board_are_writable_by_nobody_else(shell: Shell, flashed: dict[str, Any]) -> None:
+    assert shell.on_board("find .edgedeploy -perm /022 ! -type l").strip() == ""
+
+
+def test_the_run_is_of_the_board_and_its_operator(flashed: dict[str, Any]) -> None:
+    record = read_run(Path(flashed["run"]))
+    assert record.release == flashed["release"]
+    assert [core.part for core in record.board.facts.cores] == ["0xd08", "0xd08"]
+    assert [item.kernel for item in record.measurement.preprocessing] == ["preprocess_u8f32_1x8_neon"]
+    assert len(record.measurement.samples) == 2
+    assert {layer.type for layer in record.measurement.layers} >= {"Convolution", "ConvolutionDepthWise"}
+    assert record.command == "edgedeploy bench --board rk3399 --emulated --clock real"
+
+
+def test_the_report_shows_text_boxes_and_no_time_of_the_board(flashed: dict[str, Any]) -> None:
+    page = Path(flashed["report"]).read_text(encoding="utf-8")
+    boxes = re.search(r"(\d+) text boxes from the board", page)
+    assert boxes is not None
+    assert 6 <= int(boxes[1]) <= 10
+    assert "data:image/png;base64," in page
+    assert "times are not the board" in page
+    assert not re.search(r'(?:src|href)="https?:', page)
+    assert not re.search(r"\d(?<!emulated) ms\b", page.replace("emulated ms", ""))
+
+
+def test_a_second_flash_sends_nothing_in_three_round_trips(shell: Shell, flashed: dict[str, Any]) -> None:
+    again = shell.json("flash", *TARGET, "--no-bench")
+    assert again["release"] == flashed["release"]
+    assert again["unchanged"] is True
+    assert again["verified"] is True
+    steps = {step["name"]: step for step in again["steps"]}
+    assert steps["push"]["bytes"] == 0
+    assert sum(step["round_trips"] for step in again["steps"]) <= 3
+
+
+def test_bench_report_and_compare(shell: Shell, flashed: dict[str, Any]) -> None:
+    document = shell.json("bench", *TARGET, "--runs", "1", "--cpus", "1")
+    assert document["release"] == flashed["release"]
+    assert document["measurement"]["config"]["cpus_applied"] == [1]
+    assert document["command"].endswith("--runs 1 --cpus 1")
+    assert Path(document["report"]).is_file()
+    assert max(len(line) for line in shell.run("report").stdout.splitlines() if "/" not in line) <= 80
+    compared = shell.json("compare", flashed["run"])
+    assert compared
+
+
+def test_status_and_a_second_release_and_rollback(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.02"})
+    other = Shell(directory=tmp_path, environment=shell.environment)
+    second = other.json("flash", *TARGET, "--no-bench")
+    assert second["previous_release"] == flashed["release"]
+    pushed = next(step for step in second["steps"] if step["name"] == "push")
+    assert pushed["bytes"] < 10_000  # the model, the runner and the golden arrays are in the board's store
+    status = shell.json("status", *TARGET)
+    assert status["current"] == second["release"]
+    assert {item["digest"] for item in status["releases"]} == {flashed["release"], second["release"]}
+    back = shell.json("rollback", *TARGET)
+    assert back["release"] == flashed["release"]
+    assert shell.json("status", *TARGET)["current"] == flashed["release"]
+
+
+def test_a_release_that_fails_its_self_test_stays_inactive(
+    shell: Shell, flashed: dict[str, Any], tmp_path: Path
+) -> None:
+    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 1e-12"})
+    other = Shell(directory=tmp_path, environment=shell.environment)
+    error = other.json("flash", *TARGET, "--no-bench", status=SelfTestError.exit_code)["error"]
+    assert "step self-test" in error["message"]
+    assert shell.json("status", *TARGET)["current"] == flashed["release"]
+
+
+def test_rollback_of_an_app_that_is_not_there(shell: Shell, tmp_path: Path) -> None:
+    write_project(tmp_path, {'name = "ppocr-det"': 'name = "absent"'})
+    other = Shell(directory=tmp_path, environment=shell.environment)
+    other.json("rollback", *TARGET, status=NoReleaseError.exit_code)
+
+
+def test_probe_agrees_with_the_definition(shell: Shell) -> None:
+    document = shell.json("boards", "probe", BOARD, "--emulated")
+    assert document["facts"]["architecture"] == "aarch64"
+    assert [item for item in document["differences"] if item["severity"] != "note"] == []
+
+
+def test_ssh_passes_output_and_exit_code_through(shell: Shell) -> None:
+    assert shell.on_board("uname -m") == "aarch64\n"
+    shell.on_board("exit 7", status=7)
+    answer = shell.run("emulator", "ssh", BOARD, "--", "printf", "%s|", "a b", "c")
+    assert answer.stdout == "a b|c|"
+
+
+def test_a_changed_host_key_stops_everything(shell: Shell) -> None:
+    (twin,) = shell.json("emulator", "list")
+    known = Path(twin["ssh"]["known_hosts"])
+    content = known.read_text(encoding="utf-8")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(shell.directory / "other")], check=True, timeout=60
+    )
+    host, kind, _ = content.split()[:3]
+    wrong = (shell.directory / "other.pub").read_text(encoding="utf-8").split()[1]
+    known.write_text(f"{host} {kind} {wrong}\n", encoding="utf-8")
+    try:
+        error = shell.json("status", *TARGET, status=ChangedHostKeyError.exit_code)["error"]
+    finally:
+        known.write_text(content, encoding="utf-8")
+    assert "SHA256:" in error["message"]
