@@ -6,24 +6,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from edgedeploy.artifacts import Clock
 from edgedeploy.bench.store import LATEST, find_run
 from edgedeploy.boards.probe import probe
-from edgedeploy.cli import measuring, pipeline
+from edgedeploy.cli import measuring
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
-from edgedeploy.cli.options import (
-    HERE,
-    BoardOption,
-    ClockOption,
-    DirectoryOption,
-    EmulatedOption,
-    FingerprintOption,
-    HostOption,
-    JsonOption,
-    KeyOption,
-    ProjectOption,
-)
-from edgedeploy.cli.target import TargetOptions, connection
+from edgedeploy.cli.options import HERE, JsonOption, ProjectOption, TargetOptions, takes_target
+from edgedeploy.cli.projects import open_project
+from edgedeploy.cli.target import connection
 from edgedeploy.errors import UsageError
 from edgedeploy.report.compare import compare_runs
 from edgedeploy.report.terminal import render_comparison, render_terminal
@@ -35,15 +24,9 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
 
 
+@takes_target()
 def bench(
-    board: BoardOption,
-    host: HostOption = None,
-    emulated: EmulatedOption = False,
-    clock: ClockOption = Clock.REAL,
-    key: KeyOption = None,
-    fingerprint: FingerprintOption = None,
-    directory: DirectoryOption = None,
-    project: ProjectOption = HERE,
+    options: TargetOptions,
     runs: Annotated[Optional[int], typer.Option("--runs", min=1, help="Timed runs, exactly.")] = None,  # noqa: UP045
     threads: Annotated[Optional[int], typer.Option("--threads", min=1, help="Engine threads.")] = None,  # noqa: UP045
     cpus: Annotated[str, typer.Option("--cpus", help="Pin to these cores, such as 4,5.")] = "",
@@ -51,24 +34,17 @@ def bench(
 ) -> None:
     """Measure the active release on the board; write run.json and the report."""
     progress = ConsoleProgress()
-    opened = pipeline.open_project(project, progress=progress)
-    options = TargetOptions(
-        board=board,
-        host=host,
-        emulated=emulated,
-        clock=clock,
-        key=key,
-        host_key_fingerprint=fingerprint,
-        directory=directory,
+    opened = open_project(options.project, progress=progress)
+    plan = measuring.planned(
+        opened.project, emulated=options.emulated, runs=runs, threads=threads, cpus=_parse_cpus(cpus)
     )
-    plan = measuring.planned(opened.project, emulated=emulated, runs=runs, threads=threads, cpus=_parse_cpus(cpus))
-    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+    with connection(options, opened, progress=progress) as target:
         measured = measuring.measure_and_report(
             target,
             opened,
             probe(target.transport),
             plan=plan,
-            command=measuring.rerun_command(options, project, plan if runs or threads or cpus else None),
+            command=measuring.rerun_command(options, plan if runs or threads or cpus else None),
             golden=None,
             progress=progress,
         )
@@ -85,7 +61,7 @@ RunArgument = Annotated[str, typer.Argument(help="A run's id or its start, a pat
 def report(run: RunArgument = LATEST, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Write the report of a run again and show its summary."""
     progress = ConsoleProgress()
-    opened = pipeline.open_project(project, progress=progress)
+    opened = open_project(project, progress=progress)
     stored = find_run(opened.directory, run)
     page = measuring.write_report(opened, stored.path, stored.record, progress=progress)
     if as_json:

@@ -10,24 +10,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import BoardFacts, Clock
+from edgedeploy.artifacts import BoardFacts
 from edgedeploy.boards.load import BOARDS_DIRECTORY, list_boards, load_board, read_board_file
 from edgedeploy.boards.model import Board
 from edgedeploy.boards.probe import differences, probe
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
-from edgedeploy.cli.options import (
-    HERE,
-    ClockOption,
-    DirectoryOption,
-    EmulatedOption,
-    FingerprintOption,
-    HostOption,
-    JsonOption,
-    KeyOption,
-    ProjectOption,
-)
-from edgedeploy.cli.pipeline import open_project
-from edgedeploy.cli.target import TargetOptions, connection
+from edgedeploy.cli.options import HERE, JsonOption, ProjectOption, TargetOptions, takes_target
+from edgedeploy.cli.projects import open_project
+from edgedeploy.cli.target import connection
 from edgedeploy.errors import UsageError
 from edgedeploy.paths import config_dir
 
@@ -90,30 +80,12 @@ def show(name: NameArgument, project: ProjectOption = HERE, as_json: JsonOption 
 
 
 @app.command("probe")
-def probe_live(
-    name: NameArgument,
-    host: HostOption = None,
-    emulated: EmulatedOption = False,
-    clock: ClockOption = Clock.REAL,
-    key: KeyOption = None,
-    fingerprint: FingerprintOption = None,
-    directory: DirectoryOption = None,
-    project: ProjectOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@takes_target(board=NameArgument)
+def probe_live(options: TargetOptions, as_json: JsonOption = False) -> None:
     """Read the live board over SSH and say where it and its definition differ."""
     progress = ConsoleProgress()
-    opened = open_project(project, progress=progress)
-    options = TargetOptions(
-        board=name,
-        host=host,
-        emulated=emulated,
-        clock=clock,
-        key=key,
-        host_key_fingerprint=fingerprint,
-        directory=directory,
-    )
-    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+    opened = open_project(options.project, progress=progress)
+    with connection(options, opened, progress=progress) as target:
         facts = probe(target.transport)
     vcpus = target.twin.vcpus if target.twin else None
     found = differences(target.board, facts, twin=target.twin is not None, twin_vcpus=vcpus)

@@ -8,29 +8,21 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import BoardStatus, Clock, FlashResult
+from edgedeploy.artifacts import BoardStatus, FlashResult
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
-from edgedeploy.cli import measuring, pipeline
+from edgedeploy.cli import measuring
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.model_commands import AcceptOption
-from edgedeploy.cli.options import (
-    HERE,
-    BoardOption,
-    ClockOption,
-    DirectoryOption,
-    EmulatedOption,
-    FingerprintOption,
-    FreshOption,
-    HostOption,
-    JsonOption,
-    KeyOption,
-    ProjectOption,
-)
-from edgedeploy.cli.target import TargetOptions, connection, require_target
+from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
+from edgedeploy.cli.projects import open_project
+from edgedeploy.cli.releases import bundle_for
+from edgedeploy.cli.target import connection, require_target
 from edgedeploy.deploy.flash import flash as flash_bundle
 from edgedeploy.deploy.release import rollback as rollback_release
 from edgedeploy.deploy.release import status as release_status
+
+BreakLockOption = Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,18 +31,11 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
 
 
+@takes_target()
 def flash(
-    board: BoardOption,
-    host: HostOption = None,
-    emulated: EmulatedOption = False,
-    clock: ClockOption = Clock.REAL,
-    fresh: FreshOption = False,
-    key: KeyOption = None,
-    fingerprint: FingerprintOption = None,
-    directory: DirectoryOption = None,
-    project: ProjectOption = HERE,
+    options: TargetOptions,
     accept_differences: AcceptOption = False,
-    break_lock: Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")] = False,
+    break_lock: BreakLockOption = False,
     no_bench: Annotated[
         bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")
     ] = False,
@@ -58,21 +43,15 @@ def flash(
 ) -> None:
     """Convert, build, push, verify, activate, benchmark and report: the whole path."""
     progress = ConsoleProgress()
-    options = TargetOptions(
-        board=board,
-        host=host,
-        emulated=emulated,
-        clock=clock,
-        fresh=fresh,
-        key=key,
-        host_key_fingerprint=fingerprint,
-        directory=directory,
-    )
-    opened = pipeline.open_project(project, progress=progress)
-    definition = load_board(board, project_dir=opened.directory)
+    opened = open_project(options.project, progress=progress)
+    definition = load_board(options.board, project_dir=opened.directory)
     require_target(options, definition, opened.project)
-    bundle = pipeline.bundle_for(definition, opened, accept_differences=accept_differences, progress=progress)
-    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+    if not options.emulated:
+        # A board that does not answer is said before minutes go into converting and building for it.
+        with connection(options, opened, progress=progress) as target:
+            progress.say(f"{target.transport.description} answers")
+    bundle = bundle_for(definition, opened, accept_differences=accept_differences, progress=progress)
+    with connection(options, opened, progress=progress) as target:
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)
         result = flash_bundle(
@@ -92,8 +71,8 @@ def flash(
                 target,
                 opened,
                 facts,
-                plan=measuring.planned(opened.project, emulated=target.twin is not None),
-                command=measuring.rerun_command(options, project),
+                plan=measuring.planned(opened.project, emulated=options.emulated),
+                command=measuring.rerun_command(options),
                 golden=result.golden,
                 progress=progress,
             )
@@ -105,23 +84,12 @@ def flash(
         measuring.show(measured)
 
 
-def status(
-    board: BoardOption,
-    host: HostOption = None,
-    emulated: EmulatedOption = False,
-    key: KeyOption = None,
-    fingerprint: FingerprintOption = None,
-    directory: DirectoryOption = None,
-    project: ProjectOption = HERE,
-    as_json: JsonOption = False,
-) -> None:
+@takes_target()
+def status(options: TargetOptions, as_json: JsonOption = False) -> None:
     """Show the releases on the board and which one is active."""
     progress = ConsoleProgress()
-    opened = pipeline.open_project(project, progress=progress)
-    options = TargetOptions(
-        board=board, host=host, emulated=emulated, key=key, host_key_fingerprint=fingerprint, directory=directory
-    )
-    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+    opened = open_project(options.project, progress=progress)
+    with connection(options, opened, progress=progress) as target:
         found = release_status(target.transport, opened.project.app.name, directory=target.directory)
         document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(found)}
     if as_json:
@@ -130,29 +98,28 @@ def status(
         _show_status(found)
 
 
+@takes_target()
 def rollback(
-    board: BoardOption,
+    options: TargetOptions,
     to: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--to", help="Digest (or its start) of the release; the one before the active otherwise."),
     ] = None,
-    host: HostOption = None,
-    emulated: EmulatedOption = False,
-    key: KeyOption = None,
-    fingerprint: FingerprintOption = None,
-    directory: DirectoryOption = None,
-    project: ProjectOption = HERE,
+    break_lock: BreakLockOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an earlier release active again, after its self-test."""
     progress = ConsoleProgress()
-    opened = pipeline.open_project(project, progress=progress)
-    options = TargetOptions(
-        board=board, host=host, emulated=emulated, key=key, host_key_fingerprint=fingerprint, directory=directory
-    )
-    with connection(options, project=opened.project, project_dir=opened.directory, progress=progress) as target:
+    opened = open_project(options.project, progress=progress)
+    with connection(options, opened, progress=progress) as target:
         result = rollback_release(
-            target.transport, opened.project.app.name, directory=target.directory, to=to, progress=progress
+            target.transport,
+            opened.project.app.name,
+            directory=target.directory,
+            to=to,
+            progress=progress,
+            clock=target.clock,
+            break_lock=break_lock,
         )
         document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(result)}
     if as_json:

@@ -17,8 +17,9 @@ from edgedeploy.bench.drive import BenchOptions, bench
 from edgedeploy.bench.store import save_run
 from edgedeploy.boards.model import Board
 from edgedeploy.cli.console import ConsoleProgress, stdout
-from edgedeploy.cli.pipeline import OpenProject
-from edgedeploy.cli.target import Connection, TargetOptions
+from edgedeploy.cli.options import HERE, TargetOptions
+from edgedeploy.cli.projects import OpenProject
+from edgedeploy.cli.target import Connection
 from edgedeploy.preprocessing import read_image
 from edgedeploy.project import Project
 from edgedeploy.report.html import render_html
@@ -58,7 +59,7 @@ def planned(
     )
 
 
-def rerun_command(options: TargetOptions, project: Path, plan: BenchOptions | None = None) -> str:
+def rerun_command(options: TargetOptions, plan: BenchOptions | None = None) -> str:
     """Return the command line that measures the active release again in the same way."""
     words = ["edgedeploy", "bench", "--board", options.board]
     if options.emulated:
@@ -67,8 +68,8 @@ def rerun_command(options: TargetOptions, project: Path, plan: BenchOptions | No
         words += ["--host", options.host]
     if options.directory:
         words += ["--directory", options.directory]
-    if project != Path():
-        words += ["--project", str(project)]
+    if options.project != HERE:
+        words += ["--project", str(options.project)]
     if plan is not None:
         words += ["--runs", str(plan.runs)]
         words += ["--threads", str(plan.threads)] if plan.threads else []

@@ -9,14 +9,16 @@ from typing import Annotated, Optional
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import Comparison, ConvertedModel
+from edgedeploy.artifacts import Comparison, ConvertedModel, Precision
 from edgedeploy.boards.load import load_board
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.build.wheel import build_wheel
-from edgedeploy.cli import pipeline
+from edgedeploy.cli import conversions
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.options import HERE, BoardOption, JsonOption, ProjectOption
+from edgedeploy.cli.projects import open_project
 from edgedeploy.emulate.headers import ensure_python_headers
+from edgedeploy.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -30,23 +32,68 @@ AcceptOption = Annotated[
 
 
 def convert(
+    model: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(help="A model file (.onnx, .pt); the project's otherwise."),
+    ] = None,
+    shapes: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--input", "-i", metavar="NAME=1,C,H,W", help="An input's static shape; once for each input."),
+    ] = None,
+    samples: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--sample", "-s", help="With MODEL: .npy or .npz to compare on; random values otherwise."),
+    ] = None,
+    precision: Annotated[
+        Optional[Precision],  # noqa: UP045
+        typer.Option("--precision", help="What float layers store and compute in; the project's otherwise."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", file_okay=False, help="Copy model.param and model.bin into this directory."),
+    ] = None,
     project: ProjectOption = HERE,
     accept_differences: AcceptOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert the project's model to ncnn and compare it with the original on the samples."""
+    """Convert a model to ncnn and compare it with the original on real inputs."""
     progress = ConsoleProgress()
-    opened = pipeline.open_project(project, progress=progress)
-    samples = pipeline.load_samples(opened, progress=progress)
-    model = pipeline.convert(opened, samples, accept_differences=accept_differences, progress=progress)
+    given = parse_shapes(shapes or [])
+    if model is not None:
+        request = conversions.of_file(model, given, samples or [], precision=precision, progress=progress)
+    elif samples:
+        raise UsageError("--sample goes with a model file", hint="a project names its samples in edgedeploy.toml")
+    else:
+        opened = open_project(project, progress=progress)
+        request = conversions.of_project(opened, given, precision=precision, progress=progress)
+    converted = conversions.run(request, accept_differences=accept_differences, progress=progress)
+    if output is not None:
+        converted = conversions.copy_to(converted, output.absolute())
     if as_json:
-        print_json(_model_document(model))
+        print_json(_model_document(converted))
         return
-    stdout.print(f"{model.param}\n{model.weights}", markup=False, soft_wrap=True)
-    if model.comparison:
-        _show_comparison(model.comparison)
-    for warning in model.warnings:
+    stdout.print(f"{converted.param}\n{converted.weights}", markup=False, soft_wrap=True)
+    if converted.comparison:
+        _show_comparison(converted.comparison)
+    for warning in converted.warnings:
         progress.say(f"warning: {warning}")
+
+
+def parse_shapes(words: list[str]) -> dict[str, tuple[int, ...]]:
+    """Return input names and shapes of ``NAME=1,3,48,192``.
+
+    Example:
+        >>> parse_shapes(["x=1,3,48,192"])
+        {'x': (1, 3, 48, 192)}
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for word in words:
+        name, _, extents = word.partition("=")
+        try:
+            shapes[name] = tuple(int(extent) for extent in extents.split(","))
+        except ValueError:
+            raise UsageError(f"--input takes NAME=1,C,H,W, not {word!r}", hint="for example x=1,3,48,192") from None
+    return shapes
 
 
 def build(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
@@ -16,28 +20,70 @@ ProjectOption = Annotated[
     ),
 ]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board name, or a path to your own board .toml.")]
-HostOption = Annotated[
-    Optional[str],  # noqa: UP045  (typer reads the annotation at run time)
-    typer.Option("--host", help="USER@ADDRESS[:PORT] of a real board."),
-]
-EmulatedOption = Annotated[bool, typer.Option("--emulated", help="Use the board's emulated twin.")]
 ClockOption = Annotated[
     Clock,
     typer.Option("--clock", help="Twin's clock: real (all vCPUs) or instructions (deterministic, one vCPU)."),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start the twin from a clean disk.")]
-KeyOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--key", dir_okay=False, help="Private key file for --host."),
-]
-FingerprintOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--host-key-fingerprint", help="SHA256:... accepted at first contact."),
-]
-DirectoryOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--directory", help="Base directory on the board; the board definition's otherwise."),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else there.")]
 
 HERE = Path()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
+    """What the command line says about the board to work on, and the project that it is for."""
+
+    board: BoardOption
+    host: Annotated[
+        Optional[str],  # noqa: UP045  (typer reads the annotation at run time)
+        typer.Option("--host", help="USER@ADDRESS[:PORT] of a real board."),
+    ] = None
+    emulated: Annotated[bool, typer.Option("--emulated", help="Use the board's emulated twin.")] = False
+    clock: ClockOption = Clock.REAL
+    fresh: FreshOption = False
+    key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--key", dir_okay=False, help="Private key file for --host."),
+    ] = None
+    host_key_fingerprint: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--host-key-fingerprint", help="SHA256:... accepted at first contact."),
+    ] = None
+    directory: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--directory", help="Base directory on the board; the board definition's otherwise."),
+    ] = None
+    project: ProjectOption = HERE
+
+
+def takes_target(*, board: object = BoardOption) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of ``TargetOptions``, and hand them to it as its first argument.
+
+    Typer reads a command's options from its signature; the result's has the target's options before the command's own.
+
+    Args:
+        board: How the board is named: the option ``--board``, or an argument's annotation.
+    """
+    hints = get_type_hints(TargetOptions, include_extras=True) | {"board": board}
+    shared = [
+        parameter.replace(annotation=hints[parameter.name])
+        for parameter in inspect.signature(TargetOptions).parameters.values()
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+        ]
+
+        @functools.wraps(command)
+        def wrapper(**values: Any) -> None:
+            target = TargetOptions(**{parameter.name: values.pop(parameter.name) for parameter in shared})
+            command(target, **values)
+
+        wrapper.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in [*shared, *own]}
+        return wrapper
+
+    return decorate

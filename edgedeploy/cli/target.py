@@ -14,26 +14,14 @@ from edgedeploy.artifacts import Clock, Provenance, SshEndpoint, TwinEndpoint
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.model import Board
 from edgedeploy.cli.console import ConsoleProgress, stderr
+from edgedeploy.cli.options import TargetOptions
+from edgedeploy.cli.projects import OpenProject
 from edgedeploy.cli.twins import running_twin
 from edgedeploy.errors import NoTargetError, UsageError
 from edgedeploy.project import Project
 from edgedeploy.transport import ssh
 from edgedeploy.transport.host_keys import HostKey
 from edgedeploy.transport.protocol import Transport
-
-
-@dataclass(frozen=True, kw_only=True)
-class TargetOptions:
-    """What the command line says about the target."""
-
-    board: str
-    host: str | None = None
-    emulated: bool = False
-    clock: Clock = Clock.REAL
-    fresh: bool = False
-    key: Path | None = None
-    host_key_fingerprint: str | None = None
-    directory: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +40,14 @@ class Connection:
 
 
 @contextmanager
-def connection(
-    options: TargetOptions, *, project: Project, project_dir: Path, progress: ConsoleProgress
-) -> Iterator[Connection]:
+def connection(options: TargetOptions, opened: OpenProject, *, progress: ConsoleProgress) -> Iterator[Connection]:
     """Open the connection that the options ask for; a twin that this started is stopped at the end.
 
     Raises:
         NoTargetError, UsageError: As ``require_target``.
     """
-    board = load_board(options.board, project_dir=project_dir)
-    require_target(options, board, project)
+    board = load_board(options.board, project_dir=opened.directory)
+    require_target(options, board, opened.project)
     directory = options.directory or board.default_directory
     if options.emulated:
         with (
@@ -76,7 +62,7 @@ def connection(
                 twin=twin,
             )
     else:
-        with _connect(_endpoint(options, board, project, project_dir)) as transport:
+        with _connect(_endpoint(options, board, opened)) as transport:
             yield Connection(
                 board=board, transport=transport, provenance=Provenance.HARDWARE, directory=directory, twin=None
             )
@@ -128,13 +114,13 @@ def _configured_host(options: TargetOptions, board: Board, project: Project) -> 
     return options.host or (section.host if section else None)
 
 
-def _endpoint(options: TargetOptions, board: Board, project: Project, project_dir: Path) -> SshEndpoint:
-    where = _configured_host(options, board, project) or ""
+def _endpoint(options: TargetOptions, board: Board, opened: OpenProject) -> SshEndpoint:
+    where = _configured_host(options, board, opened.project) or ""
     user, host, port = parse_host(where, default_user=board.default_user)
-    section = project.targets.get(board.name)
+    section = opened.project.targets.get(board.name)
     key = options.key
     if key is None and section and section.key_file:
-        key = (project_dir / Path(section.key_file).expanduser()).absolute()
+        key = (opened.directory / Path(section.key_file).expanduser()).absolute()
     return SshEndpoint(host=host, port=port, user=user, key_file=key, host_key_fingerprint=options.host_key_fingerprint)
 
 
