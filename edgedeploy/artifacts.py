@@ -6,8 +6,8 @@ order of the array they describe; a model's input shapes include the batch dimen
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -86,12 +86,8 @@ class Preprocessing:
     scale: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "color": self.color.value,
-            "resize": self.resize.value,
-            "mean": list(self.mean),
-            "scale": list(self.scale),
-        }
+        colors = {"color": self.color.value, "resize": self.resize.value}
+        return {**colors, "mean": list(self.mean), "scale": list(self.scale)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,28 +114,9 @@ class InputSpec:
     preprocessing: Preprocessing | None = None
 
 
-def preprocessing_fingerprint(inputs: tuple[InputSpec, ...]) -> str:
-    """Return the SHA-256 (hex) over every input's name, shape and preprocessing."""
-    document = [
-        {
-            "name": item.name,
-            "shape": list(item.shape),
-            "preprocessing": item.preprocessing.to_json() if item.preprocessing else None,
-        }
-        for item in inputs
-    ]
-    return hashlib.sha256(canonical_json(document)).hexdigest()
-
-
 def canonical_json(document: object) -> bytes:
     """Return JSON with sorted keys and no spaces, UTF-8, one newline at the end: the form that digests are taken of."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,11 +336,18 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenOutput:
+    """How an output compared on the board. ``sqnr_db`` is not a number where the outputs were equal bit for bit."""
+
     name: str
     cosine: float
     max_abs_error: float
     sqnr_db: float
     passed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields with null for what is no finite number: JSON has neither infinity nor NaN."""
+        values = asdict(self).items()
+        return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in values}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -388,7 +372,7 @@ class FlashResult:
         document["golden"] = {
             "cosine": min((item.cosine for item in self.golden), default=None),
             "max_abs_error": max((item.max_abs_error for item in self.golden), default=None),
-            "outputs": [asdict(item) for item in self.golden],
+            "outputs": [item.to_json() for item in self.golden],
         }
         return document
 

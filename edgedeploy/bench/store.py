@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgedeploy.errors import RunFileError, close_matches
+from edgedeploy.files import write_whole
 from edgedeploy.runfile import RunRecord, dump_run, read_run
 
 RUNS_DIRECTORY = Path(".edgedeploy") / "runs"
@@ -49,7 +48,7 @@ def save_run(project: Path, record: RunRecord) -> Path:
     path = runs_dir(project) / record.id / RUN_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, dump_run(record))
+        write_whole(path, dump_run(record))
     except OSError as error:
         raise RunFileError(
             f"{path} cannot be written: {error.strerror}", hint="free some space or make the project directory writable"
@@ -105,18 +104,3 @@ def _listed(path: Path) -> ListedRun:
         return ListedRun(id=path.parent.name, path=path, record=read_run(path))
     except RunFileError as error:
         return ListedRun(id=path.parent.name, path=path, record=None, fault=error.message)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".run-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgedeploy.artifacts import canonical_json, file_sha256
+from edgedeploy.artifacts import canonical_json
 from edgedeploy.errors import BuildFailedError
+from edgedeploy.files import exclusive, file_sha256
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress
 
@@ -64,23 +64,39 @@ def ensure_entry(entry: Path, make: Callable[[Path], None], *, progress: Progres
         entry: The entry's final directory; its name carries the content key.
         make: Fills an empty directory. What it raises passes through and leaves no entry behind.
         progress: Says so when another process builds the same entry and this one waits for it.
+
+    Raises:
+        BuildFailedError: The cache cannot be written.
     """
     if _is_sound(entry):
         return entry
-    with _lock(entry, progress):
-        if _is_sound(entry):
-            return entry
-        for leftover in (entry, *entry.parent.glob(f".{entry.name}-*")):  # of a build that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
-        try:
-            make(staging)
-            _seal(staging)
-            staging.chmod(0o755)
-            staging.rename(entry)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+    lock = entry.parent / f"{entry.name}.lock"
+
+    def waiting() -> None:
+        progress.say(f"Waiting for another build of {entry.name}")
+
+    try:
+        with exclusive(
+            lock, deadline_s=math.inf, on_wait=lambda: progress.say(f"Waiting for another build of {entry.name}")
+        ):
+            if not _is_sound(entry):
+                _make_entry(entry, make)
+    except OSError as error:
+        raise _unwritable(entry.parent, error) from error
     return entry
+
+
+def _make_entry(entry: Path, make: Callable[[Path], None]) -> None:
+    for leftover in (entry, *entry.parent.glob(f".{entry.name}-*")):  # of a build that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    try:
+        make(staging)
+        _seal(staging)
+        staging.chmod(0o755)
+        staging.rename(entry)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _seal(directory: Path) -> None:
@@ -99,21 +115,8 @@ def _is_sound(entry: Path) -> bool:
         return False
 
 
-@contextmanager
-def _lock(entry: Path, progress: Progress) -> Iterator[None]:
-    """Hold the entry's lock. The kernel drops it when the process ends, however it ends."""
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        stream = (entry.parent / f"{entry.name}.lock").open("w")
-    except OSError as error:
-        raise BuildFailedError(
-            f"the build cache {entry.parent} cannot be written: {error}",
-            hint="free the disk or set EDGEDEPLOY_CACHE to a directory of yours",
-        ) from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say(f"Waiting for another build of {entry.name}")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+def _unwritable(parent: Path, error: OSError) -> BuildFailedError:
+    return BuildFailedError(
+        f"the build cache {parent} cannot be written: {error}",
+        hint="free the disk or set EDGEDEPLOY_CACHE to a directory of yours",
+    )

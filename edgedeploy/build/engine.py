@@ -10,12 +10,12 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.artifacts import file_sha256
 from edgedeploy.assets import fetch_distribution
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry
 from edgedeploy.build.cmake import BuildTree, build, configure
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
 from edgedeploy.errors import AssetError, BuildFailedError, EngineSourceError
+from edgedeploy.files import file_sha256
 from edgedeploy.progress import Progress
 
 ENGINE_PACKAGE = "ncnn"

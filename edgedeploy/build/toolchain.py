@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.artifacts import file_sha256
 from edgedeploy.build.tools import find_tool
 from edgedeploy.errors import BuildFailedError, UnknownTripleError, close_matches
+from edgedeploy.files import file_sha256
 from edgedeploy.paths import resource_dir
 
 COMPILER_FAMILY = "gcc"

@@ -21,6 +21,7 @@ from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.strip import strip
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
 from edgedeploy.errors import BuildFailedError, MissingFileError, UsageError
+from edgedeploy.files import write_whole
 from edgedeploy.paths import resource_dir
 from edgedeploy.progress import Progress
 
@@ -273,12 +274,9 @@ def _wheel_name(target: PythonTarget) -> str:
 def _place(wheel: Path, destination: Path) -> Path:
     """Copy the cached wheel to where it is wanted, whole or not at all."""
     placed = destination / wheel.name
-    partial = destination / f".{wheel.name}.partial"
     try:
         destination.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(wheel, partial)
-        partial.replace(placed)
+        write_whole(placed, wheel.read_bytes())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise BuildFailedError(f"cannot write {placed}: {error}", hint="choose a directory you may write to") from error
     return placed

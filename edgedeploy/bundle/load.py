@@ -6,9 +6,10 @@ import hashlib
 import json
 from pathlib import Path, PurePosixPath
 
-from edgedeploy.artifacts import BinaryRequirements, Bundle, BundleFile, file_sha256
+from edgedeploy.artifacts import BinaryRequirements, Bundle, BundleFile
 from edgedeploy.bundle.manifest import MANIFEST_FILE, FilePart, Manifest, parse_manifest
 from edgedeploy.errors import BundleError
+from edgedeploy.files import file_sha256
 
 SOURCES_FILE = "sources.json"
 
@@ -75,10 +76,12 @@ def _checked_file(part: FilePart, directory: Path, sources: dict[str, Path]) -> 
     source = own if own.is_file() else sources.get(part.path, own)
     if not source.is_file():
         raise BundleError(f"{part.path} of the bundle is missing: {source} does not exist", hint=_AGAIN)
-    size_bytes = source.stat().st_size
+    try:
+        size_bytes, sha256 = source.stat().st_size, file_sha256(source)
+    except OSError as error:
+        raise BundleError(f"{source} cannot be read: {error.strerror}", hint=_AGAIN) from None
     if size_bytes != part.size_bytes:
         raise BundleError(f"{source} has {size_bytes} bytes, the manifest says {part.size_bytes}", hint=_AGAIN)
-    sha256 = file_sha256(source)
     if sha256 != part.sha256:
         raise BundleError(f"{source} has the SHA-256 {sha256}, the manifest says {part.sha256}", hint=_AGAIN)
     return BundleFile(

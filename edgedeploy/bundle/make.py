@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,12 +32,11 @@ from edgedeploy.artifacts import (
     Resize,
     Sample,
     canonical_json,
-    file_sha256,
-    preprocessing_fingerprint,
 )
 from edgedeploy.bundle.load import SOURCES_FILE, load_bundle
-from edgedeploy.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from edgedeploy.bundle.manifest import MANIFEST_FILE, Manifest, parse_manifest, preprocessing_fingerprint
 from edgedeploy.errors import BundleError
+from edgedeploy.files import file_sha256
 
 RUNNER_PATH = "bin/edgedeploy-runner"
 PARAM_PATH = "model/model.param"
@@ -78,7 +76,6 @@ def make_bundle(
         BundleError: Arrays that do not fit the model, a missing file, or a directory that is not a bundle's.
     """
     _check_replaceable(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     golden_inputs = _golden_inputs(model, sample)
     golden_results = _golden_outputs(model, golden_outputs)
     with _replacing(directory) as scratch:
@@ -286,16 +283,23 @@ def _check_replaceable(directory: Path) -> None:
 
 @contextmanager
 def _replacing(directory: Path) -> Iterator[Path]:
-    """Give a scratch directory beside ``directory`` that takes its place when the block ends well, and goes if not."""
-    scratch = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    scratch.chmod(0o755)
-    retired = scratch.with_name(f"{scratch.name}.old")
+    """Give a scratch directory beside ``directory`` that takes its place when the block ends well, and goes if not.
+
+    Raises:
+        BundleError: One of the two cannot be written.
+    """
+    parent, prefix = directory.parent, f".{directory.name}."
     try:
-        yield scratch
-        if directory.exists():
-            directory.rename(retired)
-        scratch.rename(directory)
-    finally:
-        for leftover in (scratch, retired):
-            if leftover.exists():
-                shutil.rmtree(leftover)
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=parent, ignore_cleanup_errors=True) as name:
+            scratch = Path(name) / "new"
+            scratch.mkdir()
+            yield scratch
+            if directory.exists():
+                directory.rename(Path(name) / "old")
+            scratch.rename(directory)
+    except OSError as error:
+        raise BundleError(
+            f"the bundle {directory} cannot be written: {error}",
+            hint="check the free disk space, and that you may write there",
+        ) from error

@@ -5,6 +5,7 @@ Everything that reads a manifest, on the host or from a board, reads it through 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgedeploy.artifacts import ColorOrder, InputSpec, Preprocessing, Resize, canonical_json, preprocessing_fingerprint
+from edgedeploy.artifacts import ColorOrder, InputSpec, Preprocessing, Resize, canonical_json
 from edgedeploy.errors import BundleError
 
 MANIFEST_FILE = "manifest.json"
@@ -208,6 +209,19 @@ class Manifest(Part):
         if document["requirements"]["glibc_symbol"] is None:
             del document["requirements"]["glibc_symbol"]
         return canonical_json(document)
+
+
+def preprocessing_fingerprint(inputs: tuple[InputSpec, ...]) -> str:
+    """Return the SHA-256 (hex) over every input's name, shape and preprocessing."""
+    document = [
+        {
+            "name": item.name,
+            "shape": list(item.shape),
+            "preprocessing": item.preprocessing.to_json() if item.preprocessing else None,
+        }
+        for item in inputs
+    ]
+    return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 def parse_manifest(content: bytes, *, origin: str) -> Manifest:

@@ -18,7 +18,6 @@ from edgedeploy.artifacts import (
     InputSpec,
     ModelOutput,
     Sample,
-    file_sha256,
 )
 from edgedeploy.convert import store
 from edgedeploy.convert.compare import check_shape, compare_outputs, judge, require_passed, with_limits
@@ -38,6 +37,7 @@ from edgedeploy.convert.sources import (
     torch_is_installed,
 )
 from edgedeploy.errors import ComparisonError, ConversionError, MissingFileError, ShapeMismatchError
+from edgedeploy.files import file_sha256
 from edgedeploy.graph import read_graph, require_known_types, write_graph
 from edgedeploy.progress import SILENT, Progress
 
@@ -165,9 +165,19 @@ def _converted(wanted: _Source, progress: Progress) -> tuple[store.Entry, str]:
     )
     entry = store.find_entry(key)
     if entry is None:
-        with progress.task(f"Converting {wanted.path.name}"), store.scratch_directory() as scratch:
-            entry = _convert(wanted, key, scratch)
+        try:
+            with progress.task(f"Converting {wanted.path.name}"), store.scratch_directory() as scratch:
+                entry = _convert(wanted, key, scratch)
+        except OSError as error:
+            raise _unwritable(error) from error
     return entry, converter
+
+
+def _unwritable(error: OSError) -> ConversionError:
+    return ConversionError(
+        f"the cache of conversions cannot be written: {error}",
+        hint="check the free disk space, or set EDGEDEPLOY_CACHE to a directory of yours",
+    )
 
 
 def _companion_sha256(path: Path) -> str:
@@ -247,7 +257,10 @@ def _stored_comparison(
     stored = store.find_comparison(entry, key)
     if stored is None:
         stored = _compare(wanted, model, samples, progress)
-        store.add_comparison(entry, key, stored)
+        try:
+            store.add_comparison(entry, key, stored)
+        except OSError as error:
+            raise _unwritable(error) from error
     return stored
 
 

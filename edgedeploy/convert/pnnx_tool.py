@@ -70,6 +70,8 @@ def run_pnnx(
     except subprocess.TimeoutExpired as expired:
         tail = _tail(expired.stdout or b"")
         raise ConversionError(f"the converter did not finish in {deadline_s:g} s\n{tail}", hint=hint) from None
+    except OSError as error:
+        raise ConversionError(f"the converter does not start: {error}", hint=f"{_INSTALL} --force-reinstall") from error
     param, weights = (model.with_name(f"{model.stem}.ncnn.{kind}") for kind in ("param", "bin"))
     if done.returncode != 0 or not param.is_file() or not weights.is_file():
         message = f"the converter failed with status {done.returncode}\n{_tail(done.stdout)}"

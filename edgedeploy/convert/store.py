@@ -19,8 +19,8 @@ from edgedeploy.artifacts import (
     OutputComparison,
     Sample,
     canonical_json,
-    file_sha256,
 )
+from edgedeploy.files import file_sha256, write_whole
 from edgedeploy.paths import cache_dir
 
 RECIPE = 2
@@ -126,10 +126,7 @@ def find_comparison(entry: Entry, key: str) -> Comparison | None:
 
 def add_comparison(entry: Entry, key: str, comparison: Comparison) -> None:
     """Store a comparison; the file appears whole or not at all."""
-    path = _comparison_path(entry, key)
-    with tempfile.NamedTemporaryFile(dir=entry.directory, prefix=".", delete=False) as stream:
-        stream.write(canonical_json(asdict(comparison)))
-    Path(stream.name).replace(path)
+    write_whole(_comparison_path(entry, key), canonical_json(asdict(comparison)))
 
 
 def models_dir() -> Path:

@@ -32,7 +32,7 @@ class RollbackResult:
     steps: tuple[StepRecord, ...]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "golden": [item.to_json() for item in self.golden]}
 
 
 def status(transport: Transport, app: str, *, directory: str = DEFAULT_DIRECTORY) -> BoardStatus:

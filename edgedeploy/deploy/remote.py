@@ -63,5 +63,6 @@ def report_lines(result: CommandResult) -> list[tuple[str, str]]:
     Example:
         ``"root /home/edge\\nend\\n"`` gives ``[("root", "/home/edge"), ("end", "")]``.
     """
-    pairs = (line.partition(" ") for line in result.stdout.splitlines())
+    # Not splitlines: a name in a manifest may hold one of the other characters that end a line in Unicode.
+    pairs = (line.partition(" ") for line in result.stdout.split("\n") if line)
     return [(key, value) for key, _, value in pairs]

@@ -6,10 +6,10 @@ import hashlib
 import tempfile
 from pathlib import Path
 
-from edgedeploy.emulate.image import BUILD_DEADLINE_S, SCRATCH_PREFIX, extract, unpack_packages
-from edgedeploy.emulate.locking import exclusive
+from edgedeploy.emulate.image import BUILD_DEADLINE_S, SCRATCH_PREFIX, UNWRITABLE_HINT, extract, unpack_packages
 from edgedeploy.emulate.recipe import RECIPE
 from edgedeploy.errors import ImageBuildError
+from edgedeploy.files import exclusive
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress
 
@@ -36,13 +36,21 @@ def ensure_python_headers(*, progress: Progress) -> Path:
     directory = parent / key
     if directory.is_dir():
         return directory
-    with exclusive(parent / f"{key}.lock", deadline_s=BUILD_DEADLINE_S) as held:
-        if not held:
-            raise ImageBuildError(f"another process holds {parent / key}.lock", hint="wait for it, then run this again")
-        if not directory.is_dir():
-            with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=parent, ignore_cleanup_errors=True) as scratch:
-                _download(Path(scratch), progress).rename(directory)
+    try:
+        with exclusive(parent / f"{key}.lock", deadline_s=BUILD_DEADLINE_S) as held:
+            if not held:
+                raise ImageBuildError(f"another process holds {parent / key}.lock", hint="wait for it, then try again")
+            if not directory.is_dir():
+                _download_into(directory, progress)
+    except OSError as error:
+        raise ImageBuildError(f"the Python headers cannot be written: {error}", hint=UNWRITABLE_HINT) from error
     return directory
+
+
+def _download_into(directory: Path, progress: Progress) -> None:
+    parent = directory.parent
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=parent, ignore_cleanup_errors=True) as scratch:
+        _download(Path(scratch), progress).rename(directory)
 
 
 def _download(scratch: Path, progress: Progress) -> Path:

@@ -15,15 +15,16 @@ from pathlib import Path
 
 from edgedeploy.emulate.commands import run_logged
 from edgedeploy.emulate.initramfs import base_archive, module_order
-from edgedeploy.emulate.locking import exclusive
 from edgedeploy.emulate.recipe import GUEST_DIRECTORY, INITRAMFS_INIT, RECIPE, Recipe
 from edgedeploy.emulate.tools import ARCHIVE_KEYRING, require_tools, tool
 from edgedeploy.errors import ImageBuildError
+from edgedeploy.files import exclusive
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress
 
 BUILD_DEADLINE_S = 1800.0
 SCRATCH_PREFIX = ".build-"
+UNWRITABLE_HINT = "check the free disk space, or set EDGEDEPLOY_CACHE to a directory of yours"
 MERGED_USR_HOOK = Path("/usr/share/mmdebstrap/hooks/merged-usr")
 NETWORK_HINT = "check the network connection and the free space in the temporary directory, then run it again"
 
@@ -58,29 +59,27 @@ def ensure_image(*, progress: Progress, recipe: Recipe = RECIPE) -> TwinImage:
     if found is not None:
         return found
     require_tools()
-    with exclusive(images / f"{directory.name}.lock", deadline_s=BUILD_DEADLINE_S) as held:
-        if not held:
-            raise ImageBuildError(
-                f"another process has been building {directory} for {BUILD_DEADLINE_S / 60:.0f} minutes",
-                hint="wait for it or end it, then run this again",
-            )
-        found = load_image(directory)
-        return found if found is not None else _build_into(directory, recipe, progress)
+    try:
+        with exclusive(images / f"{directory.name}.lock", deadline_s=BUILD_DEADLINE_S) as held:
+            if not held:
+                raise ImageBuildError(
+                    f"another process has been building {directory} for {BUILD_DEADLINE_S / 60:.0f} minutes",
+                    hint="wait for it or end it, then run this again",
+                )
+            found = load_image(directory)
+            return found if found is not None else _build_into(directory, recipe, progress)
+    except OSError as error:
+        raise ImageBuildError(f"the board image cannot be written: {error}", hint=UNWRITABLE_HINT) from error
 
 
 def _build_into(directory: Path, recipe: Recipe, progress: Progress) -> TwinImage:
     """Build beside the directory and give the result its name when it is whole; a damaged one makes way."""
     _remove_remains(directory.parent)
-    try:
-        with tempfile.TemporaryDirectory(
-            prefix=SCRATCH_PREFIX, dir=directory.parent, ignore_cleanup_errors=True
-        ) as name:
-            _build(recipe, Path(name), progress)
-            if directory.exists():
-                shutil.rmtree(directory)
-            (Path(name) / "result").rename(directory)
-    except OSError as error:
-        raise ImageBuildError(f"the board image cannot be written: {error}", hint="check the free disk space") from None
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=directory.parent, ignore_cleanup_errors=True) as name:
+        _build(recipe, Path(name), progress)
+        if directory.exists():
+            shutil.rmtree(directory)
+        (Path(name) / "result").rename(directory)
     built = load_image(directory)
     if built is None:
         raise ImageBuildError(f"the image in {directory} is not complete", hint=f"delete {directory} and run it again")
@@ -105,7 +104,7 @@ def load_image(directory: Path) -> TwinImage | None:
             initramfs=directory / "initramfs",
             disk=directory / "disk.raw",
         )
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return image if all(path.is_file() for path in (image.kernel, image.initramfs, image.disk)) else None
 

@@ -92,7 +92,7 @@ def _forget(state_file: Path, pid: int) -> None:
     """Remove the twin's state file if it still speaks of this QEMU and not of a later one."""
     try:
         recorded = json.loads(state_file.read_text(encoding="utf-8"))["process"]["pid"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return
     if recorded == pid:
         state_file.unlink(missing_ok=True)

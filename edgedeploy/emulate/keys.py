@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from edgedeploy.files import write_whole
 
 USER = "edge"
 HOST_KEY = "ssh_host_ed25519_key"
@@ -28,8 +29,8 @@ def ensure_key_pair(path: Path, *, comment: str) -> KeyPair:
     public_path = path.with_name(path.name + ".pub")
     if not (path.is_file() and public_path.is_file()):
         pair = generate_key_pair()
-        write_private(path, pair.private)
-        public_path.write_text(f"{pair.public} {comment}\n", encoding="ascii")
+        write_whole(path, pair.private, mode=0o600)
+        write_whole(public_path, f"{pair.public} {comment}\n".encode("ascii"))
     public = " ".join(public_path.read_text(encoding="ascii").split()[:2])
     return KeyPair(private=path.read_bytes(), public=public)
 
@@ -41,16 +42,6 @@ def generate_key_pair() -> KeyPair:
         private=key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
         public=key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode("ascii"),
     )
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-    temporary.replace(path)
 
 
 def known_hosts_line(port: int, public: str) -> str:

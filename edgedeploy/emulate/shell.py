@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from edgedeploy.artifacts import TwinEndpoint
 from edgedeploy.errors import MissingToolError
@@ -20,25 +21,21 @@ def ssh_command(endpoint: TwinEndpoint, command: Sequence[str]) -> list[str]:
     """
     ssh = endpoint.ssh
     remote = list(command) if len(command) <= 1 else [shlex.join(command)]
-    return [
-        "ssh",
-        "-F",
-        "none",
-        "-p",
-        str(ssh.port),
-        "-i",
-        str(ssh.key_file),
-        "-o",
-        "IdentitiesOnly=yes",
-        "-o",
-        f"UserKnownHostsFile={ssh.known_hosts}",
-        "-o",
-        "StrictHostKeyChecking=yes",
-        "-o",
-        "LogLevel=ERROR",
-        f"{ssh.user}@{ssh.host}",
-        *remote,
-    ]
+    options = {
+        "IdentityFile": _file(ssh.key_file),
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": _file(ssh.known_hosts),
+        "StrictHostKeyChecking": "yes",
+        "LogLevel": "ERROR",
+    }
+    listed = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-F", "none", "-p", str(ssh.port), *listed, f"{ssh.user}@{ssh.host}", *remote]
+
+
+def _file(path: Path | None) -> str:
+    """Return a path as a line of ssh's configuration has it: a blank ends a name, a percent sign begins a token."""
+    escaped = str(path).replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def run_shell(endpoint: TwinEndpoint, command: Sequence[str]) -> int:

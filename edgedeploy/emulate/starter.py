@@ -94,7 +94,10 @@ class HeldQemu:
 
     def detach(self) -> None:
         """Let the twin live on without its starter."""
-        os.write(self._to_keeper, DETACH)
+        try:
+            os.write(self._to_keeper, DETACH)
+        except BrokenPipeError:
+            raise self.failure("the twin ended as soon as it was up") from None
         # The keeper closes its end when it has understood.
         select.select([self._from_keeper], [], [], START_TIMEOUT_S)
         self._close()
@@ -159,9 +162,13 @@ def _start_keeper(request: dict[str, Any]) -> tuple[int, int]:
         )
         os.write(to_keeper, json.dumps(request).encode() + b"\n")
         launcher.wait(START_TIMEOUT_S)
-    except BaseException:
+    except BaseException as error:
         os.close(to_keeper)
         os.close(from_keeper)
+        if isinstance(error, OSError | subprocess.TimeoutExpired):
+            raise EmulatorBootError(
+                f"the process that holds QEMU could not be started: {error}", hint="is this machine overloaded?"
+            ) from error
         raise
     finally:
         os.close(keeper_input)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from edgedeploy.artifacts import Clock, SshEndpoint, TwinEndpoint
 from edgedeploy.emulate.keys import KNOWN_HOSTS, USER, USER_KEY
 from edgedeploy.emulate.processes import ProcessIdentity, is_alive
 from edgedeploy.errors import UsageError
+from edgedeploy.files import write_whole
 from edgedeploy.paths import state_dir
 
 STATE_FILE = "state.json"
@@ -91,9 +91,8 @@ def read_state(directory: Path) -> TwinState | None:
 
 def write_state(directory: Path, state: TwinState) -> None:
     """Write the state file, whole or not at all."""
-    temporary = directory / f".{STATE_FILE}.{os.getpid()}"
-    temporary.write_text(json.dumps({"schema": SCHEMA, **asdict(state)}, indent=1), encoding="utf-8")
-    temporary.replace(directory / STATE_FILE)
+    document = {"schema": SCHEMA, **asdict(state)}
+    write_whole(directory / STATE_FILE, json.dumps(document, indent=1).encode())
 
 
 def parse_state(document: Any) -> TwinState | None:

@@ -12,7 +12,6 @@ from edgedeploy.emulate.disk import ensure_overlay
 from edgedeploy.emulate.image import TwinImage, ensure_image
 from edgedeploy.emulate.initramfs import twin_archive
 from edgedeploy.emulate.keys import HOST_KEY, KNOWN_HOSTS, USER_KEY, KeyPair, ensure_key_pair, known_hosts_line
-from edgedeploy.emulate.locking import exclusive
 from edgedeploy.emulate.machine import (
     CONTROL_SOCKET,
     INITRAMFS,
@@ -30,6 +29,7 @@ from edgedeploy.emulate.starter import HeldQemu
 from edgedeploy.emulate.state import LOCK_FILE, STATE_FILE, TwinState, read_state, twin_dir, twins_dir, write_state
 from edgedeploy.emulate.tools import require_tools
 from edgedeploy.errors import EmulatorBootError, EmulatorNotRunningError, close_matches
+from edgedeploy.files import exclusive
 from edgedeploy.progress import SILENT, Progress
 
 BOOT_DEADLINE_S = 120.0
@@ -199,14 +199,18 @@ def _runs_as_asked(state: TwinState, spec: TwinSpec, clock: Clock) -> bool:
 @contextmanager
 def _locked(name: str, deadline_s: float) -> Iterator[Path]:
     directory = twin_dir(name)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with exclusive(directory / LOCK_FILE, deadline_s=deadline_s + LOCK_MARGIN_S) as held:
-        if not held:
-            raise EmulatorBootError(
-                f"another process has been starting or stopping {name} for {deadline_s + LOCK_MARGIN_S:.0f} s",
-                hint=f"end that process; {directory / LOCK_FILE} shows who holds it (fuser, lsof)",
-            )
-        yield directory
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with exclusive(directory / LOCK_FILE, deadline_s=deadline_s + LOCK_MARGIN_S) as held:
+            if not held:
+                raise EmulatorBootError(
+                    f"another process has been starting or stopping {name} for {deadline_s + LOCK_MARGIN_S:.0f} s",
+                    hint=f"end that process; {directory / LOCK_FILE} shows who holds it (fuser, lsof)",
+                )
+            yield directory
+    except OSError as error:
+        message = f"the twin's files in {directory} cannot be written: {error}"
+        raise EmulatorBootError(message, hint="check the free disk space and who owns the directory") from error
 
 
 def _boot(
@@ -223,12 +227,8 @@ def _boot(
 ) -> HeldQemu:
     """Boot a twin, write its state file, and return the QEMU still held."""
     require_tools()
-    try:
-        ensure_overlay(directory, image, fresh=fresh, progress=progress)
-        host_key = _write_identity(directory, image, name)
-    except OSError as error:
-        message = f"the twin's files in {directory} cannot be written: {error}"
-        raise EmulatorBootError(message, hint="check the free disk space and who owns the directory") from None
+    ensure_overlay(directory, image, fresh=fresh, progress=progress)
+    host_key = _write_identity(directory, image, name)
     command = qemu_command(spec, clock=clock, kernel=image.kernel)
     with progress.task(f"booting {name} ({spec.cpu}, {clock.value} clock)") as task:
         begin = time.monotonic()

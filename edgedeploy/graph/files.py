@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from edgedeploy.errors import MissingFileError, ParamSyntaxError
+from edgedeploy.files import write_whole
 from edgedeploy.graph.model import Graph
 from edgedeploy.graph.param import format_param, parse_param
 from edgedeploy.graph.weights import attach_weights, weights_bytes
@@ -30,8 +30,8 @@ def read_graph(param: Path, weights: Path | None = None) -> Graph:
 
 def write_graph(graph: Graph, param: Path, weights: Path) -> None:
     """Write both files; each appears whole or not at all."""
-    _replace(weights, weights_bytes(graph))
-    _replace(param, format_param(graph).encode("utf-8", errors="surrogateescape"))
+    write_whole(weights, weights_bytes(graph))
+    write_whole(param, format_param(graph).encode("utf-8", errors="surrogateescape"))
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -41,12 +41,3 @@ def _bytes_of(path: Path) -> bytes:
         raise MissingFileError(
             f"{path} does not exist", hint="convert the model again, or name the right file"
         ) from None
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

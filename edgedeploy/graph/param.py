@@ -23,7 +23,9 @@ _CONVERT_AGAIN = "the file is damaged; convert the model again"
 
 # A quoted string may hold blanks; every other token ends at one.
 _TOKEN = re.compile(r'[-+]?\d+="[^"]*"|[^ \t\v\f\r]+')
-_INTEGER = re.compile(r"[-+]?\d+")
+# Ten digits hold every 32-bit number; int() itself refuses thousands of them.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,10}")
+_COUNT = re.compile(r"[0-9]{1,10}")
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WORD = re.compile(r"[A-Za-z][^ \t\v\f]*")
 _FLOAT_MARKS = frozenset(".eE")
@@ -49,7 +51,7 @@ def parse_param(text: str) -> Graph:
             hint="this is not a text .param file of ncnn, or one from before 2017",
         )
     counts = lines[1].split() if len(lines) > 1 else []
-    if len(counts) != 2 or not all(item.isdecimal() for item in counts):
+    if len(counts) != 2 or not all(_COUNT.fullmatch(item) for item in counts):
         raise ParamSyntaxError(
             f"line 2: expected the numbers of layers and blobs, found {' '.join(counts)[:40]!r}", hint=_CONVERT_AGAIN
         )
@@ -152,8 +154,8 @@ def _spacing(line: str) -> tuple[str, ...]:
 
 
 def _count(token: str, number: int) -> int:
-    if not token.isdecimal():
-        raise ParamSyntaxError(f"line {number}: {token!r} is not a count of blobs", hint=_CONVERT_AGAIN)
+    if not _COUNT.fullmatch(token):
+        raise ParamSyntaxError(f"line {number}: {token[:60]!r} is not a count of blobs", hint=_CONVERT_AGAIN)
     return int(token)
 
 
@@ -173,7 +175,7 @@ def _parse_token(token: str, number: int) -> Param:
 
 def _old_array(body: str, token: str, number: int) -> ParamValue:
     length, *items = body.split(",")
-    if not length.isdecimal() or int(length) != len(items):
+    if not _COUNT.fullmatch(length) or int(length) != len(items):
         raise ParamSyntaxError(
             f"line {number}: {token[:60]!r} announces {length} elements and has {len(items)}", hint=_CONVERT_AGAIN
         )

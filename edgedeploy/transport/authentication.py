@@ -5,6 +5,7 @@ Passwords, passphrases and private keys appear in no message and no log.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,7 +168,9 @@ def _read_key(path: Path, passphrase: str | None) -> tuple[paramiko.PKey | None,
         else:
             certificate = path.with_name(path.name + "-cert.pub")
             if certificate.is_file():
-                key.load_certificate(str(certificate))
+                # Of another key, or damaged: the bare key may do, and where it does not, the board refuses it.
+                with contextlib.suppress(paramiko.SSHException, ValueError, OSError):
+                    key.load_certificate(str(certificate))
             return key, False
     return None, encrypted
 

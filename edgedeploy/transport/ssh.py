@@ -287,9 +287,10 @@ def _dial(endpoint: SshEndpoint, deadline: Deadline) -> socket.socket:
     where = f"{endpoint.host} port {endpoint.port}"
     try:
         sock = socket.create_connection((endpoint.host, endpoint.port), timeout=max(deadline.remaining_s, 0.001))
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
+        # UnicodeError: no host name at all, such as one with an empty part between two dots.
         raise UnreachableHostError(
-            f"the name {endpoint.host} cannot be resolved: {error.strerror}",
+            f"the name {endpoint.host} cannot be resolved: {getattr(error, 'strerror', error)}",
             hint="check the spelling, or use the board's IP address",
         ) from error
     except ConnectionRefusedError as error:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.artifacts import file_sha256
 from edgedeploy.build.engine import ENGINE_PACKAGE, engine_source, unpack_source, verify_source
 from edgedeploy.errors import EngineSourceError
+from edgedeploy.files import file_sha256
 from edgedeploy.paths import CACHE_VARIABLE
 from edgedeploy.progress import SILENT
 

@@ -34,11 +34,10 @@ from edgedeploy.artifacts import (
     Resize,
     Sample,
     canonical_json,
-    preprocessing_fingerprint,
 )
 from edgedeploy.bundle.load import SOURCES_FILE, load_bundle
 from edgedeploy.bundle.make import estimate_memory_bytes, make_bundle
-from edgedeploy.bundle.manifest import MANIFEST_FILE, parse_manifest, safe_path
+from edgedeploy.bundle.manifest import MANIFEST_FILE, parse_manifest, preprocessing_fingerprint, safe_path
 from edgedeploy.errors import BundleError
 
 IMAGE = Preprocessing(

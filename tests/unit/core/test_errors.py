@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,20 @@ from edgedeploy.errors import (
     RemoteCommandError,
     UnknownBoardError,
     close_matches,
-    leaf_error_types,
 )
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "errors.md").read_text(encoding="utf-8")
-LEAVES = leaf_error_types()
+
+
+def _leaves(node: type[EdgedeployError]) -> Iterator[type[EdgedeployError]]:
+    children = node.__subclasses__()
+    if not children:
+        yield node
+    for child in children:
+        yield from _leaves(child)
+
+
+LEAVES = tuple(_leaves(EdgedeployError))
 
 
 def test_exit_codes_and_slugs_are_unique() -> None:

@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "edgedeploy"
 
-BASE = ["errors", "paths", "progress", "artifacts", "latency_stats", "assets", "preprocessing", "runfile", "project"]
+BASE = [
+    "errors",
+    "files",
+    "paths",
+    "progress",
+    "artifacts",
+    "latency_stats",
+    "assets",
+    "preprocessing",
+    "runfile",
+    "project",
+]
 STAGES = {"convert", "build", "bundle", "emulate", "deploy", "bench", "report"}
 RANK = dict.fromkeys(BASE, 0) | {"graph": 1, "boards": 1, "transport": 2} | dict.fromkeys(STAGES, 3) | {"cli": 4}
 USERS_OF_TRANSPORT = {"deploy", "bench", "cli", "transport"}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.artifacts import ColorOrder, Resize, preprocessing_fingerprint
+from edgedeploy.artifacts import ColorOrder, Resize
+from edgedeploy.bundle.manifest import preprocessing_fingerprint
 from edgedeploy.errors import ProjectFileError
 from edgedeploy.paths import resource_dir
 from edgedeploy.project import DEMO_DIRECTORY, PROJECT_FILE, FileInPackage, find_project_file, load_project
