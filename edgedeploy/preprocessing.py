@@ -28,7 +28,7 @@ def load_sample(path: Path, inputs: tuple[InputSpec, ...]) -> Sample:
 
     Raises:
         MissingFileError: No such file.
-        UnreadableInputError: It cannot be decoded, or lacks an input.
+        UnreadableInputError: It cannot be decoded, lacks an input, or holds values that are not finite.
         ShapeMismatchError: An array of another shape than the input's.
     """
     if not path.is_file():
@@ -104,9 +104,20 @@ def _read_array(path: Path, spec: InputSpec) -> FloatArray:
             f"{path} has no array for the input {spec.name!r}: {error}",
             hint="save float32 with numpy.save, or numpy.savez with one array an input",
         ) from None
+    if array.dtype.kind not in "fiu":
+        raise UnreadableInputError(
+            f"{path} holds {array.dtype} for the input {spec.name!r}, not numbers", hint="save float32 with numpy.save"
+        )
     if array.shape != spec.shape:
         raise ShapeMismatchError(
             f"{path} has shape {list(array.shape)}, the input {spec.name!r} {list(spec.shape)}",
             hint="save the array with the batch dimension, as the model takes it",
         )
-    return np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        tensor = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(tensor).all():
+        raise UnreadableInputError(
+            f"{path} holds NaN or infinity for the input {spec.name!r}: every model would agree on it",
+            hint="save an input as the model meets it in use, within the range of float32",
+        )
+    return tensor

@@ -14,6 +14,9 @@ from edgedeploy.errors import CorruptModelError, ShapeMismatchError, close_match
 
 _AGAIN = "export or download the model again"
 
+CONVERTER_IR_VERSION = 10
+"""Newest file format that is handed to the converter, whose reader lags behind the onnx package that writes models."""
+
 
 def load_onnx(path: Path) -> onnx.ModelProto:
     """Read an ONNX file with its external data; functions defined in the model are inlined.
@@ -93,6 +96,15 @@ def fix_input_shapes(model: onnx.ModelProto, inputs: Sequence[InputSpec]) -> Non
         )
     for value in model.graph.input:
         _fix_shape(model, value, given[value.name].shape)
+
+
+def lower_ir_version(model: onnx.ModelProto) -> None:
+    """Mark the model as of a file format that the converter reads.
+
+    Later formats add tensor types and annotations for several devices, which float32 models for a board do not have.
+    What the operators mean hangs on the opset, which stays.
+    """
+    model.ir_version = min(model.ir_version, CONVERTER_IR_VERSION)
 
 
 def describe_inputs(model: onnx.ModelProto) -> str:

@@ -19,6 +19,7 @@ from edgedeploy.convert.onnx_model import (
     external_data_files,
     fix_input_shapes,
     load_onnx,
+    lower_ir_version,
     strip_weights_from_inputs,
 )
 from edgedeploy.convert.onnx_rewrite import rewrite_nodes
@@ -86,6 +87,7 @@ def prepare_onnx(path: Path, inputs: Sequence[InputSpec]) -> onnx.ModelProto:
     check_operators(model)
     check_structure(model, path)
     fix_input_shapes(model, inputs)
+    lower_ir_version(model)
     return rewrite_nodes(model)
 
 
