@@ -120,7 +120,7 @@ def _keys(
         if not endpoint.key_file.is_file():
             raise AuthenticationError(
                 f"the key file {endpoint.key_file} does not exist",
-                hint="check key_file in edgedeploy.toml or --key-file",
+                hint="check key_file in edgedeploy.toml or --key",
             )
         key = _load_key(endpoint.key_file, attempts, prompt)
         if key:
