@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -93,13 +94,17 @@ class HeldQemu:
         raise self.failure(f"the twin did not come up within {deadline_s:.0f} s")
 
     def detach(self) -> None:
-        """Let the twin live on without its starter."""
-        try:
+        """Let the twin live on without its starter.
+
+        Raises:
+            EmulatorBootError: It has ended meanwhile.
+        """
+        with contextlib.suppress(BrokenPipeError):  # the keeper ends with QEMU, which is looked at below
             os.write(self._to_keeper, DETACH)
-        except BrokenPipeError:
-            raise self.failure("the twin ended as soon as it was up") from None
         # The keeper closes its end when it has understood.
         select.select([self._from_keeper], [], [], START_TIMEOUT_S)
+        if self._ended(0.0):
+            raise self.failure("the twin ended as soon as it was up")
         self._close()
 
     def end(self) -> None:

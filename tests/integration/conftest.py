@@ -1,15 +1,19 @@
-"""The on-board program, cross-built once a session."""
+"""The on-board program, cross-built once a session, and an SSH server a test."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from runner_program import Runner
+from ssh_server import KEY_TYPES, PASSPHRASE, Server, free_port, make_key, start_sshd, wait_for_banner
 
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.progress import SILENT
+from edgedeploy.transport.ssh import SshTransport, connect
 
 TRIPLE = "aarch64-linux-gnu"
 OWN_BUILD = "EDGEDEPLOY_TEST_RUNNER"
@@ -20,3 +24,44 @@ def runner() -> Runner:
     """The runner under qemu-aarch64; ``EDGEDEPLOY_TEST_RUNNER`` names one built by hand instead."""
     own = os.environ.get(OWN_BUILD)
     return Runner(program=Path(own) if own else build_runtime(TRIPLE, progress=SILENT).runner)
+
+
+@pytest.fixture(scope="session")
+def ssh_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("ssh-keys")
+    for kind in KEY_TYPES:
+        make_key(directory / f"user_{kind}", kind)
+        make_key(directory / f"host_{kind}", kind)
+    make_key(directory / "locked", "ed25519", PASSPHRASE)
+    make_key(directory / "stranger", "ed25519")
+    return directory
+
+
+@pytest.fixture
+def start_server(ssh_keys: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers that end with the test."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(*, host_keys: tuple[str, ...] = KEY_TYPES, port: int | None = None) -> Server:
+        directory = tmp_path / f"sshd-{len(running)}"
+        known_hosts = tmp_path / "known_hosts"
+        server = start_sshd(ssh_keys, directory, host_keys=host_keys, port=port or free_port(), known_hosts=known_hosts)
+        running.append(server.process)
+        wait_for_banner(server.endpoint.port, server.process, directory / "log")
+        return server
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    return start_server()
+
+
+@pytest.fixture
+def board(server: Server) -> Iterator[SshTransport]:
+    with connect(server.endpoint, ask=lambda key: True) as transport:
+        yield transport

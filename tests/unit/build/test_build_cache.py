@@ -117,6 +117,16 @@ def test_unwritable_cache_is_a_typed_error(tmp_path: Path) -> None:
     assert "EDGEDEPLOY_CACHE" in caught.value.hint
 
 
+def test_a_disk_that_fills_up_is_a_typed_error_and_leaves_nothing(tmp_path: Path) -> None:
+    def full(staging: Path) -> None:
+        _write_product(staging)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(BuildFailedError, match="No space left"):
+        ensure_entry(tmp_path / "0123", full, progress=SILENT)
+    assert [path.name for path in tmp_path.iterdir()] == ["0123.lock"]
+
+
 class _Said:
     """Progress that keeps what is said and then lets the first build go on."""
 

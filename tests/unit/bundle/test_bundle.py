@@ -537,3 +537,9 @@ def test_a_directory_that_is_not_a_bundle_is_never_replaced(tmp_path: Path) -> N
     with pytest.raises(BundleError, match="is not a bundle, so it is not replaced"):
         build(tmp_path)
     assert (tmp_path / "bundle" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
+
+
+def test_a_bundle_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BundleError, match="cannot be written"):
+        build(tmp_path, directory=tmp_path / "file" / "bundle")

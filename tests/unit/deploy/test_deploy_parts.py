@@ -21,6 +21,7 @@ from edgedeploy.deploy.history import (
 )
 from edgedeploy.deploy.lock import is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
+from edgedeploy.deploy.remote import report_lines
 from edgedeploy.deploy.survey import Busy, Survey, parse_survey
 from edgedeploy.errors import (
     DiskFullError,
@@ -206,3 +207,8 @@ def test_who_counts_as_dead() -> None:
     os.waitpid(child, 0)
     assert is_dead(replace(owner, pid=child))
     assert not is_dead(replace(owner, pid=child, machine="another"))
+
+
+def test_only_a_newline_ends_a_line_of_a_report() -> None:
+    found = report_lines(result("manifest aa {\u2028release bb}\x85\nend\n"))
+    assert found == [("manifest", "aa {\u2028release bb}\x85"), ("end", "")]

@@ -159,3 +159,19 @@ def test_headers_that_are_not_there_leave_nothing(unpacker: Path, own_directorie
     with pytest.raises(ImageBuildError):
         ensure_python_headers(progress=SILENT)
     assert left_over("python-headers") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe"])
+def test_a_damaged_record_means_a_new_image(unpacker: Path, content: bytes) -> None:
+    first = ensure_image(progress=SILENT)
+    (first.disk.parent / "image.json").write_bytes(content)
+    assert ensure_image(progress=SILENT).build_id != first.build_id
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_of_ours(
+    unpacker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGEDEPLOY_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ImageBuildError, match="cannot be written"):
+        ensure_image(progress=SILENT)

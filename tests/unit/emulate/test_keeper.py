@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from collections.abc import Iterator
@@ -111,4 +112,15 @@ def test_a_process_that_ends_at_once_is_noticed_with_its_words(tmp_path: Path) -
     with pytest.raises(EmulatorBootError, match="unable to find CPU model"), SILENT.task("") as task:
         held.wait_until_started()
         held.wait_for_login(deadline_s=60, task=task)
+    held.end()
+
+
+def test_detaching_from_what_has_ended_is_an_error_of_ours(tmp_path: Path, started: list[ProcessIdentity]) -> None:
+    held = HeldQemu(tmp_path, SLEEP, lifetime_s=60)
+    process = held.wait_until_started()
+    started.append(process)
+    kill(process)
+    assert select.select([held._from_keeper], [], [], 20)[0], "the keeper ends with its process"
+    with pytest.raises(EmulatorBootError, match="ended as soon as it was up"):
+        held.detach()
     held.end()

@@ -14,7 +14,7 @@ from edgedeploy.artifacts import Clock
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.processes import ProcessIdentity, identify, is_alive, kill, wait_for_exit
 from edgedeploy.emulate.state import STATE_FILE, TwinState, read_state, twin_dir, write_state
-from edgedeploy.errors import EmulatorNotRunningError, UsageError
+from edgedeploy.errors import EmulatorBootError, EmulatorNotRunningError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +128,10 @@ def test_only_the_very_process_is_killed() -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_directory_that_cannot_be_made_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGEDEPLOY_STATE", str(tmp_path / "file"))
+    with pytest.raises(EmulatorBootError, match="cannot be written"):
+        twin.down("rk3399")

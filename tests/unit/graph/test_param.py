@@ -180,3 +180,11 @@ def _as_float32(value: object) -> object:
     if isinstance(value, tuple):
         return tuple(_as_float32(item) for item in value)
     return value
+
+
+@pytest.mark.parametrize("old", ["5 6", "1 1 2 4 0=2", "6=432", "9=2", "-23330=4,1"])
+def test_endless_numbers_are_syntax_errors(old: str) -> None:
+    digit = old[-1]
+    assert STANDARD.count(old) >= 1
+    with pytest.raises(ParamSyntaxError):
+        parse_param(STANDARD.replace(old, old[:-1] + digit * 5000, 1))
