@@ -7,8 +7,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from runner_models import classifier
 from runner_program import Runner
+from runner_release import float_input, golden_outputs, write_release
 from ssh_server import KEY_TYPES, PASSPHRASE, Server, free_port, make_key, start_sshd, wait_for_banner
 
 from edgedeploy.build.runtime import build_runtime
@@ -16,6 +19,7 @@ from edgedeploy.progress import SILENT
 from edgedeploy.transport.ssh import SshTransport, connect
 
 TRIPLE = "aarch64-linux-gnu"
+SEED = 20240517
 OWN_BUILD = "EDGEDEPLOY_TEST_RUNNER"
 
 
@@ -24,6 +28,21 @@ def runner() -> Runner:
     """The runner under qemu-aarch64; ``EDGEDEPLOY_TEST_RUNNER`` names one built by hand instead."""
     own = os.environ.get(OWN_BUILD)
     return Runner(program=Path(own) if own else build_runtime(TRIPLE, progress=SILENT).runner)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def classifier_release(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A release of the classifier with a float input and golden arrays of the host's engine."""
+    net = classifier(rng)
+    array = rng.normal(0, 1, (1, 3, 16, 16)).astype(np.float32)
+    golden = golden_outputs(tmp_path / "release", net, {"in0": array}, ["out0"])
+    write_release(tmp_path / "release", net, inputs={"in0": float_input(array)}, outputs=golden)
+    return tmp_path / "release"
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from runner_models import FloatArray, NetWriter
+from runner_models import FloatArray, NetWriter, host_outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,14 @@ class ReleaseInput:
     array: NDArray[Any]
     shape: tuple[int, ...]
     preprocessing: dict[str, Any] | None = None
+
+
+def golden_outputs(
+    directory: Path, net: NetWriter, inputs: dict[str, FloatArray], outputs: list[str]
+) -> dict[str, FloatArray]:
+    """Return what the host's engine makes of the inputs."""
+    net.save(directory / "model")
+    return host_outputs(directory / "model", inputs, outputs)
 
 
 def float_input(array: FloatArray) -> ReleaseInput:
