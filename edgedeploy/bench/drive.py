@@ -18,7 +18,7 @@ from edgedeploy.bench.documents import (
     parse_selftest,
     runner_failure,
 )
-from edgedeploy.errors import BenchError, ConnectionFailedError, NoReleaseError, RunFileError
+from edgedeploy.errors import BenchError, ConnectionFailedError, NoReleaseError, RunFileError, UsageError
 from edgedeploy.progress import Progress, Task
 from edgedeploy.runfile import (
     RUN_SCHEMA,
@@ -99,7 +99,9 @@ def bench(
         NoReleaseError: Nothing is current in ``directory``.
         BenchError: The runner failed, or answered something that cannot be read.
         DeadlineError: No end within the deadline.
+        UsageError: Cores to pin to that the board does not have.
     """
+    _check_cores(options.cpus, facts)
     clock = None if provenance is Provenance.HARDWARE else clock
     threads = options.threads or max(1, len(facts.cores))
     release = find_release(transport, app=app, directory=directory)
@@ -132,6 +134,16 @@ def bench(
     created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     identity = run_id(created_at, [release.digest, command, measurement.model_dump(mode="json")])
     return RunRecord.model_validate({"schema": RUN_SCHEMA, "id": identity, "created_at": created_at, **content})
+
+
+def _check_cores(wanted: Sequence[int], facts: BoardFacts) -> None:
+    known = [core.index for core in facts.cores]
+    absent = sorted(set(wanted) - set(known))
+    if known and absent:
+        raise UsageError(
+            f"the board has no core {', '.join(map(str, absent))} to pin to",
+            hint=f"it has {', '.join(map(str, known))}",
+        )
 
 
 def find_release(transport: Transport, *, app: str, directory: PurePosixPath | str) -> ActiveRelease:

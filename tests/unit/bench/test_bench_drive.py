@@ -15,7 +15,7 @@ from toy_board import SELFTEST, ToyBoard
 from edgedeploy import __version__
 from edgedeploy.artifacts import BoardFacts, Clock, GoldenOutput, Provenance
 from edgedeploy.bench.drive import BenchOptions, bench, bench_command, deadline_for, find_release, shell_path
-from edgedeploy.errors import BenchError, ConnectionLostError, DeadlineError, NoReleaseError
+from edgedeploy.errors import BenchError, ConnectionLostError, DeadlineError, NoReleaseError, UsageError
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.runfile import BoardSummary, RunRecord, dump_run, parse_run
 from edgedeploy.transport.fake import Fault, FaultKind, FaultyTransport
@@ -84,11 +84,11 @@ def test_record_holds_what_was_measured_on_what(
 
 
 def test_runner_is_called_on_the_release_itself(measure: Any, toy_board: ToyBoard) -> None:
-    measure(options=BenchOptions(warmup=2, runs=7, seconds=1.5, threads=3, cpus=(4, 5), layers=True, deadline_s=30))
+    measure(options=BenchOptions(warmup=2, runs=7, seconds=1.5, threads=3, cpus=(0, 1), layers=True, deadline_s=30))
     release = toy_board.bin.parent
     assert toy_board.calls() == [
         f"selftest --release {release} --threads 3",
-        f"bench --release {release} --warmup 2 --runs 7 --seconds 1.5 --threads 3 --cpus 4,5 --layers",
+        f"bench --release {release} --warmup 2 --runs 7 --seconds 1.5 --threads 3 --cpus 0,1 --layers",
     ]
 
 
@@ -189,6 +189,16 @@ def test_runner_that_fails(measure: Any, toy_board: ToyBoard, case: tuple[int, s
         measure()
     assert f"status {status}: {reason}" in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_cores_that_the_board_lacks_are_said_before_anything_runs(
+    measure: Any, toy_board: ToyBoard, facts: BoardFacts
+) -> None:
+    last = max(core.index for core in facts.cores)
+    with pytest.raises(UsageError, match=f"no core {last + 1}, {last + 4} to") as caught:
+        measure(options=BenchOptions(cpus=(last + 4, last, last + 1), deadline_s=30))
+    assert str(last) in caught.value.hint
+    assert not toy_board.calls()
 
 
 def test_missing_runner(measure: Any, toy_board: ToyBoard) -> None:
