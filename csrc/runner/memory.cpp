@@ -1,22 +1,34 @@
 #include "runner/memory.h"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
 namespace edgedeploy {
 
-MemoryUse memory_use() {
-  MemoryUse use;
-  std::ifstream status("/proc/self/status");
+namespace {
+
+// The figure of a line "KEY 123 kB" in bytes; 0 where the file or the line is not there.
+size_t read_size(const char* path, const std::string& wanted) {
+  std::ifstream file(path);
   std::string line;
-  while (std::getline(status, line)) {
+  while (std::getline(file, line)) {
     std::istringstream words(line);
     std::string key;
     size_t kib = 0;
-    if (!(words >> key >> kib)) continue;
-    if (key == "VmRSS:") use.rss_bytes = kib * 1024;
-    if (key == "VmHWM:") use.peak_rss_bytes = kib * 1024;
+    if (words >> key >> kib && key == wanted) return kib * 1024;
   }
+  return 0;
+}
+
+}  // namespace
+
+MemoryUse memory_use() {
+  MemoryUse use;
+  // The kernel adds to VmRSS and VmHWM in batches: a young process shows one page. The roll-up counts the pages
+  // themselves.
+  use.rss_bytes = std::max(read_size("/proc/self/smaps_rollup", "Rss:"), read_size("/proc/self/status", "VmRSS:"));
+  use.peak_rss_bytes = std::max(read_size("/proc/self/status", "VmHWM:"), use.rss_bytes);
   return use;
 }
 

@@ -12,7 +12,8 @@ struct MemoryUse {
   size_t peak_rss_bytes = 0;
 };
 
-// VmRSS and VmHWM from /proc/self/status; zeros where the board does not show them.
+// Rss from /proc/self/smaps_rollup (VmRSS where the kernel lacks it) and VmHWM from /proc/self/status, never below Rss;
+// zeros where the board shows none. Source: proc(5), the note on /proc/[pid]/status being inaccurate.
 MemoryUse memory_use();
 
 // Starts a new peak at the present size, where the kernel permits. Source: proc(5), /proc/[pid]/clear_refs, value 5.

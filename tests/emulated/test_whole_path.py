@@ -48,6 +48,7 @@ def test_the_run_is_of_the_board_and_its_operator(flashed: dict[str, Any]) -> No
     assert [core.part for core in record.board.facts.cores] == ["0xd08", "0xd08"]
     assert [item.kernel for item in record.measurement.preprocessing] == ["preprocess_u8f32_1x8_neon"]
     assert len(record.measurement.samples) == 2
+    assert all(point.rss_bytes > 100_000 for point in record.measurement.memory), "pages are counted, not batches"
     assert {layer.type for layer in record.measurement.layers} >= {"Convolution", "ConvolutionDepthWise"}
     assert record.command == "edgedeploy bench --board rk3399 --emulated --clock real"
 
