@@ -1,4 +1,4 @@
-"""The on-board program, cross-built once a session, and an SSH server a test."""
+"""The on-board program, cross-built once a session; models to convert and caches for them; an SSH server a test."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_conversion import PP_OCR
 from runner_models import classifier
 from runner_program import Runner
 from runner_release import float_input, golden_outputs, write_release
 from ssh_server import KEY_TYPES, PASSPHRASE, Server, free_port, make_key, start_sshd, wait_for_banner
 
+from edgedeploy.assets import PackagedFile, fetch_packaged_file
 from edgedeploy.build.runtime import build_runtime
+from edgedeploy.paths import CACHE_VARIABLE
 from edgedeploy.progress import SILENT
 from edgedeploy.transport.ssh import SshTransport, connect
 
@@ -43,6 +46,39 @@ def classifier_release(tmp_path: Path, rng: np.random.Generator) -> Path:
     golden = golden_outputs(tmp_path / "release", net, {"in0": array}, ["out0"])
     write_release(tmp_path / "release", net, inputs={"in0": float_input(array)}, outputs=golden)
     return tmp_path / "release"
+
+
+@pytest.fixture(scope="session")
+def ocr_files() -> dict[str, Path]:
+    """PP-OCR's models out of the published package."""
+    return {
+        key: fetch_packaged_file(
+            PackagedFile(
+                package="rapidocr-onnxruntime",
+                version="1.4.4",
+                path=f"rapidocr_onnxruntime/models/{name}",
+                sha256=sha256,
+            ),
+            progress=SILENT,
+        )
+        for key, (name, sha256, _, _) in PP_OCR.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def model_cache(tmp_path_factory: pytest.TempPathFactory, ocr_files: dict[str, Path]) -> Iterator[Path]:
+    """A cache for this module's conversions. The downloads above stay in the user's own."""
+    directory = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CACHE_VARIABLE, str(directory))
+        yield directory
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test alone."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 @pytest.fixture(scope="session")
