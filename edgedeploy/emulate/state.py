@@ -75,18 +75,15 @@ def twin_dir(name: str) -> Path:
 
 
 def read_state(directory: Path) -> TwinState | None:
-    """Return what runs in a twin's directory, or None. What a crashed QEMU left behind is removed."""
-    path = directory / STATE_FILE
+    """Return what runs in a twin's directory, or None.
+
+    Nothing is removed here: who only looks holds no lock, and the file may be another process's new one by now.
+    """
     try:
-        state = parse_state(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        state = parse_state(json.loads((directory / STATE_FILE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError):
         return None
-    except ValueError:
-        state = None
-    if state is None or not is_alive(state.process):
-        path.unlink(missing_ok=True)
-        return None
-    return state
+    return state if state is not None and is_alive(state.process) else None
 
 
 def write_state(directory: Path, state: TwinState) -> None:

@@ -155,7 +155,6 @@ def kill(name: str) -> None:
     state = _require(directory)
     kill_process(state.process)
     wait_for_exit(state.process, KILL_DEADLINE_S)
-    (directory / STATE_FILE).unlink(missing_ok=True)
 
 
 def set_link(name: str, *, connected: bool) -> None:
