@@ -375,24 +375,3 @@ class FlashResult:
             "outputs": [item.to_json() for item in self.golden],
         }
         return document
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReleaseInfo:
-    """A release as the board lists it. ``activated_at``: the board's clock, ISO 8601, None if it never was current."""
-
-    digest: str
-    current: bool
-    activated_at: str | None
-    size_bytes: int
-    versions: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BoardStatus:
-    app: str
-    directory: str
-    current: str | None
-    releases: tuple[ReleaseInfo, ...]
-    store_bytes: int
-    history: tuple[str, ...]

@@ -123,7 +123,7 @@ def _download(package: str, version: str, kind: DistributionKind, directory: Pat
     from unearth.errors import UnpackError, URLError  # noqa: PLC0415
 
     def report(link: Any, done: int, total: int | None) -> None:
-        task.update(done, total, "bytes")
+        task.update(done, total, unit="bytes")
 
     finder = PackageFinder(
         index_urls=_configured_index(),

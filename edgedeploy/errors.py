@@ -49,7 +49,11 @@ class UsageError(EdgedeployError):
     exit_code = EXIT_USAGE
 
 
-# --- 1x: input -------------------------------------------------------------------------------------------------------
+class InternalError(EdgedeployError):
+    """A fault of edgedeploy itself; the hint names a file with the traceback."""
+
+    slug = "internal"
+    exit_code = EXIT_INTERNAL
 
 
 class InputError(EdgedeployError):
@@ -80,9 +84,6 @@ class AssetError(InputError):
 
     slug = "asset"
     exit_code = 13
-
-
-# --- 2x: model -------------------------------------------------------------------------------------------------------
 
 
 class ModelError(EdgedeployError):
@@ -132,9 +133,6 @@ class ComparisonError(ModelError):
     exit_code = 26
 
 
-# --- 3x: board -------------------------------------------------------------------------------------------------------
-
-
 class BoardError(EdgedeployError):
     """A board definition or the choice of a board."""
 
@@ -165,9 +163,6 @@ class ProbeError(BoardError):
     exit_code = 33
 
 
-# --- 4x: emulator ----------------------------------------------------------------------------------------------------
-
-
 class EmulatorError(EdgedeployError):
     """The emulated twin."""
 
@@ -187,9 +182,6 @@ class EmulatorBootError(EmulatorError):
 class EmulatorNotRunningError(EmulatorError):
     slug = "emulator-not-running"
     exit_code = 42
-
-
-# --- 5x: build -------------------------------------------------------------------------------------------------------
 
 
 class BuildError(EdgedeployError):
@@ -222,9 +214,6 @@ class UnknownTripleError(BuildError):
 
     slug = "unknown-triple"
     exit_code = 53
-
-
-# --- 6x: connection --------------------------------------------------------------------------------------------------
 
 
 class ConnectionFailedError(EdgedeployError):
@@ -291,9 +280,6 @@ class TransferError(ConnectionFailedError):
     exit_code = 67
 
 
-# --- 7x: deployment --------------------------------------------------------------------------------------------------
-
-
 class DeployError(EdgedeployError):
     """A release cannot be put on the board or made current; the old one stays active."""
 
@@ -354,9 +340,6 @@ class BoardBusyError(DeployError):
 
     slug = "board-busy"
     exit_code = 79
-
-
-# --- 8x: measurement -------------------------------------------------------------------------------------------------
 
 
 class MeasurementError(EdgedeployError):

@@ -10,8 +10,8 @@ from typing import Protocol
 class Task(Protocol):
     """One thing under way."""
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Say how far it is. ``total`` None means that the end is not known."""
+    def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
+        """Say how far it is. ``total`` None means that the end is not known; ``unit`` is ``bytes`` or a plain count."""
 
 
 class Progress(Protocol):
@@ -25,7 +25,7 @@ class Progress(Protocol):
 
 
 class _SilentTask:
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+    def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
         pass
 
 

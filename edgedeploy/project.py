@@ -197,7 +197,7 @@ def _describe(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "the file"
     value = fault.get("input")
     shown = "" if isinstance(value, dict) else f" (is {value!r})"
-    return f"  {key}: {fault['msg']}{shown}"
+    return f"  {key}: {fault['msg'].removeprefix('Value error, ')}{shown}"
 
 
 def _key_hint(error: ValidationError) -> str:

@@ -44,7 +44,7 @@ def bench(
             opened,
             probe(target.transport),
             plan=plan,
-            command=measuring.rerun_command(options, plan if runs or threads or cpus else None),
+            command=measuring.rerun_command(options, target.clock, plan if runs or threads or cpus else None),
             golden=None,
             progress=progress,
         )

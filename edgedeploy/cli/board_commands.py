@@ -49,7 +49,9 @@ def list_all(project: ProjectOption = HERE, as_json: JsonOption = False) -> None
         if entry.board:
             table.add_row(entry.name, entry.board.soc, _cores(entry.board), entry.board.twin.core, entry.origin.value)
         else:
-            table.add_row(entry.name, "broken file", "edgedeploy boards show says why", "", entry.origin.value)
+            table.add_row(
+                entry.name, "broken file", f"edgedeploy boards show {entry.name} says why", "", entry.origin.value
+            )
     stdout.print(table)
 
 
@@ -97,7 +99,8 @@ def probe_live(options: TargetOptions, as_json: JsonOption = False) -> None:
     for item in found:
         stdout.print(f"differs: {item.what}: defined {item.defined}, found {item.found}", markup=False)
     if not found:
-        stdout.print("The board is as its definition says.")
+        whole = "The board is as its definition says."
+        stdout.print(whole if target.twin is None else "The twin is as its definition says.")
 
 
 @app.command()

@@ -29,8 +29,8 @@ class _LiveTask:
         self._progress = progress
         self._task = task
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        self._progress.update(self._task, completed=done, total=total, note=_amount(done, total, note))
+    def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
+        self._progress.update(self._task, completed=done, total=total, note=_amount(done, total, note, unit))
 
 
 class _LoggedTask:
@@ -40,11 +40,11 @@ class _LoggedTask:
         self._title = title
         self._last_s = time.monotonic()
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+    def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
         now_s = time.monotonic()
         if now_s - self._last_s >= _REPORT_EVERY_S:
             self._last_s = now_s
-            stderr.print(f"  {self._title}: {_amount(done, total, note)}", markup=False)
+            stderr.print(f"  {self._title}: {_amount(done, total, note, unit)}", markup=False)
 
 
 class ConsoleProgress:
@@ -81,9 +81,9 @@ def _bar() -> Progress:
     )
 
 
-def _amount(done: float, total: float | None, note: str) -> str:
-    if note == "bytes":
-        return f"{done / 1e6:.1f}" + (f" of {total / 1e6:.1f} MB" if total else " MB")
+def _amount(done: float, total: float | None, note: str, unit: str) -> str:
+    if unit == "bytes":
+        return f"{done / 1e6:.1f}" + (f" of {total / 1e6:.1f} MB {note}".rstrip() if total else " MB")
     if total:
         return f"{done:g}/{total:g} {note}".rstrip()
     return note

@@ -25,14 +25,15 @@ NameArgument = Annotated[str, typer.Argument(help="The board's name.")]
 @app.command()
 def up(
     name: NameArgument,
-    clock: ClockOption = Clock.REAL,
+    clock: ClockOption = None,
     fresh: FreshOption = False,
     project: ProjectOption = HERE,
     as_json: JsonOption = False,
 ) -> None:
     """Start a board's twin and keep it running."""
     board = load_board(name, project_dir=project.absolute())
-    endpoint = twin.up(spec_of(board), name=board.name, clock=clock, fresh=fresh, progress=ConsoleProgress())
+    progress = ConsoleProgress()
+    endpoint = twin.up(spec_of(board), name=board.name, clock=clock or Clock.REAL, fresh=fresh, progress=progress)
     if as_json:
         print_json(_document(endpoint))
         return
@@ -41,9 +42,12 @@ def up(
 
 
 @app.command()
-def down(name: NameArgument) -> None:
+def down(name: NameArgument, as_json: JsonOption = False) -> None:
     """Shut a twin down; its disk stays."""
     clean = twin.down(name, progress=ConsoleProgress())
+    if as_json:
+        print_json({"name": name, "clean": clean})
+        return
     stdout.print(f"{name} is down" if clean else f"{name} did not shut down in time and was ended", markup=False)
 
 
@@ -75,14 +79,11 @@ def list_running(as_json: JsonOption = False) -> None:
 def ssh(
     name: NameArgument,
     command: Annotated[list[str] | None, typer.Argument(help="Command after `--`; a shell without it.")] = None,
-    clock: ClockOption = Clock.REAL,
+    clock: ClockOption = None,
     project: ProjectOption = HERE,
 ) -> None:
     """Run a command on a twin, or a shell; output and exit code pass through."""
     board = load_board(name, project_dir=project.absolute())
-    running = [item for item in twin.list_twins() if item.name == board.name]
-    if running:
-        sys.exit(run_shell(running[0], command or []))
     with running_twin(board, clock=clock, fresh=False, progress=ConsoleProgress()) as endpoint:
         status = run_shell(endpoint, command or [])
     sys.exit(status)

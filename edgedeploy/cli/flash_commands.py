@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import BoardStatus, FlashResult
+from edgedeploy.artifacts import FlashResult
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
 from edgedeploy.cli import measuring
@@ -21,6 +21,7 @@ from edgedeploy.cli.target import connection, require_target
 from edgedeploy.deploy.flash import flash as flash_bundle
 from edgedeploy.deploy.release import rollback as rollback_release
 from edgedeploy.deploy.release import status as release_status
+from edgedeploy.deploy.status import BoardStatus
 
 BreakLockOption = Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")]
 
@@ -72,7 +73,7 @@ def flash(
                 opened,
                 facts,
                 plan=measuring.planned(opened.project, emulated=options.emulated),
-                command=measuring.rerun_command(options),
+                command=measuring.rerun_command(options, target.clock),
                 golden=result.golden,
                 progress=progress,
             )
@@ -136,9 +137,9 @@ def _flash_document(result: FlashResult, measured: measuring.Measured | None) ->
 
 
 def _show_flash(result: FlashResult) -> None:
-    table = Table("step", "seconds", "sent", "", box=None, pad_edge=False)
+    table = Table("step", "seconds", "bytes", "", box=None, pad_edge=False)
     for step in result.steps:
-        table.add_row(step.name, f"{step.seconds:.1f}", f"{step.bytes / 1e6:.2f} MB" if step.bytes else "", step.note)
+        table.add_row(step.name, f"{step.seconds:.1f}", f"{step.bytes:,}" if step.bytes else "", step.note)
     stdout.print(table)
     state = "already active" if result.unchanged else "active"
     stdout.print(f"{result.app} {result.release[:12]} is {state} on {result.board} and passed its golden self-test.")
@@ -156,5 +157,5 @@ def _show_status(found: BoardStatus) -> None:
         )
     stdout.print(f"{found.app} in {found.directory}", markup=False)
     stdout.print(table)
-    for line in found.history[-5:]:
-        stdout.print(line, markup=False, soft_wrap=True)
+    for item in found.history[-5:]:
+        stdout.print(f"{item.time}  {item.action} to {item.to[:12]}", markup=False)

@@ -18,8 +18,8 @@ from edgedeploy.cli import (
     model_commands,
     setup_commands,
 )
-from edgedeploy.cli.console import print_error, stderr
-from edgedeploy.errors import EXIT_INTERNAL, EdgedeployError
+from edgedeploy.cli.console import print_error, print_json, stderr
+from edgedeploy.errors import EXIT_USAGE, EdgedeployError, InternalError, UsageError
 
 EXIT_INTERRUPTED = 130
 
@@ -72,19 +72,23 @@ def main(arguments: list[str]) -> int:
         print_error(error, as_json="--json" in arguments)
         return error.exit_code
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if status == EXIT_USAGE and "--json" in arguments:
+            print_json(UsageError("the command line is wrong; stderr says how", hint="--help lists options").to_json())
+        return status
     except KeyboardInterrupt:
         stderr.print("interrupted")
         return EXIT_INTERRUPTED
-    except Exception:
-        _keep_traceback()
-        return EXIT_INTERNAL
+    except Exception as error:
+        fault = _keep_traceback(error)
+        print_error(fault, as_json="--json" in arguments)
+        return fault.exit_code
     return 0
 
 
-def _keep_traceback() -> None:
+def _keep_traceback(error: Exception) -> InternalError:
     with tempfile.NamedTemporaryFile("w", prefix="edgedeploy-", suffix=".log", delete=False) as log:
-        traceback.print_exc(file=log)
-    kind, value, _ = sys.exc_info()
-    stderr.print(f"internal error: {kind.__name__ if kind else ''}: {value}", markup=False)
-    stderr.print(f"This is a fault of edgedeploy; please report it with {log.name}", markup=False)
+        traceback.print_exception(error, file=log)
+    return InternalError(
+        f"{type(error).__name__}: {error}", hint=f"this is a fault of edgedeploy; please report it with {log.name}"
+    )

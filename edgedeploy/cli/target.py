@@ -77,6 +77,8 @@ def require_target(options: TargetOptions, board: Board, project: Project) -> No
     """
     if options.emulated and options.host:
         raise UsageError("--host and --emulated exclude each other", hint="leave one of them out")
+    if not options.emulated and (options.clock or options.fresh):
+        raise UsageError("--clock and --fresh are for twins", hint="add --emulated, or leave them out")
     where = _configured_host(options, board, project)
     if options.emulated:
         return

@@ -9,6 +9,7 @@ from edgedeploy.artifacts import Clock, TwinEndpoint
 from edgedeploy.boards.model import Board
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.machine import TwinSpec
+from edgedeploy.errors import UsageError
 from edgedeploy.progress import Progress
 
 
@@ -18,13 +19,35 @@ def spec_of(board: Board) -> TwinSpec:
 
 
 @contextmanager
-def running_twin(board: Board, *, clock: Clock, fresh: bool, progress: Progress) -> Iterator[TwinEndpoint]:
-    """Use the board's twin where it runs on this clock; else boot it and shut it down at the end."""
-    for endpoint in twin.list_twins():
-        if endpoint.name == board.name and endpoint.clock is clock and not fresh:
-            progress.say(f"Using the running twin of {board.name}")
-            yield endpoint
-            return
+def running_twin(board: Board, *, clock: Clock | None, fresh: bool, progress: Progress) -> Iterator[TwinEndpoint]:
+    """Use the board's twin where one is kept running; else boot one and shut it down at the end.
+
+    Args:
+        clock: None takes the clock of the running twin, or the real one.
+        fresh: Boot from a clean disk.
+
+    Raises:
+        UsageError: A twin is kept running, and on another clock, or a clean disk is asked for.
+    """
+    kept = [endpoint for endpoint in twin.list_twins() if endpoint.name == board.name]
+    if kept:
+        _require_as_asked(kept[0], clock=clock, fresh=fresh)
+        progress.say(f"Using the running twin of {board.name}")
+        yield kept[0]
+        return
     progress.say(f"Starting the twin of {board.name} for this command (edgedeploy emulator up {board.name} keeps one)")
+    clock = clock or Clock.REAL
     with twin.running(spec_of(board), name=board.name, clock=clock, fresh=fresh, progress=progress) as endpoint:
         yield endpoint
+
+
+def _require_as_asked(kept: TwinEndpoint, *, clock: Clock | None, fresh: bool) -> None:
+    if fresh:
+        raise UsageError(
+            f"the twin of {kept.name} is running on the disk it has", hint=f"edgedeploy emulator up {kept.name} --fresh"
+        )
+    if clock not in (None, kept.clock):
+        raise UsageError(
+            f"the twin of {kept.name} is running on the clock {kept.clock.value!r}",
+            hint=f"leave --clock out, or end it first: edgedeploy emulator down {kept.name}",
+        )

@@ -150,7 +150,7 @@ def _push(visit: Visit, plan: Plan, step: RunningStep) -> None:
         before = done
 
         def show(sent: int, _: int, before: int = before, path: str = str(file.path)) -> None:
-            step.task.update(before + sent, plan.missing_bytes, path)
+            step.task.update(before + sent, plan.missing_bytes, path, unit="bytes")
 
         destination = visit.survey.root / "store" / f".incoming-{visit.owner.token}-{file.sha256}"
         visit.transport.put(file.source, destination, mode=file.mode, on_bytes=show)

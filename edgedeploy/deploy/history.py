@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from edgedeploy.deploy.layout import is_digest
+from edgedeploy.deploy.status import Activation
 
 ROLLBACK = "rollback"
 FLASH = "flash"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Activation:
-    """One line: at ``time`` (the board's clock, ISO 8601) the release ``to`` became current."""
-
-    time: str
-    action: str
-    to: str
 
 
 def parse_history(lines: Iterable[str]) -> tuple[Activation, ...]:

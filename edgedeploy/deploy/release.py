@@ -6,12 +6,13 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgedeploy.artifacts import BoardStatus, Clock, GoldenOutput, ReleaseInfo, StepRecord
+from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
+from edgedeploy.deploy.status import BoardStatus, ReleaseInfo
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import Survey, current_release, take_survey
 from edgedeploy.deploy.visit import Visit
@@ -52,8 +53,8 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
     values = dict(lines)
     if "end" not in values or "root" not in values:
         raise script_error(transport, "status", result)
-    records = [value for key, value in lines if key == "history"]
-    activated = history.last_activations(history.parse_history(records))
+    records = history.parse_history(value for key, value in lines if key == "history")
+    activated = history.last_activations(records)
     current = current_release(values.get("current", ""))
     manifests = dict(value.split(" ", 1) for key, value in lines if key == "manifest")
     digests = [value for key, value in lines if key == "release" and is_digest(value)]
@@ -67,7 +68,7 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         current=current if current in digests else None,
         releases=tuple(sorted(releases, key=lambda item: item.activated_at or "", reverse=True)),
         store_bytes=int(values.get("store-bytes", "0")),
-        history=tuple(records),
+        history=records,
     )
 
 

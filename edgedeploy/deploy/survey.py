@@ -8,10 +8,11 @@ from pathlib import PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
 from edgedeploy.deploy import scripts
-from edgedeploy.deploy.history import Activation, parse_history
+from edgedeploy.deploy.history import parse_history
 from edgedeploy.deploy.layout import is_digest
 from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
+from edgedeploy.deploy.status import Activation
 from edgedeploy.errors import RemoteCommandError
 from edgedeploy.transport.protocol import CommandResult, Transport
 

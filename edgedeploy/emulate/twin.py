@@ -124,7 +124,8 @@ def running(
         try:
             state = read_state(directory)
             if state is not None and state.process == held.process:
-                _stop(directory, state)
+                with progress.task(f"shutting {name} down"):
+                    _stop(directory, state)
         finally:
             held.end()
 

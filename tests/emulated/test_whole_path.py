@@ -122,6 +122,12 @@ def test_probe_agrees_with_the_definition(shell: Shell) -> None:
     assert [item for item in document["differences"] if item["severity"] != "note"] == []
 
 
+def test_a_kept_twin_is_not_ended_by_other_wishes(shell: Shell) -> None:
+    shell.json("status", *TARGET, "--clock", "instructions", status=2)
+    shell.json("status", *TARGET, "--fresh", status=2)
+    assert [item["clock"] for item in shell.json("emulator", "list")] == ["real"]
+
+
 def test_ssh_passes_output_and_exit_code_through(shell: Shell) -> None:
     assert shell.on_board("uname -m") == "aarch64\n"
     shell.on_board("exit 7", status=7)

@@ -43,7 +43,7 @@ class Announced:
         self.titles.append(title)
         yield self
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+    def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
         self.last = (done, total)
 
     def say(self, text: str) -> None:
@@ -163,7 +163,7 @@ def test_a_change_during_the_build_is_noticed(tmp_path: Path) -> None:
     class Editor(Announced):
         """Somebody who saves a file while the compiler runs."""
 
-        def update(self, done: float, total: float | None = None, note: str = "") -> None:
+        def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
             (resources / "csrc" / "module.c").write_text(f"int answer(void) {{ return {done}; }}\n")
 
     headers = ensure_python_headers(progress=SILENT)

@@ -37,7 +37,7 @@ class RecordingProgress:
         self.titles.append(title)
         yield self
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
+    def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
         self.updates.append((done, total, note))
 
     def say(self, text: str) -> None:

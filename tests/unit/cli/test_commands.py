@@ -12,7 +12,7 @@ import pytest
 from edgedeploy import __version__
 from edgedeploy.boards.load import load_board
 from edgedeploy.cli import main as entry
-from edgedeploy.errors import EXIT_INTERNAL, NoTargetError, ProjectFileError, UnknownBoardError
+from edgedeploy.errors import EXIT_INTERNAL, MissingFileError, NoTargetError, ProjectFileError, UnknownBoardError
 from edgedeploy.paths import config_dir, resource_dir
 from edgedeploy.project import PROJECT_FILE, load_project
 
@@ -50,7 +50,10 @@ def test_usage_errors_are_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("flash", "--no-such-option") == 2
     assert run("flash") == 2
     assert run("flash", "--board", "rk3399", "--emulated", "--host", "a@b") == 2
+    assert run("status", "--board", "rk3399", "--host", "a@b", "--clock", "real") == 2
     assert capsys.readouterr().out == ""
+    assert run("flash", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["error"]["slug"] == "usage"
 
 
 def test_unknown_board_is_typed_with_the_close_match(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +120,13 @@ def test_doctor_names_the_command_that_installs(
     capsys.readouterr()
 
 
+def test_a_project_directory_that_is_not_there_is_not_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("convert", "--project", str(tmp_path / "nowhere"), "--json") == MissingFileError.exit_code
+    assert "nowhere" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
 def test_broken_project_file_lists_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / PROJECT_FILE).write_text("[app]\nname = 3\n", encoding="utf-8")
     assert run("convert", "--project", str(tmp_path), "--json") == ProjectFileError.exit_code
@@ -132,7 +142,7 @@ def test_a_fault_of_our_own_leaves_a_traceback_file(
     monkeypatch.setattr("edgedeploy.cli.board_commands.list_boards", explode)
     assert run("boards", "list") == EXIT_INTERNAL
     shown = capsys.readouterr().err
-    assert "ZeroDivisionError: boom" in shown
+    assert "error [internal]: ZeroDivisionError: boom" in shown
     log = Path(shown.split()[-1])
     assert "Traceback" in log.read_text(encoding="utf-8")
     log.unlink()

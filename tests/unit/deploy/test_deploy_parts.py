@@ -12,7 +12,6 @@ from deploy_workbench import board_facts
 from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
 from edgedeploy.deploy.flash import make_plan
 from edgedeploy.deploy.history import (
-    Activation,
     last_activations,
     parse_history,
     previous_release,
@@ -22,6 +21,7 @@ from edgedeploy.deploy.history import (
 from edgedeploy.deploy.lock import is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
 from edgedeploy.deploy.remote import report_lines
+from edgedeploy.deploy.status import Activation
 from edgedeploy.deploy.survey import Busy, Survey, parse_survey
 from edgedeploy.errors import (
     DiskFullError,

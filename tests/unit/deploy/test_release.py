@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from deploy_workbench import APP, Workbench, runner_script
 
@@ -34,7 +32,7 @@ def test_status_in_one_round_trip(bench: Workbench) -> None:
     assert all(release.activated_at and release.activated_at.endswith("Z") for release in found.releases)
     assert found.releases[0].versions == {"engine": "1.0", "edgedeploy": "0.1"}
     assert found.store_bytes == sum(path.stat().st_size for path in (bench.root / "store").iterdir())
-    assert [json.loads(line)["to"] for line in found.history] == [first.digest, second.digest]
+    assert [item.to for item in found.history] == [first.digest, second.digest]
 
 
 def test_status_with_a_damaged_manifest_and_history(bench: Workbench) -> None:
@@ -48,7 +46,7 @@ def test_status_with_a_damaged_manifest_and_history(bench: Workbench) -> None:
     assert (found.releases[0].size_bytes, found.releases[0].versions) == (0, {})
     second = bench.bundle("weights 2")
     bench.flash(second)
-    assert json.loads(status(bench.transport(), APP).history[-1])["to"] == second.digest
+    assert status(bench.transport(), APP).history[-1].to == second.digest
 
 
 def test_current_that_points_elsewhere_is_no_release(bench: Workbench) -> None:
@@ -75,7 +73,7 @@ def test_rollback_goes_back_step_by_step_and_not_forward_again(bench: Workbench)
     bench.check_whole()
     # What was rolled back is still there and can be chosen by the start of its digest.
     assert bench.rollback(bundles[2].digest[:10]).release == bundles[2].digest
-    actions = [json.loads(line)["action"] for line in status(bench.transport(), APP).history]
+    actions = [item.action for item in status(bench.transport(), APP).history]
     assert actions == ["flash"] * 3 + ["rollback"] * 3
 
 
