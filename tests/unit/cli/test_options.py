@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -12,7 +14,8 @@ from edgedeploy.cli.options import TargetOptions, takes_target
 from edgedeploy.errors import UsageError
 
 
-def test_a_command_gets_the_target_and_its_own_options() -> None:
+def test_a_command_gets_the_target_and_its_own_options(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
     seen: list[tuple[TargetOptions, int]] = []
     app = typer.Typer()
 
@@ -21,14 +24,24 @@ def test_a_command_gets_the_target_and_its_own_options() -> None:
     def act(options: TargetOptions, times: int = 1) -> None:
         seen.append((options, times))
 
-    words = ["--board", "rk3399", "--emulated", "--clock", "instructions", "--times", "3", "--key", "k"]
+    words = [
+        "--board",
+        "rk3399",
+        "--emulated",
+        "--clock",
+        "instructions",
+        "--times",
+        "3",
+        "--key",
+        str(tmp_path / "key"),
+    ]
     assert CliRunner().invoke(app, words).exit_code == 0
     ((options, times),) = seen
     assert times == 3
     assert options.board == "rk3399"
     assert options.emulated
     assert options.clock is Clock.INSTRUCTIONS
-    assert str(options.key) == "k"
+    assert options.key == tmp_path / "key"
     assert options.host is None
 
 
