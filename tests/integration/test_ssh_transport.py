@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -101,13 +103,20 @@ def is_running(pid: int) -> bool:
 
 
 def test_connection_lost_while_a_command_runs(server: Server, board: SshTransport) -> None:
-    killer = threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGKILL) for pid in server.descendants()])
+    killer = threading.Timer(0.5, lambda: signal_all(server.descendants(), signal.SIGKILL))
     killer.start()
     with pytest.raises(ConnectionLostError, match="was lost"):
         board.run("sleep 30", deadline_s=20)
     killer.join()
     with pytest.raises(ConnectionLostError):
         board.run(["true"])
+
+
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Signal processes of the server's; one that was ending as it was listed is gone."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -119,8 +128,7 @@ def test_board_that_freezes_counts_as_lost(
 
     def freeze(line: str) -> None:
         frozen.extend(server.descendants())
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
+        signal_all(frozen, signal.SIGSTOP)
 
     try:
         if not running:
@@ -128,8 +136,7 @@ def test_board_that_freezes_counts_as_lost(
         with pytest.raises(ConnectionLostError, match="does not answer any more" if running else "opened no channel"):
             board.run("echo started >&2; sleep 60", deadline_s=2, on_stderr_line=freeze)
     finally:
-        for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+        signal_all(frozen, signal.SIGCONT)
     with pytest.raises(ConnectionLostError):
         board.run(["true"])
 
