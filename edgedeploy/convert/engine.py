@@ -1,88 +1,23 @@
-"""Runs converted models in the engine's Python binding, on the host."""
+"""Runs converted models on the host, whole or in a process of their own."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import ncnn
 import numpy as np
 
 from edgedeploy.artifacts import ConvertedModel, FloatArray, InputSpec, ModelOutput, Sample
 from edgedeploy.errors import ConversionError, ShapeMismatchError
+from edgedeploy.graph.engine import Engine
 
 CHILD_DEADLINE_S = 600.0
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 """The child starts here, so that it finds this package whether it is installed or not."""
-
-
-def engine_version() -> str:
-    """Return for example ``ncnn 1.0.20261020``."""
-    return f"ncnn {importlib.metadata.version('ncnn')}"
-
-
-class Engine:
-    """One network, loaded; ``run`` may be called many times.
-
-    Args:
-        fp16: True leaves the engine's default half-precision options on, as a release with ``fp16`` does on the board.
-
-    Raises:
-        ConversionError: The engine refuses the files.
-    """
-
-    def __init__(self, param: Path, weights: Path, *, fp16: bool = False) -> None:
-        net = ncnn.Net()
-        net.opt.use_fp16_packed = fp16
-        net.opt.use_fp16_storage = fp16
-        net.opt.use_fp16_arithmetic = fp16
-        # In light mode the engine frees blobs that it has used, and a later extract of one crashes the process.
-        net.opt.lightmode = False
-        if net.load_param(str(param)) != 0 or net.load_model(str(weights)) != 0:
-            raise ConversionError(f"ncnn refuses {param}", hint="an operator was left unconverted; see docs/convert.md")
-        self._net = net
-
-    def run(self, outputs: Sequence[str], tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """Run one inference.
-
-        Args:
-            outputs: Names of output blobs. Addressed by name: the engine's own list of outputs has another order.
-            tensors: Input blob -> float32 with the batch dimension, which is 1.
-
-        Returns:
-            Output blob -> float32, without batch.
-
-        Raises:
-            ConversionError: An input does not exist, or an output cannot be computed.
-        """
-        extractor = self._net.create_extractor()
-        extractor.set_light_mode(False)
-        known = set(self._net.input_names())
-        for name, tensor in tensors.items():
-            if name not in known:
-                raise ConversionError(f"the network has no input blob {name}", hint="convert the model again")
-            if tensor.shape[0] != 1:
-                raise ShapeMismatchError(
-                    f"input {name} has batch {tensor.shape[0]}; the engine runs one at a time", hint="use batch 1"
-                )
-            # Mat borrows the array's memory, and clone() reads it: the array has to live in a variable until then.
-            values = np.ascontiguousarray(tensor[0], dtype=np.float32)
-            extractor.input(name, ncnn.Mat(values).clone())
-        return {name: self._extract(extractor, name) for name in outputs}
-
-    @staticmethod
-    def _extract(extractor: Any, name: str) -> FloatArray:
-        status, mat = extractor.extract(name)
-        if status != 0:
-            raise ConversionError(f"ncnn cannot compute output {name} (status {status})", hint="see docs/convert.md")
-        # The copy outlives the engine's buffer.
-        return np.array(mat, dtype=np.float32, copy=True)
 
 
 def run_ncnn(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedeploy.convert.engine import Engine
 from edgedeploy.errors import EdgedeployError
+from edgedeploy.graph.engine import Engine
 
 
 def main(arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ from edgedeploy.artifacts import (
 )
 from edgedeploy.convert import store
 from edgedeploy.convert.compare import check_shape, compare_outputs, judge, require_passed, with_limits
-from edgedeploy.convert.engine import Engine, engine_tensors, engine_version, probe_in_child
+from edgedeploy.convert.engine import engine_tensors, probe_in_child
 from edgedeploy.convert.half import with_half_weights
 from edgedeploy.convert.pnnx_tool import converter_version, run_pnnx
 from edgedeploy.convert.sources import (
@@ -39,6 +39,7 @@ from edgedeploy.convert.sources import (
 from edgedeploy.errors import ComparisonError, ConversionError, MissingFileError, ShapeMismatchError
 from edgedeploy.files import file_sha256
 from edgedeploy.graph import read_graph, require_known_types, write_graph
+from edgedeploy.graph.engine import Engine, engine_version
 from edgedeploy.progress import SILENT, Progress
 
 _HINTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgedeploy.graph.check import check_graph
 from edgedeploy.graph.files import read_graph, write_graph
 from edgedeploy.graph.layer_types import known_layer_types
 from edgedeploy.graph.model import Graph, Layer, Param, ParamValue
@@ -17,6 +18,7 @@ __all__ = [
     "Storage",
     "Weight",
     "attach_weights",
+    "check_graph",
     "format_param",
     "format_token",
     "known_layer_types",

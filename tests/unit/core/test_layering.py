@@ -23,7 +23,7 @@ BASE = [
     "runfile",
     "project",
 ]
-STAGES = {"convert", "build", "bundle", "emulate", "deploy", "bench", "report"}
+STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report"}
 RANK = dict.fromkeys(BASE, 0) | {"graph": 1, "boards": 1, "transport": 2} | dict.fromkeys(STAGES, 3) | {"cli": 4}
 USERS_OF_TRANSPORT = {"deploy", "bench", "cli", "transport"}
 PROBE = "boards/probe.py"

@@ -1,0 +1,1 @@
+"""Preparing ncnn graphs for int8: cross-layer equalisation."""
