@@ -1,7 +1,7 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement. ``docs/errors.md`` has a paragraph for each slug; a test holds the two together.
+7x deployment, 8x measurement, 9x quantization. ``docs/errors.md`` has a paragraph for each slug; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -365,6 +365,59 @@ class IncomparableRunsError(MeasurementError):
 
     slug = "incomparable-runs"
     exit_code = 82
+
+
+class QuantizationError(EdgedeployError):
+    """The model cannot be brought to int8 as it was asked for."""
+
+
+class CalibrationDataError(QuantizationError):
+    """No data, or data that says nothing: constant or not finite where the model reads it."""
+
+    slug = "calibration-data"
+    exit_code = 90
+
+
+class NonFiniteModelError(QuantizationError):
+    """Weights that are NaN or infinite; the message lists the layers."""
+
+    slug = "non-finite-model"
+    exit_code = 91
+
+
+class AlreadyQuantizedError(QuantizationError):
+    """The model has int8 layers already."""
+
+    slug = "already-quantized"
+    exit_code = 92
+
+
+class CalibrationTableError(QuantizationError):
+    """A calibration table that cannot be read, or that does not fit the model."""
+
+    slug = "calibration-table"
+    exit_code = 93
+
+
+class MetricError(QuantizationError):
+    """A task metric that cannot be loaded, raises, or returns something that is no score."""
+
+    slug = "metric"
+    exit_code = 94
+
+
+class SchedulerError(QuantizationError):
+    """The Dask scheduler cannot be reached, its workers differ, or a worker was lost for good."""
+
+    slug = "scheduler"
+    exit_code = 95
+
+
+class AccuracyError(QuantizationError):
+    """The drop that was allowed cannot be held, not even with layers left in float."""
+
+    slug = "accuracy"
+    exit_code = 96
 
 
 def close_matches(name: str, known: Iterable[str]) -> str:

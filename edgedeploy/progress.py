@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+_MINUTE_S = 60.0
+
 
 class Task(Protocol):
     """One thing under way."""
@@ -22,6 +24,19 @@ class Progress(Protocol):
 
     def say(self, text: str) -> None:
         """Print one line for people (on stderr)."""
+
+
+def time_left(done: float, total: float, elapsed_s: float) -> str:
+    """Return for people how long the rest takes; empty where that is not known.
+
+    Example:
+        >>> time_left(100, 300, 60.0)
+        '2 min left'
+    """
+    if not 0 < done < total:
+        return ""
+    left_s = max(1.0, elapsed_s / done * (total - done))
+    return f"{left_s / _MINUTE_S:.0f} min left" if left_s > 1.5 * _MINUTE_S else f"{left_s:.0f} s left"
 
 
 class _SilentTask:

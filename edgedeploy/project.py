@@ -116,6 +116,23 @@ class GoldenSection(Section):
     limits: LimitsSection = LimitsSection(max_abs_error=5e-2, cosine=0.999)
 
 
+class QuantizationSection(Section):
+    """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over."""
+
+    enabled: bool = False
+    data: str | None = None
+    evaluation: str | None = None
+    labels: str | None = None
+    images: Annotated[int, Field(ge=1)] = 300
+    evaluation_images: Annotated[int, Field(ge=1)] = 200
+    seed: Annotated[int, Field(ge=0)] = 0
+    calibrator: Literal["absmax", "percentile", "kl", "mse"] = "mse"
+    percentile: Annotated[float, Field(gt=50, le=100)] = 99.99
+    metric: Annotated[str, Field(min_length=1)] = "cosine"
+    max_drop: Annotated[float, Field(ge=0)] | None = None
+    keep_float: tuple[str, ...] = ()
+
+
 class BenchSection(Section):
     warmup: Annotated[int, Field(ge=0)] = 3
     runs: Annotated[int, Field(ge=1)] = 30
@@ -155,6 +172,7 @@ class Project(Section):
     samples: Annotated[tuple[Source, ...], Field(min_length=1)]
     postprocessing: PostprocessingSection = PostprocessingSection()
     golden: GoldenSection = GoldenSection()
+    quantization: QuantizationSection = QuantizationSection()
     bench: BenchSection = BenchSection()
     report: ReportSection = ReportSection()
     targets: dict[str, TargetSection] = {}

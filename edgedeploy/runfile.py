@@ -19,6 +19,7 @@ from edgedeploy.latency_stats import Frozen, LatencySummary, summarize
 
 RUN_SCHEMA = 1
 MEASUREMENT_SCHEMA = 1
+_AGAIN = "measure again with edgedeploy bench"
 
 Count = Annotated[int, Field(ge=0)]
 Microseconds = Annotated[float, Field(ge=0)]
@@ -314,12 +315,12 @@ def parse_measurement(text: str) -> Measurement:
     Raises:
         RunFileError: Not JSON, another schema version, or fields that are missing, unknown or of another type.
     """
-    _check_version(text, what="the runner's document", known=MEASUREMENT_SCHEMA)
+    check_version(text, what="the runner's document", known=MEASUREMENT_SCHEMA)
     try:
         return Measurement.model_validate_json(text)
     except ValidationError as error:
         raise RunFileError(
-            "the runner's document breaks its schema:\n" + _faults(error),
+            "the runner's document breaks its schema:\n" + list_faults(error),
             hint="flash again: runner and driver may be of different versions",
         ) from None
 
@@ -330,13 +331,11 @@ def parse_run(text: str, *, source: str) -> RunRecord:
     Raises:
         RunFileError: Not JSON, a newer schema (the message has both versions), or damaged.
     """
-    _check_version(text, what=source, known=RUN_SCHEMA)
+    check_version(text, what=source, known=RUN_SCHEMA)
     try:
         return RunRecord.model_validate_json(text)
     except ValidationError as error:
-        raise RunFileError(
-            f"{source} is damaged:\n{_faults(error)}", hint="measure again with edgedeploy bench"
-        ) from None
+        raise RunFileError(f"{source} is damaged:\n{list_faults(error)}", hint=_AGAIN) from None
 
 
 def read_run(path: Path) -> RunRecord:
@@ -356,20 +355,31 @@ def read_run(path: Path) -> RunRecord:
     return parse_run(text, source=str(path))
 
 
-def _check_version(text: str, *, what: str, known: int) -> None:
+def check_version(text: str, *, what: str, known: int, again: str = _AGAIN) -> None:
+    """Check that a document is of the version that this release reads.
+
+    Args:
+        what: Names the document in errors.
+        known: The version.
+        again: The hint: how to make the document anew.
+
+    Raises:
+        RunFileError: Not JSON, no version, or another one (the message has both).
+    """
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise RunFileError(f"{what} is not JSON: {error}", hint="measure again with edgedeploy bench") from None
+        raise RunFileError(f"{what} is not JSON: {error}", hint=again) from None
     version = document.get("schema") if isinstance(document, dict) else None
     if type(version) is not int:
-        raise RunFileError(f"{what} has no schema version: {version!r}", hint="measure again with edgedeploy bench")
+        raise RunFileError(f"{what} has no schema version: {version!r}", hint=again)
     if version != known:
-        hint = "a newer edgedeploy reads it" if version > known else "measure again with edgedeploy bench"
+        hint = "a newer edgedeploy reads it" if version > known else again
         raise RunFileError(f"{what} has schema {version}; this edgedeploy reads schema {known}", hint=hint)
 
 
-def _faults(error: ValidationError) -> str:
+def list_faults(error: ValidationError) -> str:
+    """Return the faults of a document, a line each with the key's path, eight at most."""
     faults = error.errors()
     lines = [f"  {'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}" for fault in faults[:8]]
     if len(faults) > len(lines):

@@ -14,9 +14,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from edgedeploy.errors import EdgedeployError
-from edgedeploy.progress import Task
+from edgedeploy.progress import Task, time_left
 
 _REPORT_EVERY_S = 10.0
+_KNOWN_AFTER_S = 3.0
+_LEFT = " left"
 
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
@@ -28,8 +30,10 @@ class _LiveTask:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
+        self._started_s = time.monotonic()
 
     def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
+        note = _with_time_left(note, done, total, time.monotonic() - self._started_s)
         self._progress.update(self._task, completed=done, total=total, note=_amount(done, total, note, unit))
 
 
@@ -38,12 +42,13 @@ class _LoggedTask:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._last_s = time.monotonic()
+        self._started_s = self._last_s = time.monotonic()
 
     def update(self, done: float, total: float | None = None, note: str = "", *, unit: str = "") -> None:
         now_s = time.monotonic()
         if now_s - self._last_s >= _REPORT_EVERY_S:
             self._last_s = now_s
+            note = _with_time_left(note, done, total, now_s - self._started_s)
             stderr.print(f"  {self._title}: {_amount(done, total, note, unit)}", markup=False)
 
 
@@ -79,6 +84,12 @@ def _bar() -> Progress:
         console=stderr,
         transient=True,
     )
+
+
+def _with_time_left(note: str, done: float, total: float | None, elapsed_s: float) -> str:
+    """Add how long the rest takes, once that can be told, where the stage does not say it itself."""
+    left = time_left(done, total, elapsed_s) if total and elapsed_s >= _KNOWN_AFTER_S else ""
+    return note if not left or note.endswith(_LEFT) else f"{note} {left}".lstrip()
 
 
 def _amount(done: float, total: float | None, note: str, unit: str) -> str:

@@ -77,7 +77,7 @@ def of_file(
     return Request(
         source=model.absolute(),
         inputs=inputs,
-        samples=tuple(load_sample(path, inputs) for path in samples) or (_random_sample(inputs),),
+        samples=tuple(load_sample(path, inputs) for path in samples) or (random_sample(inputs),),
         precision=precision or Precision.FP32,
         limits=ComparisonLimits(),
     )
@@ -101,8 +101,8 @@ def copy_to(model: ConvertedModel, directory: Path) -> ConvertedModel:
     directory.mkdir(parents=True, exist_ok=True)
     return replace(
         model,
-        param=_copy(model.param, directory / "model.param"),
-        weights=_copy(model.weights, directory / "model.bin"),
+        param=copy_file(model.param, directory / "model.param"),
+        weights=copy_file(model.weights, directory / "model.bin"),
     )
 
 
@@ -115,14 +115,16 @@ def _checked(section: Mapping[str, Any]) -> InputSpec:
         raise UsageError(f"--input {section['name']}={shape}: {faults}", hint="for example x=1,3,48,192") from None
 
 
-def _copy(source: Path, target: Path) -> Path:
+def copy_file(source: Path, target: Path) -> Path:
+    """Copy a file, whole or not at all."""
     unfinished = target.with_name(f".{target.name}.tmp")
     shutil.copyfile(source, unfinished)
     unfinished.rename(target)
     return target
 
 
-def _random_sample(inputs: tuple[InputSpec, ...]) -> Sample:
+def random_sample(inputs: tuple[InputSpec, ...]) -> Sample:
+    """Return values in 0..1, always the same, for inputs that nobody gave a sample for."""
     rng = np.random.default_rng(RANDOM_SEED)
     tensors = {item.name: rng.random(item.shape, dtype=np.float32) for item in inputs}
     return Sample(name="random", raw=dict(tensors), tensors=tensors)

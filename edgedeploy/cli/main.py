@@ -16,6 +16,7 @@ from edgedeploy.cli import (
     emulator_commands,
     flash_commands,
     model_commands,
+    quantize_commands,
     setup_commands,
 )
 from edgedeploy.cli.console import print_error, print_json, stderr
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (setup_commands, model_commands, flash_commands, bench_commands):
+for module in (setup_commands, model_commands, quantize_commands, flash_commands, bench_commands):
     module.register(app)
 app.add_typer(board_commands.app, name="boards")
 app.add_typer(emulator_commands.app, name="emulator")

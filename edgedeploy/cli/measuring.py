@@ -97,7 +97,7 @@ def measure_and_report(
             target.transport,
             app=project.app.name,
             directory=PurePosixPath(target.directory) / project.app.name,
-            board=_summary(target.board),
+            board=board_summary(target.board),
             facts=facts,
             provenance=target.provenance,
             clock=target.clock,
@@ -130,7 +130,8 @@ def show(measured: Measured) -> None:
     stdout.print(f"report  {measured.report_file}", markup=False, soft_wrap=True)
 
 
-def _summary(board: Board) -> BoardSummary:
+def board_summary(board: Board) -> BoardSummary:
+    """Return what a run record says about a board's definition."""
     return BoardSummary(
         name=board.name,
         soc=board.soc,

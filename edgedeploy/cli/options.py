@@ -60,17 +60,21 @@ class TargetOptions:
     project: ProjectOption = HERE
 
 
-def takes_target(*, board: object = BoardOption) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def takes_target(
+    *, board: object = BoardOption, default_board: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of ``TargetOptions``, and hand them to it as its first argument.
 
     Typer reads a command's options from its signature; the result's has the target's options before the command's own.
 
     Args:
         board: How the board is named: the option ``--board``, or an argument's annotation.
+        default_board: What the command gets where none is named; None: one has to be.
     """
+    defaults = {} if default_board is None else {"board": default_board}
     hints = get_type_hints(TargetOptions, include_extras=True) | {"board": board}
     shared = [
-        parameter.replace(annotation=hints[parameter.name])
+        parameter.replace(annotation=hints[parameter.name], default=defaults.get(parameter.name, parameter.default))
         for parameter in inspect.signature(TargetOptions).parameters.values()
     ]
 

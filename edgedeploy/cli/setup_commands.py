@@ -78,6 +78,9 @@ def _missing() -> Iterator[Need]:
     if importlib.util.find_spec("torch") is None:
         install = "pip install 'edgedeploy[torch]'"
         yield Need(commands="convert (TorchScript)", what="torch, optional", install=install, optional=True)
+    if importlib.util.find_spec("distributed") is None:
+        install = "pip install 'edgedeploy[dask]'"
+        yield Need(commands="quantize --scheduler", what="distributed, optional", install=install, optional=True)
 
 
 def _directories() -> dict[str, str]:

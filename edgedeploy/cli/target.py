@@ -16,7 +16,7 @@ from edgedeploy.boards.model import Board
 from edgedeploy.cli.console import ConsoleProgress, stderr
 from edgedeploy.cli.options import TargetOptions
 from edgedeploy.cli.projects import OpenProject
-from edgedeploy.cli.twins import running_twin
+from edgedeploy.cli.twins import counting_twin, running_twin
 from edgedeploy.errors import NoTargetError, UsageError
 from edgedeploy.project import Project
 from edgedeploy.transport import ssh
@@ -48,24 +48,58 @@ def connection(options: TargetOptions, opened: OpenProject, *, progress: Console
     """
     board = load_board(options.board, project_dir=opened.directory)
     require_target(options, board, opened.project)
-    directory = options.directory or board.default_directory
     if options.emulated:
         with (
             running_twin(board, clock=options.clock, fresh=options.fresh, progress=progress) as twin,
-            _connect(twin.ssh) as transport,
+            _on_twin(options, board, twin) as target,
         ):
-            yield Connection(
-                board=board,
-                transport=transport,
-                provenance=Provenance.QEMU_SYSTEM,
-                directory=directory,
-                twin=twin,
-            )
+            yield target
     else:
-        with _connect(_endpoint(options, board, opened)) as transport:
-            yield Connection(
-                board=board, transport=transport, provenance=Provenance.HARDWARE, directory=directory, twin=None
-            )
+        with _on_board(options, board, opened) as target:
+            yield target
+
+
+@contextmanager
+def counting_connection(
+    options: TargetOptions, opened: OpenProject, *, progress: ConsoleProgress
+) -> Iterator[Connection]:
+    """As ``connection``, but a twin counts instructions: beside one that is kept running on the other clock.
+
+    Raises:
+        NoTargetError, UsageError: As ``require_target``.
+    """
+    board = load_board(options.board, project_dir=opened.directory)
+    require_target(options, board, opened.project)
+    if options.emulated:
+        with counting_twin(board, progress=progress) as twin, _on_twin(options, board, twin) as target:
+            yield target
+    else:
+        with _on_board(options, board, opened) as target:
+            yield target
+
+
+@contextmanager
+def _on_twin(options: TargetOptions, board: Board, twin: TwinEndpoint) -> Iterator[Connection]:
+    with _connect(twin.ssh) as transport:
+        yield Connection(
+            board=board,
+            transport=transport,
+            provenance=Provenance.QEMU_SYSTEM,
+            directory=options.directory or board.default_directory,
+            twin=twin,
+        )
+
+
+@contextmanager
+def _on_board(options: TargetOptions, board: Board, opened: OpenProject) -> Iterator[Connection]:
+    with _connect(_endpoint(options, board, opened)) as transport:
+        yield Connection(
+            board=board,
+            transport=transport,
+            provenance=Provenance.HARDWARE,
+            directory=options.directory or board.default_directory,
+            twin=None,
+        )
 
 
 def require_target(options: TargetOptions, board: Board, project: Project) -> None:

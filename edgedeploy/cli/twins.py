@@ -41,6 +41,21 @@ def running_twin(board: Board, *, clock: Clock | None, fresh: bool, progress: Pr
         yield endpoint
 
 
+@contextmanager
+def counting_twin(board: Board, *, progress: Progress) -> Iterator[TwinEndpoint]:
+    """Give a twin of the board that counts instructions; one that runs on the other clock stays as it is."""
+    kept = [endpoint for endpoint in twin.list_twins() if endpoint.board == board.name]
+    counting = [endpoint for endpoint in kept if endpoint.clock is Clock.INSTRUCTIONS]
+    if counting:
+        progress.say(f"Using the running twin {counting[0].name}, which counts instructions")
+        yield counting[0]
+        return
+    name = f"{board.name}-counting" if kept else board.name
+    progress.say(f"Starting a twin of {board.name} that counts instructions")
+    with twin.running(spec_of(board), name=name, clock=Clock.INSTRUCTIONS, progress=progress) as endpoint:
+        yield endpoint
+
+
 def _require_as_asked(kept: TwinEndpoint, *, clock: Clock | None, fresh: bool) -> None:
     if fresh:
         raise UsageError(

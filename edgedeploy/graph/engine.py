@@ -102,8 +102,22 @@ class Engine:
         Raises:
             ConversionError: An input does not exist, or an output cannot be computed.
         """
+        extractor = self.extractor(tensors)
+        return {name: self.extract(extractor, name) for name in outputs}
+
+    def extractor(self, tensors: Mapping[str, FloatArray], *, light: bool = False) -> Any:
+        """Return the engine's own extractor with its inputs set, for who reads blobs in another way than ``run``.
+
+        Args:
+            tensors: As for ``run``.
+            light: Blobs are freed once their reader ran. Extracting one after that crashes the process: extract in the
+                order in which they are made.
+
+        Raises:
+            ConversionError: An input does not exist.
+        """
         extractor = self._net.create_extractor()
-        extractor.set_light_mode(False)
+        extractor.set_light_mode(light)
         known = set(self._net.input_names())
         for name, tensor in tensors.items():
             if name not in known:
@@ -115,10 +129,15 @@ class Engine:
             # Mat borrows the array's memory, and clone() reads it: the array has to live in a variable until then.
             values = np.ascontiguousarray(tensor[0], dtype=np.float32)
             extractor.input(name, ncnn.Mat(values).clone())
-        return {name: self._extract(extractor, name) for name in outputs}
+        return extractor
 
     @staticmethod
-    def _extract(extractor: Any, name: str) -> FloatArray:
+    def extract(extractor: Any, name: str) -> FloatArray:
+        """Return a blob of an ``extractor``: float32, without batch.
+
+        Raises:
+            ConversionError: It cannot be computed.
+        """
         status, mat = extractor.extract(name)
         if status != 0:
             raise ConversionError(f"ncnn cannot compute output {name} (status {status})", hint="see docs/convert.md")

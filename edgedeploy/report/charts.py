@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from edgedeploy.latency_stats import LatencySummary
+from edgedeploy.report.svg import ACCENT, BAND, INK, new_figure, page_svg
 
-# matplotlib wants real colours: each of these stands for a variable of the page and is replaced in the finished SVG.
-_INK, _MUTED, _GRID, _ACCENT, _BAND = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f"
-_VARIABLES = {
-    _INK: "var(--ink)",
-    _MUTED: "var(--muted)",
-    _GRID: "var(--line)",
-    _ACCENT: "var(--accent)",
-    _BAND: "var(--band)",
-}
-_SETTINGS: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "latency",
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "axes.edgecolor": _GRID,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-}
 _MIN_SAMPLES_FOR_DISTRIBUTION = 6
 _MAX_BINS = 40
 
@@ -57,28 +28,23 @@ def latency_chart(samples_us: Sequence[float], summary: LatencySummary, *, emula
     unit_us = summary.median_us / 100 if emulated else 1000.0
     values = np.asarray(samples_us, dtype=np.float64) / (unit_us or 1.0)
     label = "emulator time, % of median" if emulated else "milliseconds"
-    with mpl.rc_context(_SETTINGS):
-        figure = Figure(figsize=(9.4, 3.0), layout="constrained")
-        FigureCanvasSVG(figure)
-        figure.patch.set_alpha(0)
+    with new_figure(9.4, 3.0) as figure:
         if values.size < _MIN_SAMPLES_FOR_DISTRIBUTION:
             _draw_samples(figure.add_subplot(), values, summary, unit_us, label)
         else:
             left, right = figure.subplots(1, 2, width_ratios=(3, 2))
             _draw_samples(left, values, summary, unit_us, label)
             _draw_distribution(right, values, label)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    return _for_page(stream.getvalue(), description)
+        return page_svg(figure, description)
 
 
 def _draw_samples(axes: Any, values: Any, summary: LatencySummary, unit_us: float, label: str) -> None:
-    axes.set_title("Each run, in order", loc="left", fontsize=10, color=_INK)
+    axes.set_title("Each run, in order", loc="left", fontsize=10, color=INK)
     if summary.median_ci is not None:
-        axes.axhspan(summary.median_ci.low / unit_us, summary.median_ci.high / unit_us, color=_BAND, linewidth=0)
-    axes.axhline(summary.median_us / unit_us, color=_INK, linewidth=1)
+        axes.axhspan(summary.median_ci.low / unit_us, summary.median_ci.high / unit_us, color=BAND, linewidth=0)
+    axes.axhline(summary.median_us / unit_us, color=INK, linewidth=1)
     size = float(np.clip(1600 / values.size, 4, 40))
-    axes.scatter(np.arange(1, values.size + 1), values, s=size, color=_ACCENT, zorder=3, linewidths=0)
+    axes.scatter(np.arange(1, values.size + 1), values, s=size, color=ACCENT, zorder=3, linewidths=0)
     low, high = float(values.min()), float(values.max())
     # Without a floor, a spread of microseconds would fill the plot and look like noise.
     reach = max(high - low, 0.02 * high, 1e-6) * 0.6
@@ -91,28 +57,15 @@ def _draw_samples(axes: Any, values: Any, summary: LatencySummary, unit_us: floa
 
 
 def _draw_distribution(axes: Any, values: Any, label: str) -> None:
-    axes.set_title("Distribution and cumulative share", loc="left", fontsize=10, color=_INK)
+    axes.set_title("Distribution and cumulative share", loc="left", fontsize=10, color=INK)
     bins = int(np.clip(np.sqrt(values.size) * 2, 6, _MAX_BINS))
-    axes.hist(values, bins=bins, color=_BAND, linewidth=0)
+    axes.hist(values, bins=bins, color=BAND, linewidth=0)
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.set_ylabel("runs")
     axes.set_xlabel(label)
     share = axes.twinx()
     share.grid(visible=False)
     ordered = np.sort(values)
-    share.step(ordered, np.arange(1, ordered.size + 1) / ordered.size * 100, where="post", color=_ACCENT, linewidth=1.6)
+    share.step(ordered, np.arange(1, ordered.size + 1) / ordered.size * 100, where="post", color=ACCENT, linewidth=1.6)
     share.set_ylim(0, 104)
     share.set_ylabel("% of runs at or below")
-
-
-def _for_page(svg: str, description: str) -> str:
-    """Return the bare element with the page's colours, a text alternative and no metadata."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    svg = re.sub(r"font-family: [^;]*;", "font-family: inherit;", svg)
-    # The style sheet in <defs> would apply to the whole page; report.css has the one rule of it that shows.
-    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, count=1, flags=re.DOTALL)
-    escaped = description.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escaped}" ', 1)

@@ -33,7 +33,7 @@ def render_html(
     memory_bytes = record.limits.memory_bytes
     summary = summarize_run(record)
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
             record=record,
@@ -64,17 +64,18 @@ def render_html(
 def render_comparison_html(comparison: RunComparison) -> str:
     """Return a page of its own for two runs side by side."""
     section = render_comparison_section(comparison)
-    return _environment().get_template("comparison_page.html.j2").render(comparison=comparison, section=section)
+    return page_environment().get_template("comparison_page.html.j2").render(comparison=comparison, section=section)
 
 
 def render_comparison_section(comparison: RunComparison) -> Markup:
     """Return the comparison as a ``<section>`` to put into a page."""
-    template = _environment().get_template("comparison.html.j2")
+    template = page_environment().get_template("comparison.html.j2")
     return Markup(template.render(comparison=comparison, view=view_comparison(comparison)))
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
+    """Return the templates, with the style sheet and the filters that pages use."""
     loader = jinja2.PackageLoader("edgedeploy.report", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

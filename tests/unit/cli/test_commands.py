@@ -18,7 +18,7 @@ from edgedeploy.project import PROJECT_FILE, load_project
 
 pytestmark = pytest.mark.usefixtures("own_directories")
 
-COMMANDS = ["init", "doctor", "convert", "build", "flash", "bench"]
+COMMANDS = ["init", "doctor", "convert", "quantize", "build", "flash", "bench"]
 COMMANDS += ["report", "compare", "status", "rollback", "boards", "emulator"]
 
 

@@ -21,6 +21,7 @@ BASE = [
     "assets",
     "preprocessing",
     "runfile",
+    "quantfile",
     "project",
 ]
 STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report"}

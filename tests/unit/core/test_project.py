@@ -10,7 +10,15 @@ from edgedeploy.artifacts import ColorOrder, Resize
 from edgedeploy.bundle.manifest import preprocessing_fingerprint
 from edgedeploy.errors import ProjectFileError
 from edgedeploy.paths import resource_dir
-from edgedeploy.project import DEMO_DIRECTORY, PROJECT_FILE, FileInPackage, find_project_file, load_project
+from edgedeploy.project import (
+    DEMO_DIRECTORY,
+    PROJECT_FILE,
+    FileInPackage,
+    QuantizationSection,
+    find_project_file,
+    load_project,
+)
+from edgedeploy.quantize.settings import Calibrator, Settings
 
 MINIMAL = """
 samples = ["a.png"]
@@ -42,6 +50,16 @@ def test_minimal_file_has_stated_defaults(tmp_path: Path) -> None:
     assert spec.preprocessing.resize is Resize.BILINEAR
     assert project.bench.runs == 30
     assert project.report.overlay == "none"
+    assert project.quantization.enabled is False
+    assert (project.quantization.data, project.quantization.metric) == (None, "cosine")
+
+
+def test_calibrators_are_those_that_there_are() -> None:
+    allowed = QuantizationSection.model_json_schema()["properties"]["calibrator"]["enum"]
+    assert sorted(allowed) == sorted(item.value for item in Calibrator)
+    section, defaults = QuantizationSection(), Settings()
+    assert Calibrator(section.calibrator) is defaults.calibrator
+    assert (section.images, section.seed, section.percentile) == (defaults.images, defaults.seed, defaults.percentile)
 
 
 def test_demo_is_valid_and_used_where_there_is_no_file(tmp_path: Path) -> None:
@@ -64,6 +82,10 @@ def test_demo_is_valid_and_used_where_there_is_no_file(tmp_path: Path) -> None:
         (("mean = [0, 0, 0]", 'color = "gray"\nmean = [0, 0, 0]'), "needs 1 channels"),
         (("[app]", "[app]\nnmae = 1"), "app.nmae"),
         (('["a.png"]', "[]"), "samples"),
+        (("[app]", "[quantization]\nimages = 0\n[app]"), "quantization.images"),
+        (("[app]", '[quantization]\ncalibrator = "best"\n[app]'), "'absmax', 'percentile', 'kl' or 'mse'"),
+        (("[app]", "[quantization]\nmax_drop = -1\n[app]"), "quantization.max_drop"),
+        (("[app]", '[quantization]\nkeep_float = "conv"\n[app]'), "quantization.keep_float"),
         (("[app]", "[app"), "not valid TOML"),
     ],
 )

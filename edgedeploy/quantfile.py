@@ -1,0 +1,395 @@
+"""``quantization.json``: what a quantization did to a model, layer by layer.
+
+``edgedeploy quantize`` writes it, and the page is made from it. Strict: an unknown key, a missing one or a value of
+another type is a :class:`RunFileError`. Numbers that are not finite (the error ratio of outputs that are equal bit for
+bit, say) are null.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from edgedeploy.artifacts import Clock, Provenance, canonical_json
+from edgedeploy.errors import RunFileError
+from edgedeploy.files import write_whole
+from edgedeploy.latency_stats import Frozen, Interval
+from edgedeploy.runfile import check_version, list_faults
+
+QUANTIZATION_SCHEMA = 1
+RECORD_FILE = "quantization.json"
+PAGE_FILE = "quantization.html"
+
+_AGAIN = "edgedeploy quantize writes it again"
+
+
+def finite(value: Any) -> Any:
+    """Return None for numbers that JSON does not have, everything else unchanged."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+MaybeFloat = Annotated[float | None, BeforeValidator(finite)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Setting = str | int | float | bool | None
+
+
+class ModelRecord(Frozen):
+    """The float model: the app or the file it came from, and the hashes of the converted files."""
+
+    name: str
+    source: str
+    param_sha256: Sha256
+    weights_sha256: Sha256
+
+
+class TargetRecord(Frozen):
+    """The board that the int8 model is for, and what its cores have."""
+
+    board: str
+    dotprod: bool
+
+
+class DataRecord(Frozen):
+    """Where inputs come from: ``items`` that there are, and the names of those that were used."""
+
+    source: str
+    items: Count
+    used: tuple[str, ...]
+
+
+class PassEntry(Frozen):
+    """A graph pass; ``max_difference`` is relative to an output's largest magnitude, null where nothing was run."""
+
+    name: str
+    layers_before: Count
+    layers_after: Count
+    max_difference: MaybeFloat
+    kept: bool
+
+
+class EqualizedEntry(Frozen):
+    """Two neighbours whose common channels were rescaled, by factors from ``scale_min`` to ``scale_max``."""
+
+    first: str
+    second: str
+    channels: Count
+    scale_min: float
+    scale_max: float
+
+
+class SkippedEntry(Frozen):
+    """A layer whose output could not be rescaled, and why."""
+
+    first: str
+    reader: str | None
+    reason: str
+
+
+class EqualizationEntry(Frozen):
+    """Cross-layer equalisation. ``kept`` false: the outputs changed too much and all of it was undone."""
+
+    pairs: tuple[EqualizedEntry, ...]
+    skipped: tuple[SkippedEntry, ...]
+    max_difference: MaybeFloat
+    kept: bool
+
+
+class EncodingEntry(Frozen):
+    """How a blob's codes stand for numbers: ``number = direction * code / scale + middle``."""
+
+    scale: float
+    direction: Literal[-1, 1]
+    middle: float
+
+
+class WeightBits(Frozen):
+    """Fewest and most bits of any channel's weights, and how many channels have fewer than 8."""
+
+    least: Annotated[int, Field(ge=1, le=8)]
+    most: Annotated[int, Field(ge=1, le=8)]
+    reduced_channels: Count
+    channels: Count
+
+
+class AccumulatorEntry(Frozen):
+    """Largest magnitude to expect, largest that the target computes exactly, and the bits between the two."""
+
+    bound: Count
+    limit: Count
+    headroom_bits: MaybeFloat
+
+
+class Fidelity(Frozen):
+    """An int8 result against the float one: signal to error in dB (null: no error at all), cosine (null: zeros)."""
+
+    sqnr_db: MaybeFloat
+    cosine: MaybeFloat
+
+
+class LayerEntry(Frozen):
+    """One layer with weights.
+
+    Args:
+        reason: Why it stayed in float; empty for int8.
+        requantized: It hands int8 on to the next layer ("fused"); false: it hands on floats.
+        clipping: Share of its calibrated input values that lie beyond the input's range.
+        own: Its error with exact inputs: what its own quantization costs.
+        accumulated: Its error in the whole int8 network.
+        bias_correction: Largest change of a bias, relative to the outputs' largest magnitude.
+    """
+
+    name: str
+    type: str
+    int8: bool
+    reason: str
+    input: EncodingEntry | None
+    output: EncodingEntry | None
+    requantized: bool
+    activation: str
+    weight_bits: WeightBits | None
+    accumulator: AccumulatorEntry | None
+    winograd: Literal["not used", "on", "off"]
+    clipping: Share | None
+    own: Fidelity | None
+    accumulated: Fidelity | None
+    bias_correction: float
+
+    @model_validator(mode="after")
+    def _reason_fits(self) -> LayerEntry:
+        if self.int8 == bool(self.reason):
+            raise ValueError("a layer is int8, or has a reason why not")
+        return self
+
+
+class OutputEntry(Frozen):
+    """One output of the whole network, int8 against float, over the evaluated items."""
+
+    name: str
+    error: Fidelity
+
+
+class SensitivityEntry(Frozen):
+    """What leaving these layers alone in float would win.
+
+    Args:
+        layers: One, or a chain of them.
+        gain_db: Of the worst output's SQNR; negative where neighbours lose more than it wins.
+        noise_share: Share of the outputs' error that goes away.
+        score_points: Points of the metric that come back, on a few items: coarse; null: not measured.
+        score_share: Share of the metric's drop that goes away, on all items; null: not measured.
+        cost: Share of the int8 multiplications that would then be done in float.
+    """
+
+    layers: Annotated[tuple[str, ...], Field(min_length=1)]
+    gain_db: MaybeFloat
+    noise_share: MaybeFloat
+    score_points: MaybeFloat
+    score_share: MaybeFloat
+    cost: Share
+
+
+class PrecisionStep(Frozen):
+    """One trial of the search for mixed precision: layers put back to float, or back to int8. Drops in points.
+
+    ``holds`` says whether the allowed drop holds with it; a trial with which it does not is taken back.
+    """
+
+    layers: tuple[str, ...]
+    to_float: bool
+    reason: str
+    drop_before: MaybeFloat
+    drop_after: MaybeFloat
+    holds: bool
+
+
+class TrialEntry(Frozen):
+    """Settings that ``--search`` tried, and what they cost on items held out."""
+
+    settings: dict[str, Setting]
+    drop: MaybeFloat
+    sqnr_db: MaybeFloat
+    chosen: bool
+
+
+class MetricRecord(Frozen):
+    """The task metric on the evaluation data in points (0 to 100), in float and in int8.
+
+    Args:
+        data: What it was evaluated on.
+        shares_calibration: Items that calibration had seen as well: a score on them flatters.
+        max_drop: What was allowed; null: no limit.
+        held: Whether the drop is within it; null without a limit.
+        put_back: Layers that were put back to float so that it holds.
+        layers: What each layer alone would win; empty where nobody asked.
+        chains: The same of chains of layers.
+    """
+
+    name: str
+    data: DataRecord
+    shares_calibration: Count
+    float_score: float
+    int8_score: float
+    drop: float
+    max_drop: float | None
+    held: bool | None
+    put_back: tuple[str, ...]
+    steps: tuple[PrecisionStep, ...]
+    layers: tuple[SensitivityEntry, ...]
+    chains: tuple[SensitivityEntry, ...]
+
+
+class WorstItem(Frozen):
+    """An item on which int8 differs most from float, by its place in the evaluated items; scores in points."""
+
+    index: Count
+    name: str
+    float_score: MaybeFloat
+    int8_score: MaybeFloat
+    sqnr_db: MaybeFloat
+
+
+class SpeedFigure(Frozen):
+    """One release's inference on the target: the median, in the unit beside it."""
+
+    label: str
+    value: float
+    runs: Count
+    release: Sha256
+
+
+class SpeedRecord(Frozen):
+    """int8 against float, measured on the target or its twin.
+
+    Args:
+        unit: ``ms`` on hardware; on a twin ``million instructions``, which is no time.
+        ratio: int8 over the fastest float release: below 1 int8 is faster (or takes fewer instructions).
+        interval: Of the ratio, 95 %; null where too few runs tell.
+        verdict: ``faster``, ``slower`` or ``no difference shown``.
+        recommendation: The precision to ship, and why, in a sentence.
+    """
+
+    provenance: Provenance
+    clock: Clock | None
+    unit: Literal["ms", "million instructions"]
+    float32: SpeedFigure
+    float16: SpeedFigure | None
+    int8: SpeedFigure
+    ratio: float
+    interval: Interval | None
+    verdict: Literal["faster", "slower", "no difference shown"]
+    recommended: Literal["int8", "fp16", "fp32"]
+    recommendation: str
+
+    @model_validator(mode="after")
+    def _unit_fits(self) -> SpeedRecord:
+        if (self.provenance is Provenance.HARDWARE) != (self.unit == "ms") or (self.unit == "ms") != (
+            self.clock is None
+        ):
+            raise ValueError("times are a board's alone: a twin's figures count instructions")
+        return self
+
+
+class SpeedSection(Frozen):
+    """``measured`` is null until a board or a twin was asked."""
+
+    measured: SpeedRecord | None
+
+
+class FileEntry(Frozen):
+    """A file of the int8 model, by its name beside the record."""
+
+    name: str
+    sha256: Sha256
+    size_bytes: Count
+
+
+class FilesRecord(Frozen):
+    param: FileEntry
+    weights: FileEntry
+
+
+class QuantizationRecord(Frozen):
+    """The whole of ``quantization.json``. ``command`` is the line that does it again."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    id: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")]
+    created_at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    model: ModelRecord
+    versions: dict[str, str]
+    command: str
+    target: TargetRecord
+    settings: dict[str, Setting]
+    trials: tuple[TrialEntry, ...]
+    data: DataRecord
+    passes: tuple[PassEntry, ...]
+    equalization: EqualizationEntry | None
+    layers: tuple[LayerEntry, ...]
+    outputs: tuple[OutputEntry, ...]
+    metric: MetricRecord
+    worst: tuple[WorstItem, ...]
+    speed: SpeedSection
+    files: FilesRecord
+    warnings: tuple[str, ...]
+
+    @property
+    def int8_layers(self) -> tuple[LayerEntry, ...]:
+        return tuple(layer for layer in self.layers if layer.int8)
+
+    @property
+    def float_layers(self) -> tuple[LayerEntry, ...]:
+        return tuple(layer for layer in self.layers if not layer.int8)
+
+
+def quantization_id(created_at: str, content: object) -> str:
+    """Return an id that sorts by time and differs with the content.
+
+    Example:
+        >>> quantization_id("2026-01-02T03:04:05Z", {"a": 1})
+        '20260102T030405Z-e3464320'
+    """
+    stamp = created_at.replace("-", "").replace(":", "")
+    return f"{stamp}-{hashlib.sha256(canonical_json(content)).hexdigest()[:8]}"
+
+
+def dump_quantization(record: QuantizationRecord) -> bytes:
+    """Return the file's bytes: indented JSON, UTF-8, one newline at the end."""
+    return record.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
+
+
+def write_quantization(record: QuantizationRecord, path: Path) -> None:
+    """Write the file, whole or not at all."""
+    write_whole(path, dump_quantization(record))
+
+
+def parse_quantization(text: str, *, source: str) -> QuantizationRecord:
+    """Read a quantization.json's text; ``source`` names it in errors.
+
+    Raises:
+        RunFileError: Not JSON, a newer schema (the message has both versions), or damaged.
+    """
+    check_version(text, what=source, known=QUANTIZATION_SCHEMA, again=_AGAIN)
+    try:
+        return QuantizationRecord.model_validate_json(text)
+    except ValidationError as error:
+        raise RunFileError(f"{source} is damaged:\n{list_faults(error)}", hint=_AGAIN) from None
+
+
+def read_quantization(path: Path) -> QuantizationRecord:
+    """Read a quantization.json.
+
+    Raises:
+        RunFileError: As :func:`parse_quantization`, or the file is missing or unreadable.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RunFileError(f"{path} does not exist", hint="edgedeploy quantize writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFileError(f"{path} cannot be read: {error}", hint=_AGAIN) from None
+    return parse_quantization(text, source=str(path))

@@ -1,0 +1,111 @@
+"""Makes int8 networks of what was decided, with any choice of layers left in float."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from edgedeploy.graph.engine import EngineOptions
+from edgedeploy.graph.model import Graph, Layer
+from edgedeploy.graph.passes import PassRecord
+from edgedeploy.graph.passes.edits import wiring_of
+from edgedeploy.quantize.chains import Chains, copies_of, find_chains
+from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
+from edgedeploy.quantize.decide import Decision
+from edgedeploy.quantize.equalize import Equalization
+from edgedeploy.quantize.ranges import encoding_for
+from edgedeploy.quantize.settings import Settings, Target
+from edgedeploy.quantize.statistics import BlobStatistics
+from edgedeploy.quantize.write import int8_layer
+
+INT8_OPTIONS = EngineOptions(winograd43=False)
+"""For int8 networks on the host: its F(4,3) overflows where the board's does not."""
+
+KEPT_FLOAT = "it was put back to float"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """All decisions about a network; ``assemble`` makes int8 networks of it.
+
+    Args:
+        source: As it was given.
+        graph: In float, after passes and equalisation: the same outputs.
+        passes: What each pass did.
+        equalization: What was evened out; None: not asked for.
+        candidates: Layers that can be int8, in execution order.
+        left: Other layers that multiply -> why they stay in float.
+        statistics: Source blob -> what calibration saw of it.
+        encodings: Source blob -> how it is encoded with all candidates in int8.
+        decisions: Layer -> weights and biases.
+    """
+
+    source: Graph
+    graph: Graph
+    passes: tuple[PassRecord, ...]
+    equalization: Equalization | None
+    candidates: tuple[str, ...]
+    left: Mapping[str, str]
+    target: Target
+    settings: Settings
+    statistics: Mapping[str, BlobStatistics]
+    encodings: Mapping[str, Encoding]
+    decisions: Mapping[str, Decision]
+
+
+def assemble(prepared: Prepared, *, keep_float: Collection[str] = ()) -> Int8Model:
+    """Write an int8 network.
+
+    Args:
+        keep_float: Candidates that stay in float.
+
+    Raises:
+        KeyError: A name in ``keep_float`` is none of the candidates.
+    """
+    for name in keep_float:
+        if name not in prepared.decisions:
+            raise KeyError(f"{name} is no candidate for int8")
+    graph = prepared.graph
+    int8 = [name for name in prepared.candidates if name not in set(keep_float)]
+    chains = find_chains(graph, int8)
+    wiring = wiring_of(graph)
+    encodings = {source: _encoding(source, chains, prepared.encodings) for source in chains.readers}
+    choices: list[LayerChoice] = []
+    layers: list[Layer] = []
+    for layer in graph.layers:
+        if layer.name in chains.sources:
+            source, output = encodings[chains.sources[layer.name]], layer.outputs[0]
+            handed_on = encodings[output] if output in chains.handed_on else None
+            decision = prepared.decisions[layer.name]
+            layers.append(int8_layer(layer, decision.weights, source=source, handed_on=handed_on))
+            choices.append(_choice(layer, decision, source, handed_on))
+            continue
+        layers.append(layer)
+        if layer.name in prepared.decisions:
+            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=False, reason=KEPT_FLOAT))
+        elif layer.name in prepared.left:
+            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=False, reason=prepared.left[layer.name]))
+    held = {copy: encodings[source] for source in chains.handed_on for copy in copies_of(source, wiring)}
+    return Int8Model(graph=replace(graph, layers=tuple(layers)), layers=tuple(choices), encodings=held)
+
+
+def _encoding(source: str, chains: Chains, decided: Mapping[str, Encoding]) -> Encoding:
+    """Return the encoding decided for a blob; symmetric where the blob is no longer handed on as codes."""
+    encoding = decided[source]
+    if encoding.middle == 0 or source in chains.handed_on:
+        return encoding
+    return encoding_for(encoding.highest, shifted=False)
+
+
+def _choice(layer: Layer, decision: Decision, source: Encoding, handed_on: Encoding | None) -> LayerChoice:
+    return LayerChoice(
+        name=layer.name,
+        type=layer.type,
+        int8=True,
+        input=source,
+        output=handed_on,
+        weight_scales=decision.weights.scales,
+        weight_bits=decision.bits,
+        accumulator_bound=decision.accumulator_bound,
+        bias_correction=decision.bias_change,
+    )

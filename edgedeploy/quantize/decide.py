@@ -1,0 +1,203 @@
+"""Decides weights and biases layer by layer, each on what reaches it with the layers before it in int8."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedeploy.artifacts import FloatArray
+from edgedeploy.graph.engine import Engine
+from edgedeploy.graph.model import Graph, Layer
+from edgedeploy.graph.passes.edits import wiring_of
+from edgedeploy.graph.passes.linear import (
+    Values,
+    bias_of,
+    groups_of,
+    output_channels,
+    weight_of,
+    with_weights,
+)
+from edgedeploy.progress import Task
+from edgedeploy.quantize.chains import source_blob
+from edgedeploy.quantize.choices import Encoding
+from edgedeploy.quantize.items import Item
+from edgedeploy.quantize.prefix import ONE_THREAD, Blobs, walk
+from edgedeploy.quantize.ranges import fake_quantize, multiply
+from edgedeploy.quantize.rounding import (
+    LARGEST_SYSTEM,
+    RoundedWeights,
+    round_depthwise_for_outputs,
+    round_for_inputs,
+    round_for_outputs,
+    round_to_nearest,
+)
+from edgedeploy.quantize.settings import Rounding, Settings
+from edgedeploy.quantize.windows import Windows, windows_of
+from edgedeploy.quantize.write import Int8Weights
+
+FEWEST_ROWS = 1024
+MOST_ROWS = 4096
+MOST_ELEMENTS = 4_000_000
+"""Of a layer's windows: memory stays flat whatever the layer's size."""
+
+Limits = Callable[[Layer, NDArray[np.int8], Windows, Encoding], tuple[NDArray[np.int64], int]]
+"""From a layer, its codes at full bits, quantized windows and their encoding: bits of each channel, feature mask."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What was decided for a layer.
+
+    Args:
+        weights: Codes, scales, bias.
+        bits: Of each output channel.
+        accumulator_bound: Largest magnitude that the windows lead one to expect.
+        bias_change: Largest change of a bias relative to the largest magnitude of the layer's outputs.
+    """
+
+    weights: Int8Weights
+    bits: tuple[int, ...]
+    accumulator_bound: int
+    bias_change: float
+
+
+def rows_per_item(layer: Layer, items: int) -> int:
+    """Return how many windows to take of each item."""
+    inputs = math.prod(layer.weight("weight").shape[1:])
+    rows = min(max(FEWEST_ROWS, 4 * inputs), MOST_ROWS, MOST_ELEMENTS // (groups_of(layer) * inputs))
+    return max(1, -(-rows // items))
+
+
+def float_windows(graph: Graph, names: Sequence[str], items: Sequence[Item], seed: int, task: Task) -> dict[str, Windows]:
+    """Return windows of these layers' inputs in the float network, over all items: layer -> windows."""
+    engine = Engine.from_graph(graph, options=ONE_THREAD)
+    layers = [graph.layer(name) for name in names]
+    wiring = wiring_of(graph)
+    sources = {layer.name: source_blob(layer.inputs[0], wiring) for layer in layers}
+
+    def of_item(index: int) -> list[Windows]:
+        blobs = engine.run(list(dict.fromkeys(sources.values())), items[index].tensors)
+        return [
+            windows_of(layer, blobs[sources[layer.name]], limit=rows_per_item(layer, len(items)), seed=(seed, index))
+            for layer in layers
+        ]
+
+    found: list[list[Windows]] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, part in enumerate(pool.map(of_item, range(len(items))), 1):
+            found.append(part)
+            task.update(done, len(items))
+    return {name: np.concatenate([part[place] for part in found]) for place, name in enumerate(names)}
+
+
+class Decider:
+    """Decides one layer after the other.
+
+    Args:
+        graph: In float.
+        encodings: Source blob -> how it is encoded where int8 layers read it.
+        windows: Layer -> windows of its input in the float network.
+        limits: What the target's accumulators allow.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        encodings: Mapping[str, Encoding],
+        windows: Mapping[str, Windows],
+        limits: Limits,
+        settings: Settings,
+    ) -> None:
+        self._graph = graph
+        self._wiring = wiring_of(graph)
+        self._encodings = encodings
+        self._windows = windows
+        self._limits = limits
+        self._settings = settings
+        self.decisions: dict[str, Decision] = {}
+
+    def run(self, names: Sequence[str], items: Sequence[Item], task: Task) -> dict[str, Decision]:
+        """Decide all layers in order, on these items.
+
+        Args:
+            names: Layers to decide.
+            items: The same as those that the windows were taken of.
+        """
+        states: list[Blobs] = [{name: tensor[0] for name, tensor in item.tensors.items()} for item in items]
+
+        def decide(layer: Layer) -> tuple[Layer, Sequence[Blobs]]:
+            encoding = self._encodings[source_blob(layer.inputs[0], self._wiring)]
+            read = [{layer.inputs[0]: fake_quantize(state[layer.inputs[0]], encoding)} for state in states]
+            limit = rows_per_item(layer, len(items))
+            found = np.concatenate(
+                [
+                    windows_of(layer, blobs[layer.inputs[0]], limit=limit, seed=(self._settings.seed, index))
+                    for index, blobs in enumerate(read)
+                ]
+            )
+            decision = self._decide(layer, found, encoding)
+            self.decisions[layer.name] = decision
+            return _with_decision(layer, decision), read
+
+        for count, name in enumerate(walk(self._graph, set(names), states, decide), 1):
+            task.update(count, len(names), name)
+        return self.decisions
+
+    def _decide(self, layer: Layer, found: Windows, encoding: Encoding) -> Decision:
+        weight = weight_of(layer).reshape(output_channels(layer), -1)
+        wanted = self._windows[layer.name]
+        full = np.full(len(weight), 8)
+        nit=48; it=np.arange(len(wanted))*nit//len(wanted)
+        en=np.bincount(it,weights=np.square(multiply(wanted,weight)).sum(axis=1,dtype=np.float64))
+        rw=(1/(en+0.05*en.mean()+1e-12))[it]; rw/=rw.mean()
+        import os as _o
+        if _o.environ.get('RW','1')=='0': rw=np.ones(len(rw))
+        rows=found*np.sqrt(rw).astype(np.float32)[:,None,None]
+        rounded = self._round(weight, rows, full)
+        bits, feature_mask = self._limits(layer, _shaped(rounded.codes, layer), found, encoding)
+        if (bits != full).any():
+            rounded = self._round(weight, rows, bits)
+        float_outputs = multiply(wanted, weight)
+        outputs = multiply(found, rounded.values)
+        bias, change = bias_of(layer), np.zeros(len(weight))
+        if self._settings.correct_bias:
+            change = ((float_outputs - outputs)*rw[:,None]).mean(axis=0, dtype=np.float64)
+        largest = float(np.abs(float_outputs + bias).max(initial=0.0))
+        accumulators = np.abs(outputs - encoding.middle * rounded.values.sum(axis=1)) * encoding.scale * rounded.scales
+        return Decision(
+            weights=Int8Weights(
+                codes=_shaped(rounded.codes, layer), scales=rounded.scales, bias=bias + change, feature_mask=feature_mask
+            ),
+            bits=tuple(int(item) for item in bits),
+            accumulator_bound=math.ceil(accumulators.max(initial=0.0)),
+            bias_change=float(np.abs(change).max(initial=0.0)) / largest if largest > 0 else 0.0,
+        )
+
+    def _round(self, weight: Values, found: Windows, bits: NDArray[np.int64]) -> RoundedWeights:
+        if self._settings.rounding is Rounding.NEAREST:
+            return round_to_nearest(weight, bits)
+        if found.shape[1] > 1:
+            return round_depthwise_for_outputs(weight, found, bits)
+        if weight.shape[1] > LARGEST_SYSTEM:
+            return round_for_inputs(weight, np.square(found[:, 0].astype(np.float64)).mean(axis=0), bits)
+        return round_for_outputs(weight, found, bits)
+
+
+def _shaped(codes: NDArray[np.int8], layer: Layer) -> NDArray[np.int8]:
+    return codes.reshape(layer.weight("weight").shape)
+
+
+def _with_decision(layer: Layer, decision: Decision) -> Layer:
+    """Return the float layer with the weights that the codes stand for."""
+    weights = decision.weights
+    scales = weights.scales.astype(np.float64).reshape(-1, *(1,) * (weights.codes.ndim - 1))
+    return with_weights(layer, weights.codes / scales, weights.bias)
+
+

@@ -1,0 +1,130 @@
+"""The cache of int8 models: ``quantized/KEY/`` holds the two model files and the record of how they came to be."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedeploy.artifacts import canonical_json
+from edgedeploy.errors import CalibrationTableError, RunFileError
+from edgedeploy.files import file_sha256
+from edgedeploy.graph.files import write_graph
+from edgedeploy.paths import cache_dir
+from edgedeploy.quantfile import (
+    RECORD_FILE,
+    FileEntry,
+    FilesRecord,
+    QuantizationRecord,
+    read_quantization,
+    write_quantization,
+)
+from edgedeploy.quantize.choices import Int8Model
+from edgedeploy.quantize.table import table_of, write_table
+
+RECIPE = 1
+"""Raise it with every change to how models are quantized or judged: old entries are then left alone."""
+
+PARAM_NAME = "model.param"
+WEIGHTS_NAME = "model.bin"
+TABLE_NAME = "model.table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One int8 model on disk."""
+
+    directory: Path
+    record: QuantizationRecord
+
+    @property
+    def param(self) -> Path:
+        return self.directory / PARAM_NAME
+
+    @property
+    def weights(self) -> Path:
+        return self.directory / WEIGHTS_NAME
+
+    @property
+    def table(self) -> Path:
+        """The calibration table in ncnn's text format.
+
+        Raises:
+            CalibrationTableError: The format cannot say this network's scales.
+        """
+        path = self.directory / TABLE_NAME
+        if not path.is_file():
+            raise CalibrationTableError(
+                "this model has no calibration table: no layer is in int8, or a name has blanks in it",
+                hint="leave --table out; the int8 model does without it",
+            )
+        return path
+
+
+def quantization_key(document: dict[str, Any]) -> str:
+    """Return the entry's name: a hash over everything that the result depends on."""
+    return hashlib.sha256(canonical_json({"recipe": RECIPE, **document})).hexdigest()[:32]
+
+
+def find_entry(key: str) -> Entry | None:
+    """Return a whole, undamaged int8 model, or None. A damaged one is removed."""
+    directory = quantized_dir() / key
+    try:
+        entry = Entry(directory=directory, record=read_quantization(directory / RECORD_FILE))
+        whole = _files_of(directory) == entry.record.files
+    except (OSError, RunFileError):
+        whole = False
+    if whole:
+        return entry
+    shutil.rmtree(directory, ignore_errors=True)
+    return None
+
+
+def add_entry(key: str, model: Int8Model, make_record: Callable[[FilesRecord], QuantizationRecord]) -> Entry:
+    """Put an int8 model into the cache; it appears whole or not at all.
+
+    Args:
+        model: Its network and its calibration table are written.
+        make_record: Called with the written files' hashes.
+
+    Raises:
+        OSError: The cache cannot be written.
+    """
+    quantized_dir().mkdir(parents=True, exist_ok=True)
+    directory = quantized_dir() / key
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=quantized_dir()) as name:
+        made = Path(name) / "entry"
+        made.mkdir()
+        write_graph(model.graph, made / PARAM_NAME, made / WEIGHTS_NAME)
+        # The format cannot say every network's scales, and most people want none.
+        with contextlib.suppress(CalibrationTableError):
+            write_table(made / TABLE_NAME, table_of(model))
+        record = make_record(_files_of(made))
+        write_quantization(record, made / RECORD_FILE)
+        try:
+            made.rename(directory)
+        except OSError:
+            # Somebody else made the same model meanwhile; theirs is as good.
+            other = find_entry(key)
+            if other is None:
+                raise
+            return other
+    return Entry(directory=directory, record=record)
+
+
+def quantized_dir() -> Path:
+    """Return the directory of all int8 models."""
+    return cache_dir() / "quantized"
+
+
+def _files_of(directory: Path) -> FilesRecord:
+    return FilesRecord(param=_file_of(directory / PARAM_NAME), weights=_file_of(directory / WEIGHTS_NAME))
+
+
+def _file_of(path: Path) -> FileEntry:
+    return FileEntry(name=path.name, sha256=file_sha256(path), size_bytes=path.stat().st_size)
