@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgedeploy.assets import PackagedFile, fetch_packaged_file
 from edgedeploy.errors import MissingFileError, UnreadableInputError
 from edgedeploy.progress import SILENT, Progress
-from edgedeploy.quantize.items import Item
+from edgedeploy.quantize.items import Data, Item
 
 Bytes = NDArray[np.uint8]
 
@@ -62,6 +62,19 @@ class LabelledImages:
     def part(self, start: int, stop: int | None = None) -> LabelledImages:
         """Return the images from ``start`` up to ``stop``."""
         return LabelledImages(pixels=self.pixels[start:stop], labels=self.labels[start:stop])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlabelled:
+    """Data without their labels: top-1 on them is agreement with the float network."""
+
+    data: Data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def item(self, index: int) -> Item:
+        return replace(self.data.item(index), label=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,11 +138,13 @@ def run(subject: Subject, wish: Wish, *, progress: ConsoleProgress) -> Quantized
         progress.say(f"warning: {warning}")
     job = _Job(subject=subject, graph=graph, wish=wish, metric=metric, sources=sources)
     entry = store.find_entry(job.key) or _make(job, progress)
+    # The same result may have been asked for in other words, or in another directory.
+    record = entry.record.model_copy(update={"command": wish.command})
     return Quantized(
         model=replace(subject.model, param=entry.param, weights=entry.weights),
         float_model=subject.model,
         sample=subject.samples[0],
-        entry=entry,
+        entry=replace(entry, record=record),
         evaluation=sources.evaluation.data,
     )
 

@@ -12,14 +12,16 @@ from edgedeploy.graph.passes.edits import wiring_of
 from edgedeploy.quantize.chains import Chains, copies_of, find_chains
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
 from edgedeploy.quantize.decide import Decision
+from edgedeploy.quantize.dynamic import int8_dynamic_layer
 from edgedeploy.quantize.equalize import Equalization
 from edgedeploy.quantize.ranges import encoding_for
 from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics
 from edgedeploy.quantize.write import int8_layer
 
-INT8_OPTIONS = EngineOptions(winograd43=False)
-"""For int8 networks on the host: its F(4,3) overflows where the board's does not."""
+INT8_OPTIONS = EngineOptions(winograd43=False, packing=False)
+"""For int8 networks on the host, so that it computes what boards compute: its F(4,3) overflows where theirs does not,
+and with packing it divides approximately in depthwise layers."""
 
 KEPT_FLOAT = "it was put back to float"
 
@@ -37,7 +39,7 @@ class Prepared:
         left: Other layers that multiply -> why they stay in float.
         statistics: Source blob -> what calibration saw of it.
         encodings: Source blob -> how it is encoded with all candidates in int8.
-        decisions: Layer -> weights and biases.
+        decisions: Layer -> weights and biases; of candidates whose inputs the engine quantizes there is none.
     """
 
     source: Graph
@@ -63,11 +65,11 @@ def assemble(prepared: Prepared, *, keep_float: Collection[str] = ()) -> Int8Mod
         KeyError: A name in ``keep_float`` is none of the candidates.
     """
     for name in keep_float:
-        if name not in prepared.decisions:
+        if name not in prepared.candidates:
             raise KeyError(f"{name} is no candidate for int8")
     graph = prepared.graph
-    int8 = [name for name in prepared.candidates if name not in set(keep_float)]
-    chains = find_chains(graph, int8)
+    int8 = frozenset(prepared.candidates) - frozenset(keep_float)
+    chains = find_chains(graph, [name for name in int8 if name in prepared.decisions])
     wiring = wiring_of(graph)
     encodings = {source: _encoding(source, chains, prepared.encodings) for source in chains.readers}
     choices: list[LayerChoice] = []
@@ -79,12 +81,12 @@ def assemble(prepared: Prepared, *, keep_float: Collection[str] = ()) -> Int8Mod
             decision = prepared.decisions[layer.name]
             layers.append(int8_layer(layer, decision.weights, source=source, handed_on=handed_on))
             choices.append(_choice(layer, decision, source, handed_on))
-            continue
-        layers.append(layer)
-        if layer.name in prepared.decisions:
-            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=False, reason=KEPT_FLOAT))
-        elif layer.name in prepared.left:
-            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=False, reason=prepared.left[layer.name]))
+        elif layer.name in int8:
+            layers.append(int8_dynamic_layer(layer))
+            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=True))
+        else:
+            layers.append(layer)
+            choices += _float_choice(layer, prepared)
     held = {copy: encodings[source] for source in chains.handed_on for copy in copies_of(source, wiring)}
     return Int8Model(graph=replace(graph, layers=tuple(layers)), layers=tuple(choices), encodings=held)
 
@@ -97,6 +99,15 @@ def _encoding(source: str, chains: Chains, decided: Mapping[str, Encoding]) -> E
     return encoding_for(encoding.highest, shifted=False)
 
 
+def _float_choice(layer: Layer, prepared: Prepared) -> list[LayerChoice]:
+    """Return why a layer that multiplies stays in float; nothing for others."""
+    if layer.name in prepared.candidates:
+        return [LayerChoice(name=layer.name, type=layer.type, int8=False, reason=KEPT_FLOAT)]
+    if layer.name in prepared.left:
+        return [LayerChoice(name=layer.name, type=layer.type, int8=False, reason=prepared.left[layer.name])]
+    return []
+
+
 def _choice(layer: Layer, decision: Decision, source: Encoding, handed_on: Encoding | None) -> LayerChoice:
     return LayerChoice(
         name=layer.name,
@@ -105,7 +116,10 @@ def _choice(layer: Layer, decision: Decision, source: Encoding, handed_on: Encod
         input=source,
         output=handed_on,
         weight_scales=decision.weights.scales,
-        weight_bits=decision.bits,
-        accumulator_bound=decision.accumulator_bound,
+        weight_bits=decision.accumulators.bits,
+        winograd=decision.accumulators.winograd,
+        accumulator_bound=decision.accumulators.bound,
+        accumulator_limit=decision.accumulators.limit,
+        accumulator_reason=decision.accumulators.reason,
         bias_correction=decision.bias_change,
     )

@@ -18,7 +18,7 @@ from edgedeploy.quantize.data_files import open_files
 from edgedeploy.quantize.data_function import open_function
 from edgedeploy.quantize.data_inputs import Inputs
 from edgedeploy.quantize.data_stacks import open_stack, open_stacks
-from edgedeploy.quantize.items import Data
+from edgedeploy.quantize.items import Data, Item
 
 _SOURCES = "a directory of images, .npy or .npz files; a .npy or .npz file of many items; or FILE.py:FUNCTION"
 _READERS = 2
@@ -86,6 +86,23 @@ def choose_indices(count: int, images: int, seed: int) -> tuple[int, ...]:
         return tuple(range(count))
     chosen = np.random.default_rng(seed).choice(count, size=images, replace=False)
     return tuple(sorted(int(index) for index in chosen))
+
+
+def load_items(data: Data, wanted: Sequence[int], used: Sequence[int]) -> list[Item]:
+    """Load some items before the rest is needed.
+
+    Args:
+        wanted: Which ones.
+        used: All that will be needed.
+
+    Raises:
+        UnreadableInputError: Lists all of ``used`` that cannot be loaded, where one of ``wanted`` cannot.
+    """
+    try:
+        return [data.item(index) for index in wanted]
+    except (UnreadableInputError, ShapeMismatchError):
+        require_readable(data, used)
+        raise
 
 
 def require_readable(data: Data, indices: Sequence[int]) -> None:

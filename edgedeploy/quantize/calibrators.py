@@ -32,8 +32,8 @@ def threshold(statistics: BlobStatistics, calibrator: Calibrator, percentile: fl
 
     Args:
         statistics: Of the blob.
-        calibrator: The method. ``MSE`` is the least square error of the values themselves, the start of the search for
-            the least error of the outputs.
+        calibrator: The method. ``MSE`` is the least square error of the values themselves; the search for the least
+            error of the outputs of the layers that read the blob needs these layers, and is elsewhere.
         percentile: Share of the magnitudes that are not clipped, in percent, for ``PERCENTILE``.
 
     Returns:

@@ -72,6 +72,7 @@ class LayerChoice:
         weight_bits: Of each output channel (or group): 8, or fewer for the accumulators' sake.
         accumulator_bound: Largest magnitude that calibration leads one to expect; None where it was not looked at.
         accumulator_limit: Largest that the target's code computes exactly.
+        accumulator_reason: What that led to, in a sentence.
         bias_correction: Largest change of a bias, relative to the largest magnitude of the layer's outputs.
     """
 
@@ -86,6 +87,7 @@ class LayerChoice:
     winograd: Winograd = Winograd.NOT_USED
     accumulator_bound: int | None = None
     accumulator_limit: int | None = None
+    accumulator_reason: str = ""
     bias_correction: float = 0.0
 
 

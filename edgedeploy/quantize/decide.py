@@ -1,34 +1,31 @@
-"""Decides weights and biases layer by layer, each on what reaches it with the layers before it in int8."""
+"""Decides weights and biases layer by layer, each on what reaches it with the layers before it in int8.
+
+Source of the bias correction: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction,
+2019, section 4.2, with measured means in place of predicted ones.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedeploy.artifacts import FloatArray
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes.edits import wiring_of
-from edgedeploy.graph.passes.linear import (
-    Values,
-    bias_of,
-    groups_of,
-    output_channels,
-    weight_of,
-    with_weights,
-)
+from edgedeploy.graph.passes.linear import Values, bias_of, groups_of, output_channels, weight_of, with_weights
 from edgedeploy.progress import Task
+from edgedeploy.quantize.accumulators import AccumulatorChoice, choose_accumulators
 from edgedeploy.quantize.chains import source_blob
 from edgedeploy.quantize.choices import Encoding
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.prefix import ONE_THREAD, Blobs, walk
-from edgedeploy.quantize.ranges import fake_quantize, multiply
+from edgedeploy.quantize.ranges import fake_quantize, multiply, row_weights
 from edgedeploy.quantize.rounding import (
     LARGEST_SYSTEM,
     RoundedWeights,
@@ -37,17 +34,15 @@ from edgedeploy.quantize.rounding import (
     round_for_outputs,
     round_to_nearest,
 )
-from edgedeploy.quantize.settings import Rounding, Settings
-from edgedeploy.quantize.windows import Windows, windows_of
+from edgedeploy.quantize.settings import Rounding, Settings, Target
+from edgedeploy.quantize.windows import SampledWindows, Windows, windows_of
 from edgedeploy.quantize.write import Int8Weights
 
 FEWEST_ROWS = 1024
 MOST_ROWS = 4096
 MOST_ELEMENTS = 4_000_000
 """Of a layer's windows: memory stays flat whatever the layer's size."""
-
-Limits = Callable[[Layer, NDArray[np.int8], Windows, Encoding], tuple[NDArray[np.int64], int]]
-"""From a layer, its codes at full bits, quantized windows and their encoding: bits of each channel, feature mask."""
+FULL_BITS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +51,12 @@ class Decision:
 
     Args:
         weights: Codes, scales, bias.
-        bits: Of each output channel.
-        accumulator_bound: Largest magnitude that the windows lead one to expect.
+        accumulators: Bits of each output channel, and what the target's code can do with their sums.
         bias_change: Largest change of a bias relative to the largest magnitude of the layer's outputs.
     """
 
     weights: Int8Weights
-    bits: tuple[int, ...]
-    accumulator_bound: int
+    accumulators: AccumulatorChoice
     bias_change: float
 
 
@@ -74,7 +67,9 @@ def rows_per_item(layer: Layer, items: int) -> int:
     return max(1, -(-rows // items))
 
 
-def float_windows(graph: Graph, names: Sequence[str], items: Sequence[Item], seed: int, task: Task) -> dict[str, Windows]:
+def float_windows(
+    graph: Graph, names: Sequence[str], items: Sequence[Item], seed: int, task: Task
+) -> dict[str, SampledWindows]:
     """Return windows of these layers' inputs in the float network, over all items: layer -> windows."""
     engine = Engine.from_graph(graph, options=ONE_THREAD)
     layers = [graph.layer(name) for name in names]
@@ -93,7 +88,7 @@ def float_windows(graph: Graph, names: Sequence[str], items: Sequence[Item], see
         for done, part in enumerate(pool.map(of_item, range(len(items))), 1):
             found.append(part)
             task.update(done, len(items))
-    return {name: np.concatenate([part[place] for part in found]) for place, name in enumerate(names)}
+    return {name: SampledWindows.of([part[place] for part in found]) for place, name in enumerate(names)}
 
 
 class Decider:
@@ -103,7 +98,7 @@ class Decider:
         graph: In float.
         encodings: Source blob -> how it is encoded where int8 layers read it.
         windows: Layer -> windows of its input in the float network.
-        limits: What the target's accumulators allow.
+        target: Whose accumulators limit the weights.
     """
 
     def __init__(
@@ -111,17 +106,16 @@ class Decider:
         graph: Graph,
         *,
         encodings: Mapping[str, Encoding],
-        windows: Mapping[str, Windows],
-        limits: Limits,
+        windows: Mapping[str, SampledWindows],
+        target: Target,
         settings: Settings,
     ) -> None:
         self._graph = graph
         self._wiring = wiring_of(graph)
         self._encodings = encodings
         self._windows = windows
-        self._limits = limits
+        self._target = target
         self._settings = settings
-        self.decisions: dict[str, Decision] = {}
 
     def run(self, names: Sequence[str], items: Sequence[Item], task: Task) -> dict[str, Decision]:
         """Decide all layers in order, on these items.
@@ -131,52 +125,48 @@ class Decider:
             items: The same as those that the windows were taken of.
         """
         states: list[Blobs] = [{name: tensor[0] for name, tensor in item.tensors.items()} for item in items]
+        decisions: dict[str, Decision] = {}
 
         def decide(layer: Layer) -> tuple[Layer, Sequence[Blobs]]:
-            encoding = self._encodings[source_blob(layer.inputs[0], self._wiring)]
-            read = [{layer.inputs[0]: fake_quantize(state[layer.inputs[0]], encoding)} for state in states]
+            blob = layer.inputs[0]
+            encoding = self._encodings[source_blob(blob, self._wiring)]
+            read = [{blob: fake_quantize(state[blob], encoding)} for state in states]
             limit = rows_per_item(layer, len(items))
-            found = np.concatenate(
-                [
-                    windows_of(layer, blobs[layer.inputs[0]], limit=limit, seed=(self._settings.seed, index))
-                    for index, blobs in enumerate(read)
-                ]
-            )
-            decision = self._decide(layer, found, encoding)
-            self.decisions[layer.name] = decision
-            return _with_decision(layer, decision), read
+            found = [
+                windows_of(layer, blobs[blob], limit=limit, seed=(self._settings.seed, index))
+                for index, blobs in enumerate(read)
+            ]
+            decisions[layer.name] = self._decide(layer, np.concatenate(found), encoding)
+            return with_decision(layer, decisions[layer.name]), read
 
         for count, name in enumerate(walk(self._graph, set(names), states, decide), 1):
             task.update(count, len(names), name)
-        return self.decisions
+        return decisions
 
     def _decide(self, layer: Layer, found: Windows, encoding: Encoding) -> Decision:
         weight = weight_of(layer).reshape(output_channels(layer), -1)
-        wanted = self._windows[layer.name]
-        full = np.full(len(weight), 8)
-        nit=48; it=np.arange(len(wanted))*nit//len(wanted)
-        en=np.bincount(it,weights=np.square(multiply(wanted,weight)).sum(axis=1,dtype=np.float64))
-        rw=(1/(en+0.05*en.mean()+1e-12))[it]; rw/=rw.mean()
-        import os as _o
-        if _o.environ.get('RW','1')=='0': rw=np.ones(len(rw))
-        rows=found*np.sqrt(rw).astype(np.float32)[:,None,None]
-        rounded = self._round(weight, rows, full)
-        bits, feature_mask = self._limits(layer, _shaped(rounded.codes, layer), found, encoding)
+        sampled = self._windows[layer.name]
+        wanted = multiply(sampled.values, weight)
+        rows = row_weights(wanted, sampled.items)
+        weighted = found * np.sqrt(rows).astype(np.float32)[:, None, None]
+        full = np.full(len(weight), FULL_BITS)
+        rounded = self._round(weight, weighted, full)
+        accumulators = choose_accumulators(layer, _shaped(rounded.codes, layer), encoding.encode(found), self._target)
+        bits = np.asarray(accumulators.bits)
         if (bits != full).any():
-            rounded = self._round(weight, rows, bits)
-        float_outputs = multiply(wanted, weight)
-        outputs = multiply(found, rounded.values)
-        bias, change = bias_of(layer), np.zeros(len(weight))
+            rounded = self._round(weight, weighted, bits)
+        change = np.zeros(len(weight))
         if self._settings.correct_bias:
-            change = ((float_outputs - outputs)*rw[:,None]).mean(axis=0, dtype=np.float64)
-        largest = float(np.abs(float_outputs + bias).max(initial=0.0))
-        accumulators = np.abs(outputs - encoding.middle * rounded.values.sum(axis=1)) * encoding.scale * rounded.scales
+            change = rows @ (wanted - multiply(found, rounded.values)).astype(np.float64) / len(rows)
+        largest = float(np.abs(wanted + bias_of(layer)).max(initial=0.0))
         return Decision(
             weights=Int8Weights(
-                codes=_shaped(rounded.codes, layer), scales=rounded.scales, bias=bias + change, feature_mask=feature_mask
+                codes=_shaped(rounded.codes, layer),
+                scales=rounded.scales,
+                bias=bias_of(layer) + change,
+                feature_mask=accumulators.feature_mask,
             ),
-            bits=tuple(int(item) for item in bits),
-            accumulator_bound=math.ceil(accumulators.max(initial=0.0)),
+            accumulators=accumulators,
             bias_change=float(np.abs(change).max(initial=0.0)) / largest if largest > 0 else 0.0,
         )
 
@@ -190,14 +180,12 @@ class Decider:
         return round_for_outputs(weight, found, bits)
 
 
-def _shaped(codes: NDArray[np.int8], layer: Layer) -> NDArray[np.int8]:
-    return codes.reshape(layer.weight("weight").shape)
-
-
-def _with_decision(layer: Layer, decision: Decision) -> Layer:
-    """Return the float layer with the weights that the codes stand for."""
+def with_decision(layer: Layer, decision: Decision) -> Layer:
+    """Return the float layer with the weights that the codes stand for, and the corrected bias."""
     weights = decision.weights
     scales = weights.scales.astype(np.float64).reshape(-1, *(1,) * (weights.codes.ndim - 1))
     return with_weights(layer, weights.codes / scales, weights.bias)
 
 
+def _shaped(codes: NDArray[np.int8], layer: Layer) -> NDArray[np.int8]:
+    return codes.reshape(layer.weight("weight").shape)

@@ -3,40 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgedeploy.artifacts import FloatArray
-from edgedeploy.graph.engine import FLOAT_OPTIONS, Engine
+from edgedeploy.errors import CalibrationDataError
+from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.model import Graph
-from edgedeploy.graph.passes import Check, run_passes
-from edgedeploy.graph.passes.edits import wiring_of
-from edgedeploy.graph.passes.linear import Activation, activation_of, activation_params_of, is_linear, output_channels, weight_of
-from edgedeploy.progress import SILENT, Progress, Task
+from edgedeploy.graph.passes import Check, PassRecord, run_passes
+from edgedeploy.graph.passes.linear import is_linear
+from edgedeploy.progress import SILENT, Progress
 from edgedeploy.quantize.assemble import INT8_OPTIONS, Prepared, assemble
 from edgedeploy.quantize.blas_threads import one_blas_thread
 from edgedeploy.quantize.calibration_data import choose_indices
-from edgedeploy.quantize.calibrators import threshold
-from edgedeploy.quantize.candidates import find_candidates
-from edgedeploy.quantize.chains import Chains, can_shift, find_chains
+from edgedeploy.quantize.candidates import Candidates, find_candidates
+from edgedeploy.quantize.chains import find_chains
 from edgedeploy.quantize.choices import Encoding, Int8Model
-from edgedeploy.quantize.decide import Decider, float_windows
-from edgedeploy.quantize.equalize import Equalization
-from edgedeploy.quantize.equalize_streams import equalize_streams
+from edgedeploy.quantize.decide import Decider, Decision, float_windows
+from edgedeploy.quantize.encodings import choose_encodings
+from edgedeploy.quantize.equalize import Equalization, equalize
 from edgedeploy.quantize.items import Data, Item
 from edgedeploy.quantize.precheck import check_quantizable
-from edgedeploy.quantize.ranges import Reader, encoding_for, search_threshold
-from edgedeploy.quantize.settings import Calibrator, RangeRule, Settings, Target
+from edgedeploy.quantize.prefix import ONE_THREAD
+from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics, collect_statistics
-from edgedeploy.quantize.windows import Windows
 
 __all__ = ["INT8_OPTIONS", "Prepared", "assemble", "prepare", "quantize"]
 
 CHECK_ITEMS = 2
 """Items that passes are checked on."""
 DECISION_ITEMS = 48
-"""Items that ranges and weights are decided on; the statistics are of all."""
-EQUALIZATION_ITEMS = 300
+"""Items that equalisation, ranges and weights are decided on; the statistics of the blobs are of all."""
+NO_DATA = "no data flows through it: its input is zero on all of the data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Simplified:
+    """The float network that is to be quantized, and how it came about."""
+
+    graph: Graph
+    passes: tuple[PassRecord, ...]
+    equalization: Equalization | None
 
 
 def quantize(
@@ -50,7 +58,7 @@ def quantize(
 def prepare(
     graph: Graph, data: Data, *, target: Target, settings: Settings | None = None, progress: Progress = SILENT
 ) -> Prepared:
-    """Decide everything about a network that int8 needs.
+    """Decide everything about a network that int8 needs. The same input gives the same result, bit for bit.
 
     Args:
         graph: Converted, with float32 weights.
@@ -63,42 +71,35 @@ def prepare(
         AlreadyQuantizedError: The network has int8 layers.
         CalibrationDataError: No data, or data on which the network's blobs are not finite.
     """
-    with one_blas_thread():
-        return _prepare(graph, data, target, settings or Settings(), progress)
-
-
-def _prepare(graph: Graph, data: Data, target: Target, settings: Settings, progress: Progress) -> Prepared:
+    settings = settings or Settings()
     check_quantizable(graph)
+    if len(data) == 0:
+        raise CalibrationDataError("there is no calibration data", hint="name a directory of images or arrays")
     indices = choose_indices(len(data), settings.images, settings.seed)
-    check = _check_on([data.item(index) for index in _spread(indices, EQUALIZATION_ITEMS)[:CHECK_ITEMS]])
-    simplified, passes = run_passes(graph, check)
-    equalization = None
-    if settings.equalize:
-        equalization = _equalized(simplified, data, _spread(indices, EQUALIZATION_ITEMS), check, progress)
-    prepared = equalization.graph if equalization else simplified
-    candidates = find_candidates(prepared)
-    sources = find_chains(prepared, candidates.static).sources
-    statistics = collect_statistics(
-        prepared, tuple(dict.fromkeys(sources.values())), data, indices, progress=progress
-    )
-    left = {name: _NO_DATA for name in candidates.static if statistics[sources[name]].absmax == 0}
-    names = tuple(name for name in candidates.static if name not in left)
-    chains = find_chains(prepared, names)
     items = [data.item(index) for index in _spread(indices, DECISION_ITEMS)]
-    with progress.task("Sampling what layers read") as task:
-        windows = float_windows(prepared, names, items, settings.seed, task)
-    with progress.task("Choosing ranges") as task:
-        encodings = _encodings(prepared, chains, statistics, windows, settings, task)
-    with progress.task("Rounding weights") as task:
-        decider = Decider(prepared, encodings=encodings, windows=windows, limits=no_limits, settings=settings)
-        decisions = decider.run(names, items, task)
+    with one_blas_thread():
+        simplified = _simplify(graph, data, _spread(indices, DECISION_ITEMS), settings, progress)
+        candidates = find_candidates(simplified.graph)
+        statistics = _statistics(simplified.graph, candidates, data, indices, progress)
+        idle = _idle(simplified.graph, candidates, statistics)
+        static = tuple(name for name in candidates.static if name not in idle)
+        encodings, decisions = _decide(
+            simplified.graph,
+            static,
+            statistics=statistics,
+            items=items,
+            target=target,
+            settings=settings,
+            progress=progress,
+        )
+    names = set(static) | set(candidates.dynamic)
     return Prepared(
         source=graph,
-        graph=prepared,
-        passes=passes,
-        equalization=equalization,
-        candidates=names,
-        left={**candidates.left, **left},
+        graph=simplified.graph,
+        passes=simplified.passes,
+        equalization=simplified.equalization,
+        candidates=tuple(layer.name for layer in simplified.graph.layers if layer.name in names),
+        left={**candidates.left, **idle},
         target=target,
         settings=settings,
         statistics=statistics,
@@ -107,16 +108,69 @@ def _prepare(graph: Graph, data: Data, target: Target, settings: Settings, progr
     )
 
 
-_NO_DATA = "no data flows through it: its input is zero on all of the data"
+def _simplify(graph: Graph, data: Data, indices: Sequence[int], settings: Settings, progress: Progress) -> _Simplified:
+    check = _check_on([data.item(index) for index in indices[:CHECK_ITEMS]])
+    with progress.task("Simplifying the network"):
+        simplified, passes = run_passes(graph, check)
+    equalization = _equalized(simplified, data, indices, check, progress) if settings.equalize else None
+    return _Simplified(
+        graph=equalization.graph if equalization else simplified, passes=passes, equalization=equalization
+    )
 
 
-def no_limits(layer, codes, windows, encoding):
-    return np.full(len(codes), 8), 0
+def _equalized(graph: Graph, data: Data, indices: Sequence[int], check: Check, progress: Progress) -> Equalization:
+    makers = [layer.outputs[0] for layer in graph.layers if is_linear(layer)]
+    statistics = collect_statistics(graph, makers, data, indices, progress=progress) if makers else {}
+    ranges = {
+        blob: np.maximum(np.abs(found.channel_minimum), np.abs(found.channel_maximum))
+        for blob, found in statistics.items()
+    }
+    return equalize(graph, ranges, check=check)
+
+
+def _statistics(
+    graph: Graph, candidates: Candidates, data: Data, indices: Sequence[int], progress: Progress
+) -> dict[str, BlobStatistics]:
+    sources = tuple(find_chains(graph, candidates.static).readers)
+    return collect_statistics(graph, sources, data, indices, progress=progress) if sources else {}
+
+
+def _idle(graph: Graph, candidates: Candidates, statistics: Mapping[str, BlobStatistics]) -> dict[str, str]:
+    """Return the candidates that nothing reaches, with that as the reason why they stay in float."""
+    sources = find_chains(graph, candidates.static).sources
+    return {name: NO_DATA for name in candidates.static if statistics[sources[name]].absmax == 0}
+
+
+def _decide(
+    graph: Graph,
+    names: Sequence[str],
+    *,
+    statistics: Mapping[str, BlobStatistics],
+    items: Sequence[Item],
+    target: Target,
+    settings: Settings,
+    progress: Progress,
+) -> tuple[dict[str, Encoding], dict[str, Decision]]:
+    """Return the encoding of each source blob, and weights and biases of each layer."""
+    with progress.task("Sampling what layers read") as task:
+        windows = float_windows(graph, names, items, settings.seed, task)
+    with progress.task("Choosing ranges") as task:
+        encodings = choose_encodings(
+            graph,
+            find_chains(graph, names),
+            statistics=statistics,
+            windows=windows,
+            settings=settings,
+            task=task,
+        )
+    with progress.task("Rounding weights") as task:
+        decider = Decider(graph, encodings=encodings, windows=windows, target=target, settings=settings)
+        return encodings, decider.run(names, items, task)
 
 
 def _check_on(items: Sequence[Item]) -> Check:
     def check(graph: Graph) -> Mapping[str, FloatArray]:
-        engine = Engine.from_graph(graph, options=FLOAT_OPTIONS)
+        engine = Engine.from_graph(graph, options=ONE_THREAD)
         found: dict[str, FloatArray] = {}
         for index, item in enumerate(items):
             outputs = engine.run(graph.outputs, item.tensors)
@@ -130,52 +184,3 @@ def _spread(indices: Sequence[int], count: int) -> list[int]:
     """Return at most ``count`` of the indices, evenly spread."""
     step = max(1.0, len(indices) / count)
     return [indices[int(place * step)] for place in range(min(count, len(indices)))]
-
-
-def _equalized(graph: Graph, data: Data, indices: Sequence[int], check: Check, progress: Progress) -> Equalization:
-    """Even out ranges, as a part of the data shows them."""
-    makers = [layer.outputs[0] for layer in graph.layers if is_linear(layer)]
-    statistics = collect_statistics(graph, makers, data, indices, progress=progress)
-    ranges = {
-        blob: np.maximum(np.abs(found.channel_minimum), np.abs(found.channel_maximum))
-        for blob, found in statistics.items()
-    }
-    return equalize_streams(graph, ranges, check=check)
-
-
-def _encodings(
-    graph: Graph,
-    chains: Chains,
-    statistics: Mapping[str, BlobStatistics],
-    windows: Mapping[str, Windows],
-    settings: Settings,
-    task: Task,
-) -> dict[str, Encoding]:
-    producers = wiring_of(graph).producers
-    encodings: dict[str, Encoding] = {}
-    for count, (source, readers) in enumerate(chains.readers.items()):
-        task.update(count, len(chains.readers), source)
-        maker = producers[source]
-        shifted = (
-            settings.ranges is RangeRule.SHIFTED and source in chains.handed_on and can_shift(maker)
-        )
-        if settings.calibrator is Calibrator.MSE:
-            layers = [graph.layer(name) for name in readers]
-            found = search_threshold(
-                statistics[source],
-                [
-                    Reader(windows=windows[layer.name], items=np.arange(len(windows[layer.name]))*min(DECISION_ITEMS,300)//len(windows[layer.name]), weight=weight_of(layer).reshape(output_channels(layer), -1))
-                    for layer in layers
-                ],
-                shifted=shifted,
-                limit=_upper_bound(maker),
-            )
-        else:
-            found = threshold(statistics[source], settings.calibrator, settings.percentile)
-        encodings[source] = encoding_for(found, shifted=shifted)
-    return encodings
-
-
-def _upper_bound(maker) -> float:
-    clips = maker.name and activation_of(maker) is Activation.CLIP if maker.type in ("Convolution", "ConvolutionDepthWise", "InnerProduct") else False
-    return float(activation_params_of(maker)[1]) if clips else float("inf")

@@ -78,16 +78,18 @@ def run_piece(piece: Piece, states: Sequence[Blobs]) -> None:
         list(pool.map(run, states))
 
 
-def walk(
-    graph: Graph, alone: Collection[str], states: Sequence[Blobs], decide: Callable[[Layer], tuple[Layer, Sequence[Blobs]]]
-) -> Iterator[str]:
+Decide = Callable[[Layer], tuple[Layer, Sequence[Blobs]]]
+"""From a layer: the float layer to go on with, and for each item the blobs that it is to read."""
+
+
+def walk(graph: Graph, alone: Collection[str], states: Sequence[Blobs], decide: Decide) -> Iterator[str]:
     """Run a network on all items, asking for a decision at each layer in ``alone``; yields their names as they come.
 
     Args:
         graph: In float.
         alone: The layers to decide.
         states: Of each item its input blobs; emptied on the way.
-        decide: Returns the float layer to go on with, and for each item the blobs that it is to read.
+        decide: Asked once for each of them.
     """
     pieces = pieces_of(graph, alone)
     last_use = {blob: index for index, piece in enumerate(pieces) for blob in piece.inputs}

@@ -66,7 +66,7 @@ class ProbedNetwork:
         self._load(graph, ranks)
         self._input_shapes = _shapes_of(tensors)
         inference = _Inference(self.start(tensors))
-        self.shapes = {blob: inference.values(blob).shape for blob in self.blobs}
+        self.shapes = {blob: inference.shape(blob) for blob in self.blobs}
         found = {blob: len(shape) for blob, shape in self.shapes.items()}
         if found != ranks:
             self._load(graph, found)
@@ -158,6 +158,12 @@ class _Inference:
     def __del__(self) -> None:
         # The blobs go before the pools that they lie in, also where an error's traceback held on to all of them.
         del self._extractor
+
+    def shape(self, blob: str) -> tuple[int, ...]:
+        """Return a blob's shape, channels first, without unpacking it."""
+        mat = self._mat(blob, packed=True)
+        outermost, *others = (mat.c, mat.d, mat.h, mat.w) if mat.dims > IMAGE else (mat.c, mat.h, mat.w)[-mat.dims :]
+        return (outermost * mat.elempack, *others)
 
     def values(self, blob: str) -> FloatArray:
         """Return a copy of a blob."""

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from edgedeploy.graph.passes.linear import Values
 from edgedeploy.quantize.choices import LARGEST_CODE, Encoding
 from edgedeploy.quantize.statistics import BlobStatistics
-from edgedeploy.quantize.windows import Windows
+from edgedeploy.quantize.windows import SampledWindows, Windows
 
 SMALLEST_SHARE = 0.1
 """No more than nine tenths of the largest magnitude are cut off by the search."""
 SMALL_ITEM = 0.05
 """Items whose outputs have less energy than this share of the mean count less, so that empty ones do not decide."""
 STEPS = 32
+SLACK = 1.15
+"""Errors up to this times the least count as good."""
 SEARCH_ROWS = 512
 """Windows of each reader that the search looks at."""
 
@@ -33,12 +35,10 @@ class Reader:
 
     Args:
         windows: Of its float input.
-        items: Which item each row is of, int64 ``(rows,)``.
         weight: ``(out, inputs of a group x kernel)``, float64, the groups' outputs one after the other.
     """
 
-    windows: Windows
-    items: NDArray[np.int64]
+    windows: SampledWindows
     weight: Values
 
 
@@ -63,7 +63,9 @@ def fake_quantize(numbers: Windows, encoding: Encoding) -> Windows:
 
 
 def search_threshold(statistics: BlobStatistics, readers: Sequence[Reader], *, shifted: bool, limit: float) -> float:
-    """Return the threshold that changes the readers' outputs least.
+    """Return the largest threshold that changes the readers' outputs hardly more than the best one.
+
+    The errors are flat around the least one, and data in use pass what calibration saw rather than stay below it.
 
     Args:
         statistics: Of the blob over all calibration data: what the windows miss of its largest values is added.
@@ -77,13 +79,14 @@ def search_threshold(statistics: BlobStatistics, readers: Sequence[Reader], *, s
         sum(_relative_error(reader, float(threshold), statistics, shifted=shifted) for reader in readers)
         for threshold in tried
     ]
-    return float(tried[int(np.argmin(errors))])
+    good_enough = np.flatnonzero(np.asarray(errors) <= SLACK * min(errors))
+    return float(tried[good_enough[-1]])
 
 
 def _relative_error(reader: Reader, threshold: float, statistics: BlobStatistics, *, shifted: bool) -> float:
     """Energy of the outputs' error over that of the outputs, on average over the items."""
-    windows = reader.windows[:: max(1, len(reader.windows) // SEARCH_ROWS)]
-    items = reader.items[:: max(1, len(reader.windows) // SEARCH_ROWS)]
+    step = max(1, len(reader.windows.values) // SEARCH_ROWS)
+    windows, items = reader.windows.values[::step], reader.windows.items[::step]
     error = fake_quantize(windows, encoding_for(threshold, shifted=shifted)) - windows
     energy = by_item(_output_energy(windows, reader.weight), items)
     alive = energy > 0
@@ -96,14 +99,32 @@ def _relative_error(reader: Reader, threshold: float, statistics: BlobStatistics
     return float(np.mean(lost / (energy[alive] + SMALL_ITEM * energy.mean()))) + missed * gain / float(energy.mean())
 
 
+def row_weights(outputs: Windows, items: NDArray[np.int64]) -> Values:
+    """Return weights for the rows of a layer's windows under which every item counts the same, 1 on average.
+
+    Args:
+        outputs: The layer's, float32 ``(rows, out)``.
+        items: Which item each row is of.
+    """
+    energy = by_item(_energy(outputs), items)
+    if not energy.any():
+        return np.ones(len(items))
+    weights = (1 / (energy + SMALL_ITEM * energy.mean()))[items]
+    return np.asarray(weights / weights.mean())
+
+
 def by_item(values: Values, items: NDArray[np.int64]) -> Values:
     """Sum one value a row over each item's rows."""
-    return np.bincount(items, weights=values)
+    return np.asarray(np.bincount(items, weights=values), dtype=np.float64)
 
 
 def _output_energy(windows: Windows, weight: Values) -> Values:
-    """Return one value a row."""
-    return np.asarray(np.square(multiply(windows, weight)).sum(axis=1, dtype=np.float64))
+    return _energy(multiply(windows, weight))
+
+
+def _energy(outputs: Windows) -> Values:
+    """Return the sum of squares of each row."""
+    return np.asarray(np.square(outputs).sum(axis=1, dtype=np.float64))
 
 
 def multiply(windows: Windows, weight: Values) -> Windows:
@@ -114,7 +135,7 @@ def multiply(windows: Windows, weight: Values) -> Windows:
         return np.asarray(windows[:, 0] @ by_group[0].T)
     if by_group.shape[1] == 1:
         return np.asarray(np.einsum("rgi,gi->rg", windows, by_group[:, 0]))
-    return np.einsum("rgi,goi->rgo", windows, by_group).reshape(rows, -1)
+    return np.asarray(np.einsum("rgi,goi->rgo", windows, by_group).reshape(rows, -1))
 
 
 def _clipping_energy(statistics: BlobStatistics, threshold: float) -> float:

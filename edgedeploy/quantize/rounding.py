@@ -128,9 +128,7 @@ def _round_columns(
     return restored
 
 
-def round_depthwise_for_outputs(
-    weight: Values, found: Windows, bits: NDArray[np.int64]
-) -> RoundedWeights:
+def round_depthwise_for_outputs(weight: Values, found: Windows, bits: NDArray[np.int64]) -> RoundedWeights:
     """Round a depthwise layer: as ``round_for_outputs``, each channel with equations of its own.
 
     Args:
@@ -138,8 +136,7 @@ def round_depthwise_for_outputs(
         found: Windows of the quantized network, ``(rows, channels, kernel)``.
     """
     rounded = [
-        round_for_outputs(weight[[channel]], found[:, [channel]], bits[[channel]])
-        for channel in range(len(weight))
+        round_for_outputs(weight[[channel]], found[:, [channel]], bits[[channel]]) for channel in range(len(weight))
     ]
     return RoundedWeights(
         codes=np.concatenate([item.codes for item in rounded]), scales=np.concatenate([item.scales for item in rounded])

@@ -28,7 +28,7 @@ from edgedeploy.quantize.variety import Variety
 
 __all__ = ["BlobStatistics", "collect_statistics", "time_left"]
 
-SAMPLE_SIZE = 8192
+SAMPLE_SIZE = 4096
 """Values of a blob and item that its histogram gets, about."""
 SAMPLED_BLOBS = 8
 """Blobs of an item whose histograms get values, about; with few items more."""
@@ -72,8 +72,8 @@ def collect_statistics(
         raise CalibrationDataError("there are no calibration data", hint="name a directory with images or .npy files")
     sources = _sources(graph, blobs)
     try:
-        tensors = data.item(indices[0]).tensors
-        network = ProbedNetwork(graph, set(sources.values()), tensors, sample_size=SAMPLE_SIZE)
+        first = data.item(indices[0])
+        network = ProbedNetwork(graph, set(sources.values()), first.tensors, sample_size=SAMPLE_SIZE)
         with progress.task("Calibrating") as task:
             parts = _Work(network, data, indices).run(min(threads or _default_threads(), len(indices)), task)
     except (UnreadableInputError, ShapeMismatchError):

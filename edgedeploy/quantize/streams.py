@@ -14,7 +14,6 @@ from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes.linear import (
     Activation,
     activation_of,
-    activation_params_of,
     input_channels,
     is_linear,
     output_channels,
@@ -24,6 +23,7 @@ from edgedeploy.graph.passes.linear import (
 _THROUGH = frozenset({"Split", "ReLU", "PReLU", "Dropout", "Pooling", "Interp"})
 """Layers of one input that hand a positive factor a channel on."""
 _FREE = frozenset({Activation.NONE, Activation.RELU, Activation.LEAKY_RELU})
+"""Not Clip: ReLU6 with its bound moved channel by channel is another network wherever new data pass the old maximum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,6 @@ def find_streams(graph: Graph) -> tuple[Stream, ...]:
     return tuple(item for item in streams if item.makers and item.readers)
 
 
-def upper_bound(maker: Layer) -> float:
-    """Return the largest number that a layer's fused activation lets through."""
-    return activation_params_of(maker)[1] if activation_of(maker) is Activation.CLIP else float("inf")
-
-
 def _is_through(layer: Layer) -> bool:
     return layer.type in _THROUGH and len(layer.inputs) == 1
 
@@ -82,9 +77,9 @@ def _note_limits(layer: Layer, obstacles: dict[str, str]) -> None:
     if pad_value_of(layer) != 0:
         obstacles[layer.inputs[0]] = f"{layer.name} pads with a number that is the same for all channels"
     kind = activation_of(layer)
-    if kind in _FREE or (kind is Activation.CLIP and activation_params_of(layer)[0] == 0):
-        return
-    obstacles[layer.outputs[0]] = f"the activation of {layer.name} ({kind.name.lower().replace('_', ' ')}) does not scale"
+    if kind not in _FREE:
+        name = kind.name.lower().replace("_", " ")
+        obstacles[layer.outputs[0]] = f"the activation of {layer.name} ({name}) does not scale"
 
 
 def _stream(graph: Graph, blobs: frozenset[str], obstacles: Mapping[str, str]) -> Stream:

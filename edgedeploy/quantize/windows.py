@@ -7,6 +7,7 @@ layer wherever its outputs are to be predicted: for ranges, for rounding, for ac
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,25 @@ SAME_LOWER = -234
 
 Windows = NDArray[np.float32]
 """``(rows, groups, inputs of a group x kernel height x kernel width)``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledWindows:
+    """Windows of one layer over several items.
+
+    Args:
+        values: Rows of the first item first.
+        items: Which item each row is of, int64 ``(rows,)``.
+    """
+
+    values: Windows
+    items: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, parts: Sequence[Windows]) -> SampledWindows:
+        """Join the windows of each item."""
+        items = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        return cls(values=np.concatenate(parts), items=items)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,10 +72,10 @@ def int8_layer(layer: Layer, weights: Int8Weights, *, source: Encoding, handed_o
         make_weight("weight", codes, Storage.INT8),
         make_weight("bias", bias.astype(np.float32), Storage.UNTAGGED),
         make_weight("weight_scales", weights.scales, Storage.UNTAGGED),
-        make_weight("input_scales", np.float32([source.scale]), Storage.UNTAGGED),
+        make_weight("input_scales", np.array([source.scale], dtype=np.float32), Storage.UNTAGGED),
     ]
     if handed_on is not None:
-        arrays.append(make_weight("output_scales", np.float32([handed_on.scale]), Storage.UNTAGGED))
+        arrays.append(make_weight("output_scales", np.array([handed_on.scale], dtype=np.float32), Storage.UNTAGGED))
     return replace(written, weights=tuple(arrays))
 
 
@@ -88,7 +88,7 @@ def _bias_from_zero(weights: Int8Weights, source: Encoding) -> Values:
 def _with_int8_params(layer: Layer, source: Encoding, term: int, feature_mask: int) -> Layer:
     written = layer.with_param(1 if layer.type == "InnerProduct" else 5, 1).with_param(_INT8_TERM_KEY, term)
     if layer.type in CONVOLUTIONS_2D and pads_with_anything(layer):
-        code = int(source.encode(np.float64(pad_value_of(layer))))
+        code = int(source.encode(np.array(pad_value_of(layer))))
         if code or pad_value_of(layer):
             written = written.with_param(PAD_VALUE_KEY, float(code))
     return written.with_param(_FEATURE_MASK_KEY, feature_mask) if feature_mask else written

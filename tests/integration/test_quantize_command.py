@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from bars_project import IMAGES, MODEL, bar_images, changed_weight, trained_model, write_project
+from dask_cluster import dask_cluster
 
 from edgedeploy.cli import main as entry
 from edgedeploy.cli import quantizing
@@ -336,3 +337,15 @@ def test_people_get_the_summary(project: Path, capsys: pytest.CaptureFixture[str
     assert shown.startswith("int8 keeps the accuracy of bars: top1")
     assert "What loses most by itself" in shown
     assert str(project / ".edgedeploy" / "quantized") in shown.replace("\n", "")
+
+
+def test_a_dask_cluster_gives_the_same(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--search", "--images", "16", "--max-drop", "5")
+    here = succeed(capsys, project, *words)
+    files = [Path(here["paths"][name]).read_bytes() for name in ("param", "weights")]
+    shutil.rmtree(store.quantized_dir())
+    (tmp_path / "dask").mkdir()
+    with dask_cluster(tmp_path / "dask", workers=1) as cluster:
+        there = succeed(capsys, project, *words, "--scheduler", cluster.address)
+    assert [Path(there["paths"][name]).read_bytes() for name in ("param", "weights")] == files
+    assert there["metric"] == here["metric"] and there["trials"] == here["trials"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgedeploy.errors import MissingFileError, UnreadableInputError
-from int8_nets.labelled import FASHION_VARIABLE, HELD_OUT, LabelledImages, fashion_mnist, normalise
+from int8_nets.labelled import FASHION_VARIABLE, HELD_OUT, LabelledImages, Unlabelled, fashion_mnist, normalise
 
 
 def write_idx(path: Path, magic: int, values: np.ndarray) -> None:
@@ -70,3 +70,11 @@ def test_items_survive_pickling() -> None:
     copy = pickle.loads(pickle.dumps(images))
     assert np.array_equal(copy.item(2).tensors["in0"], images.item(2).tensors["in0"])
     assert normalise(images.pixels).dtype == np.float32
+
+
+def test_labels_can_be_taken_away() -> None:
+    images = LabelledImages(pixels=np.full((3, 28, 28), 9, np.uint8), labels=np.array([1, 2, 3], np.uint8))
+    bare = Unlabelled(data=images)
+    assert len(bare) == 3
+    assert (bare.item(1).label, bare.item(1).name) == (None, "1")
+    assert np.array_equal(bare.item(1).tensors["in0"], images.item(1).tensors["in0"])

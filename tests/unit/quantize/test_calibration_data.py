@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgedeploy.artifacts import ColorOrder, InputSpec, Preprocessing, Resize
 from edgedeploy.errors import CalibrationDataError, MissingFileError, ShapeMismatchError, UnreadableInputError
 from edgedeploy.preprocessing import load_sample
-from edgedeploy.quantize.calibration_data import choose_indices, open_data, require_readable
+from edgedeploy.quantize.calibration_data import choose_indices, load_items, open_data, require_readable
 from edgedeploy.quantize.items import Data
 
 HOW = Preprocessing(
@@ -130,8 +130,13 @@ class TestDirectoryOfImages:
             path.write_bytes(path.read_bytes()[:200])
         data = opened(tmp_path)
         require_readable(data, [0, 2, 4])
-        with pytest.raises(UnreadableInputError, match=r"2 of 5 .*\n.*1\.bmp.*\n.*3\.bmp"):
+        every = r"2 of 5 .*\n.*1\.bmp.*\n.*3\.bmp"
+        with pytest.raises(UnreadableInputError, match=every):
             require_readable(data, range(5))
+        # The first one that is met is enough to tell all.
+        with pytest.raises(UnreadableInputError, match=every):
+            load_items(data, [0, 3], range(5))
+        assert [item.name for item in load_items(data, [4, 0], range(5))] == ["4.bmp", "0.bmp"]
 
     def test_a_directory_without_data(self, tmp_path: Path) -> None:
         (tmp_path / "readme.md").write_text("nothing here")
