@@ -27,14 +27,13 @@ from edgedeploy.quantize.calibrators import threshold
 from edgedeploy.quantize.candidates import find_candidates
 from edgedeploy.quantize.chains import find_chains
 from edgedeploy.quantize.items import Data
-from edgedeploy.quantize.pipeline import prepare
 from edgedeploy.quantize.settings import Calibrator, Target
 from edgedeploy.quantize.statistics import collect_statistics
 
 PARAM, WEIGHTS, INPUTS, IMAGES = "net.param", "net.bin", "inputs.pickle", "images"
 ENGINE_INPUT = "in0"
 
-_RSS_UNIT_BYTES = 1024
+_KIB = 1024
 _WARM_UP = 10
 
 
@@ -105,6 +104,8 @@ def times(subject: Subject, repeats: int, with_prepare: bool) -> dict[str, objec
             seconds[name].append(_seconds(side))
     found: dict[str, object] = dict(seconds)
     if with_prepare:
+        from edgedeploy.quantize.pipeline import prepare  # noqa: PLC0415  (the memory of calibration is without it)
+
         target = Target(name="benchmark", dotprod=True)
         found["prepare_s"] = _seconds(lambda: prepare(subject.source, subject.data, target=target))
     return found
@@ -128,8 +129,11 @@ def _seconds(side: Callable[[], object]) -> float:
 
 
 def _peak_bytes() -> int:
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) * _RSS_UNIT_BYTES
+    # Not getrusage's own figure: that starts with the peak of the process that forked this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    own = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return (int(own.split()[1]) + children) * _KIB
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,9 +9,7 @@ from edgedeploy.graph.layouts import layout_of
 from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes.linear import CONVOLUTIONS_2D, is_depthwise, is_linear, pad_value_of
 from edgedeploy.graph.passes.ranks import ranks_of
-
-DYNAMIC_TYPES = frozenset({"Gemm", "RNN", "LSTM", "GRU", "MultiHeadAttention"})
-"""The engine quantizes their inputs itself, for each inference anew: only their weights are ours to choose."""
+from edgedeploy.quantize.dynamic import DYNAMIC_TYPES, dynamic_reason
 
 _STATIC_TYPES = CONVOLUTIONS_2D | {"InnerProduct"}
 _NO_MULTIPLICATION = frozenset(
@@ -65,7 +63,7 @@ def _has_dynamic_weights(layer: Layer) -> bool:
 
 def _reason(layer: Layer, ranks: Mapping[str, int]) -> str | None:
     if layer.type in DYNAMIC_TYPES:
-        return None if _has_constant_matrix(layer) else "both of its matrices are data"
+        return dynamic_reason(layer)
     if layer.type not in _STATIC_TYPES:
         return f"the engine has no int8 code for {layer.type}"
     rules: tuple[tuple[Callable[[], bool], str], ...] = (
@@ -85,7 +83,3 @@ def _reason(layer: Layer, ranks: Mapping[str, int]) -> str | None:
         ),
     )
     return next((reason for holds, reason in rules if not holds()), None)
-
-
-def _has_constant_matrix(layer: Layer) -> bool:
-    return layer.type != "Gemm" or bool(layer.integer(4, 0)) != bool(layer.integer(5, 0))

@@ -140,19 +140,22 @@ def _unknown(stream: Stream, layers: Mapping[str, Layer], ranges: Mapping[str, F
 
 
 def _factor(stream: Stream, layers: Mapping[str, Layer], ranges: Mapping[str, FloatArray]) -> Values:
-    """Return what each channel of the stream's blobs is divided by: around one, and one where nothing is known."""
+    """Return what each channel of the stream's blobs is divided by: around one."""
     seen = np.max([ranges[blob] for blob in stream.blobs if blob in ranges], axis=0).astype(np.float64)
     largest = float(seen.max(initial=0.0))
     if largest == 0 or not np.isfinite(largest):
         return np.ones(stream.channels)
     floored = np.maximum(seen, largest * SMALLEST_SHARE)
+    alive = seen > 0
+    read = _read_range(stream, layers)
     if all(is_depthwise(layers[name]) for name in stream.readers):
         wanted = floored  # each channel's weights have a scale of their own
     else:
-        wanted = floored**STRENGTH * _read_range(stream, layers) ** (STRENGTH - 1)
-    alive = seen > 0
+        wanted = floored**STRENGTH * read ** (STRENGTH - 1)
     centred = wanted / np.exp(np.log(wanted[alive]).mean())
-    return np.where(alive, centred, 1.0)
+    # Where nothing flows, the reader's weights are brought to the size of the others: they must not set the scale.
+    usual = np.median((read * centred)[alive])
+    return np.where(alive, centred, usual / read)
 
 
 def _read_range(stream: Stream, layers: Mapping[str, Layer]) -> Values:

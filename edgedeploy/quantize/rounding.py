@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from edgedeploy.graph.passes.linear import Values
 from edgedeploy.quantize.windows import Windows
 
-DAMPING = 0.02
+DAMPING = 0.05
 """Added to the inputs' second moments, relative to their mean: what few windows do not show is left alone."""
 LARGEST_SYSTEM = 2560
 """Layers with more inputs an output are rounded to nearest: the equations grow with the third power."""
 SHRINK_STEPS = np.linspace(0.80, 1.0, 11)
 """Shares of a channel's largest weight that its range may end at."""
+SMALLEST_WEIGHT = 1e-30
+"""A channel whose weights are all smaller is one of zeros: its scale would not be finite in float32."""
 _BLOCK = 128
 
 
@@ -145,7 +147,8 @@ def round_depthwise_for_outputs(weight: Values, found: Windows, bits: NDArray[np
 
 def _scales(largest: Values, bits: NDArray[np.int64]) -> NDArray[np.float32]:
     codes = largest_codes(bits)
-    return np.where(largest > 0, codes / np.where(largest > 0, largest, 1), 1.0).astype(np.float32)
+    counts = largest > SMALLEST_WEIGHT
+    return np.where(counts, codes / np.where(counts, largest, 1), 1.0).astype(np.float32)
 
 
 def _rounded(weight: Values, scales: NDArray[np.float32], bits: NDArray[np.int64]) -> RoundedWeights:
