@@ -1,7 +1,8 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement, 9x quantization. ``docs/errors.md`` has a paragraph for each slug; a test holds the two together.
+7x deployment, 8x measurement, 9x quantization. ``docs/errors.md`` has a paragraph for each slug; a test holds the two
+together.
 """
 
 from __future__ import annotations

@@ -12,9 +12,11 @@ from edgedeploy.graph import Graph, Layer
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.passes.edits import wiring_of
 from edgedeploy.graph.passes.linear import bias_of, output_channels, weight_of
+from edgedeploy.quantize.accumulators import AccumulatorChoice
 from edgedeploy.quantize.assemble import Prepared
 from edgedeploy.quantize.candidates import find_candidates
 from edgedeploy.quantize.chains import can_shift, find_chains
+from edgedeploy.quantize.choices import Winograd
 from edgedeploy.quantize.decide import Decision
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.ranges import encoding_for
@@ -121,7 +123,8 @@ def _decision(layer: Layer) -> Decision:
     codes = np.rint(weight * scales.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
     return Decision(
         weights=Int8Weights(codes=codes, scales=scales, bias=bias_of(layer)),
-        bits=(8,) * channels,
-        accumulator_bound=0,
+        accumulators=AccumulatorChoice(
+            bits=(8,) * channels, winograd=Winograd.NOT_USED, limit=2**31 - 1, bound=0, reason="a toy's sums are small"
+        ),
         bias_change=0.0,
     )

@@ -155,7 +155,7 @@ def _factor(stream: Stream, layers: Mapping[str, Layer], ranges: Mapping[str, Fl
     centred = wanted / np.exp(np.log(wanted[alive]).mean())
     # Where nothing flows, the reader's weights are brought to the size of the others: they must not set the scale.
     usual = np.median((read * centred)[alive])
-    return np.where(alive, centred, usual / read)
+    return np.asarray(np.where(alive, centred, usual / read))
 
 
 def _read_range(stream: Stream, layers: Mapping[str, Layer]) -> Values:
