@@ -14,10 +14,9 @@ from edgedeploy.quantize.assemble import INT8_OPTIONS
 from edgedeploy.quantize.error_sums import ErrorSums
 from edgedeploy.quantize.items import Data, Item
 from edgedeploy.quantize.metrics import Metric
-from edgedeploy.quantize.tasks import ONE_THREAD
 
 INT8_TASK_OPTIONS = replace(INT8_OPTIONS, threads=1)
-"""For int8 networks in tasks."""
+"""For networks in tasks; the float one too, so that what stays in float loses nothing by another order of additions."""
 KEPT_BYTES = 128 << 20
 """How much of inputs and float outputs a worker keeps for the next variant; the rest is computed again."""
 TASK_ITEMS = 16
@@ -145,7 +144,7 @@ class Evaluator:
             kept = self._references.get(index)
             if kept is not None:
                 return kept
-            engine = self._engine = self._engine or Engine.from_graph(self._graph, options=ONE_THREAD)
+            engine = self._engine = self._engine or Engine.from_graph(self._graph, options=INT8_TASK_OPTIONS)
         item = self._data.item(index)
         outputs = engine.run(self._graph.outputs, item.tensors)
         for values in outputs.values():

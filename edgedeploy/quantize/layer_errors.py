@@ -130,7 +130,7 @@ def layer_errors(
         return ()
     one_thread = replace(options, threads=1)
     engines = _Engines(
-        float_net=Engine.from_graph(graph, options=replace(one_thread, winograd43=True)),
+        float_net=Engine.from_graph(graph, options=one_thread),
         int8_net=Engine.from_graph(model.graph, options=one_thread),
         alone=Engine.from_graph(_isolated(model, probes), options=one_thread),
     )

@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 import pytest
 from int8_toys import BadlyScaled, Noise, prepared_by_hand
-from random_nets import ONE_THREAD
 
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import MetricError
@@ -43,7 +42,7 @@ class Fixture:
 
     @cached_property
     def outputs(self) -> list[tuple[FloatArray, FloatArray]]:
-        float_engine = Engine.from_graph(self.graph, options=ONE_THREAD)
+        float_engine = Engine.from_graph(self.graph, options=replace(INT8_OPTIONS, threads=1))
         int8_engine = Engine.from_graph(self.model.graph, options=replace(INT8_OPTIONS, threads=1))
         items = [self.data.item(index) for index in range(ITEMS)]
         return [(run(float_engine, item), run(int8_engine, item)) for item in items]

@@ -14,7 +14,7 @@ from edgedeploy.artifacts import FloatArray
 from edgedeploy.graph import Graph
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.passes.linear import weight_of
-from edgedeploy.quantize.assemble import Prepared, assemble
+from edgedeploy.quantize.assemble import INT8_OPTIONS, Prepared, assemble
 from edgedeploy.quantize.choices import Encoding, Int8Model
 from edgedeploy.quantize.error_sums import ErrorSums
 from edgedeploy.quantize.layer_errors import LayerError, layer_errors
@@ -44,7 +44,7 @@ class Measured:
         return {error.name: error for error in found}
 
     def blobs(self, graph: Graph, *names: str) -> list[dict[str, FloatArray]]:
-        engine = Engine.from_graph(graph, options=ONE_THREAD)
+        engine = Engine.from_graph(graph, options=replace(INT8_OPTIONS, threads=1))
         return [engine.run(names, self.data.item(index).tensors) for index in range(ITEMS)]
 
 
