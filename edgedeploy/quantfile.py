@@ -118,11 +118,12 @@ class WeightBits(Frozen):
 
 
 class AccumulatorEntry(Frozen):
-    """Largest magnitude to expect, largest that the target computes exactly, and the bits between the two."""
+    """Largest magnitude to expect, largest that the target computes exactly, bits between the two, what it led to."""
 
     bound: Count
     limit: Count
     headroom_bits: MaybeFloat
+    choice: str
 
 
 class Fidelity(Frozen):

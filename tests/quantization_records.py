@@ -53,7 +53,11 @@ def layer_entry(index: int, **changes: Any) -> LayerEntry:
         "requantized": not kept and index < LAYERS - 1,
         "activation": "ReLU6" if index % 2 else "none",
         "weight_bits": None if kept else WeightBits(least=8, most=8, reduced_channels=0, channels=32),
-        "accumulator": None if kept else AccumulatorEntry(bound=400_000, limit=3_728_270, headroom_bits=3.2),
+        "accumulator": None
+        if kept
+        else AccumulatorEntry(
+            bound=400_000, limit=3_728_270, headroom_bits=3.2, choice="twice the calibrated sums stay within it"
+        ),
         "winograd": "on" if index == 3 else "not used",
         "clipping": None if kept else 0.0004,
         "own": None if kept else Fidelity(sqnr_db=41.0 - 4 * (index % 4), cosine=0.9999),

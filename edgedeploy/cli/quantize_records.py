@@ -184,7 +184,7 @@ def _accumulator(choice: LayerChoice) -> AccumulatorEntry | None:
     if bound is None or limit is None:
         return None
     headroom = math.log2(limit / bound) if bound > 0 and limit > 0 else None
-    return AccumulatorEntry(bound=bound, limit=limit, headroom_bits=headroom)
+    return AccumulatorEntry(bound=bound, limit=limit, headroom_bits=headroom, choice=choice.accumulator_reason)
 
 
 def _equalization(found: Equalization | None) -> EqualizationEntry | None:

@@ -43,6 +43,7 @@ class LayerRow:
     bits: str
     bits_note: str
     headroom: str
+    accumulator_choice: str
     winograd: str
     clipping: str
     bias: str
@@ -248,6 +249,7 @@ def _layer_row(layer: LayerEntry) -> LayerRow:
         bits=_bits(layer),
         bits_note=_bits_note(layer),
         headroom=_headroom(layer),
+        accumulator_choice=NOTHING if layer.accumulator is None else layer.accumulator.choice,
         winograd=layer.winograd,
         clipping=NOTHING if layer.clipping is None else wording.percent(layer.clipping),
         bias=wording.percent(layer.bias_correction) if layer.bias_correction else NOTHING,

@@ -42,7 +42,9 @@ def test_numbers_that_are_not_finite_are_null() -> None:
     layer = layer_entry(
         0,
         own=Fidelity(sqnr_db=math.inf, cosine=math.nan),
-        accumulator=AccumulatorEntry(bound=0, limit=1, headroom_bits=math.inf),
+        accumulator=AccumulatorEntry(
+            bound=0, limit=1, headroom_bits=math.inf, choice="twice the calibrated sums stay within it"
+        ),
     )
     record = quantization_record(layers=(layer,))
     text = dump_quantization(record).decode()

@@ -223,7 +223,12 @@ def test_accumulators_without_and_with_dot_product() -> None:
     layers = [layer_entry(index) for index in range(LAYERS)]
     layers[0] = layer_entry(0, weight_bits=WeightBits(least=6, most=8, reduced_channels=4, channels=32))
     layers[2] = layer_entry(2, winograd="off")
-    layers[4] = layer_entry(4, accumulator=AccumulatorEntry(bound=3_000_000, limit=3_728_270, headroom_bits=0.3))
+    layers[4] = layer_entry(
+        4,
+        accumulator=AccumulatorEntry(
+            bound=3_000_000, limit=3_728_270, headroom_bits=0.3, choice="twice the calibrated sums stay within it"
+        ),
+    )
     record = quantization_record(layers=tuple(layers))
     section = page_of(record).by_id["accumulators"]
     assert "6–8 (4 of 32 channels below 8)" in section
