@@ -2,47 +2,16 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from calibration_files import FUNCTIONS, IMAGE, PAIR, TENSOR, floats, opened, pixels, tensor, write_image
 
-from edgedeploy.artifacts import ColorOrder, InputSpec, Preprocessing, Resize
-from edgedeploy.errors import CalibrationDataError, MissingFileError, ShapeMismatchError, UnreadableInputError
+from edgedeploy.errors import CalibrationDataError, MissingFileError, UnreadableInputError
 from edgedeploy.preprocessing import load_sample
-from edgedeploy.quantize.calibration_data import choose_indices, load_items, open_data, require_readable
+from edgedeploy.quantize.calibration_data import choose_indices, load_items, require_readable
 from edgedeploy.quantize.items import Data
-
-HOW = Preprocessing(
-    color=ColorOrder.RGB, resize=Resize.BILINEAR, mean=(123.7, 116.3, 103.5), scale=(0.017, 0.0175, 0.0174)
-)
-IMAGE = (InputSpec(name="image", shape=(1, 3, 12, 16), preprocessing=HOW),)
-TENSOR = (InputSpec(name="values", shape=(1, 4, 5)),)
-PAIR = (InputSpec(name="left", shape=(1, 4)), InputSpec(name="right", shape=(1, 2, 3)))
-
-
-def pixels(seed: int, height: int = 20, width: int = 30) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def write_image(path: Path, seed: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), pixels(seed))
-    return path
-
-
-def floats(*shape: int, seed: int = 0) -> NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def opened(source: Path | str, inputs: tuple[InputSpec, ...] = IMAGE, **options: Any) -> Data:
-    return open_data(source, inputs, tuple(f"in{index}" for index in range(len(inputs))), **options)
-
-
-def tensor(data: Data, index: int, name: str = "in0") -> NDArray[np.float32]:
-    return np.asarray(data.item(index).tensors[name])
 
 
 class TestDirectoryOfImages:
@@ -287,153 +256,6 @@ class TestStacks:
         np.savez(tmp_path / "labels.npz", values=floats(2, 4, 5), labels=np.array([0.5, 1.0]))
         with pytest.raises(CalibrationDataError, match=r"labels in .* is float64"):
             opened(tmp_path / "labels.npz", TENSOR)
-
-
-FUNCTIONS = """
-import numpy as np
-calls = []
-
-def listed():
-    calls.append(1)
-    return [np.full((4, 5), index, np.float32) for index in range(4)]
-
-def generated():
-    for array in listed():
-        yield {"values": array, "more": 1}, int(array[0, 0]) + 10
-
-def stacked():
-    return np.stack(listed())
-
-def once():
-    assert not calls, "called again"
-    return listed()
-
-def nothing():
-    return []
-
-def for_ever():
-    while True:
-        yield 0
-
-def mapping():
-    return {"values": np.zeros((2, 4, 5))}
-
-def number():
-    return 3
-
-def failing():
-    raise KeyError("no such table")
-
-def failing_later():
-    yield np.zeros((4, 5))
-    raise KeyError("no such table")
-
-class Lazy:
-    def __len__(self):
-        return 3
-    def __getitem__(self, index):
-        if index == 1:
-            raise OSError("gone")
-        return np.full((4, 5), index)
-
-def lazy():
-    return Lazy()
-
-def triples():
-    return [(np.zeros((4, 5)), 1, 2)]
-
-def named():
-    return [(np.zeros((4, 5)), "cat")]
-
-def misshapen():
-    return [np.zeros((5, 4))]
-
-def images():
-    return [np.zeros((20, 30, 3), np.uint8) + 7]
-
-not_a_function = 3
-"""
-
-
-class TestFunctions:
-    @pytest.fixture
-    def directory(self, tmp_path: Path) -> Path:
-        (tmp_path / "mine.py").write_text(FUNCTIONS)
-        return tmp_path
-
-    @pytest.mark.parametrize(
-        ("name", "labels"), [("listed", [None] * 4), ("generated", [10, 11, 12, 13]), ("stacked", [None] * 4)]
-    )
-    def test_items_are_what_it_returns(self, directory: Path, name: str, labels: list[int | None]) -> None:
-        data = opened(f"mine.py:{name}", TENSOR, directory=directory)
-        assert len(data) == 4
-        for index in (3, 0, 2, 1, 3):
-            np.testing.assert_array_equal(tensor(data, index), np.full((1, 4, 5), index, np.float32))
-            assert data.item(index).label == labels[index]
-
-    def test_an_item_comes_only_when_it_is_asked_for(self, directory: Path) -> None:
-        data = opened("mine.py:lazy", TENSOR, directory=directory)
-        assert tensor(data, 2)[0, 0, 0] == 2
-        with pytest.raises(CalibrationDataError, match=r"fails on item 1: OSError: gone \(mine\.py, line"):
-            data.item(1)
-
-    def test_images_are_preprocessed(self, directory: Path) -> None:
-        data = opened("mine.py:images", IMAGE, directory=directory)
-        expected = (7 - np.float32(HOW.mean)) * np.float32(HOW.scale)
-        np.testing.assert_allclose(tensor(data, 0)[0, :, 5, 5], expected, rtol=1e-5)
-
-    def test_modules_are_found_beside_the_project(self, directory: Path) -> None:
-        (directory / "own_calibration_module.py").write_text(FUNCTIONS)
-        assert len(opened("own_calibration_module:listed", TENSOR, directory=directory)) == 4
-
-    @pytest.mark.parametrize("name", ["once", "generated"])
-    def test_it_is_called_once(self, directory: Path, name: str) -> None:
-        data = opened(f"mine.py:{name}", TENSOR, directory=directory)
-        assert [len(data), len(data)] == [4, 4]
-        data.item(0)
-
-    @pytest.mark.parametrize(
-        ("name", "message"),
-        [
-            ("nothing", "no items"),
-            ("for_ever", "more than 100000 items"),
-            ("mapping", "returns dict"),
-            ("number", "returns int"),
-            ("failing", r"fails: KeyError: 'no such table' \(mine\.py, line"),
-            ("failing_later", "fails: KeyError"),
-            ("not_a_function", "no function not_a_function"),
-            ("lisned", "no function lisned"),
-        ],
-    )
-    def test_functions_that_are_no_data(self, directory: Path, name: str, message: str) -> None:
-        with pytest.raises(CalibrationDataError, match=message) as error:
-            opened(f"mine.py:{name}", TENSOR, directory=directory)
-        assert error.value.hint
-
-    @pytest.mark.parametrize(
-        ("name", "kind", "message"),
-        [
-            ("triples", UnreadableInputError, "tuple of 3"),
-            ("named", UnreadableInputError, "'cat' is no number"),
-            ("misshapen", ShapeMismatchError, r"shape \[5, 4\]"),
-        ],
-    )
-    def test_elements_that_the_model_does_not_take(
-        self, directory: Path, name: str, kind: type[Exception], message: str
-    ) -> None:
-        with pytest.raises(kind, match=message):
-            opened(f"mine.py:{name}", TENSOR, directory=directory).item(0)
-
-    @pytest.mark.parametrize("spec", ["none.py:listed", "no_such_module_anywhere:listed", "mine.py:", ":listed"])
-    def test_what_cannot_be_loaded(self, directory: Path, spec: str) -> None:
-        with pytest.raises(CalibrationDataError) as error:
-            opened(spec, TENSOR, directory=directory)
-        assert error.value.hint
-
-    def test_a_file_that_does_not_compile(self, directory: Path) -> None:
-        (directory / "broken.py").write_text("def listed(:\n")
-        with pytest.raises(CalibrationDataError, match="SyntaxError"):
-            opened("broken.py:listed", TENSOR, directory=directory)
 
 
 class TestAll:
