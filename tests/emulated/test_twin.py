@@ -129,7 +129,9 @@ def listening_addresses(pid: int) -> set[str]:
 
 def starting(state: Path, name: str) -> subprocess.Popen[bytes]:
     """Start ``up`` in a process of its own and return it once its QEMU runs."""
+    # A suite that runs in the background of a shell inherits that interrupts are ignored.
     program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from edgedeploy.emulate import twin; from edgedeploy.emulate.machine import TwinSpec;"
         f"twin.up(TwinSpec(board='rk3399', cpu='cortex-a72', vcpus=2, memory_mib=512), name={name!r}, lifetime_s=120)"
     )
