@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.graph import Graph, Layer, Storage, Weight, make_weight, parse_param
 from edgedeploy.graph.layouts import Load, Slot, layout_of
+from edgedeploy.quantize.choices import round_to_codes
 from edgedeploy.quantize.integer_dynamic import is_dynamic_int8, run_dynamic_int8
-from edgedeploy.quantize.integer_layers import round_to_codes, run_int8_layer
+from edgedeploy.quantize.integer_layers import run_int8_layer
 
 _TERM_KEYS = {"Gemm": 18, "MultiHeadAttention": 18, "Embed": 18}
 _TERM_KEY = 8

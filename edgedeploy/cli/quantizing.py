@@ -27,6 +27,7 @@ from edgedeploy.graph import Graph
 from edgedeploy.graph.engine import engine_version
 from edgedeploy.project import QuantizationSection
 from edgedeploy.quantize import store
+from edgedeploy.quantize.calibration_data import spread
 from edgedeploy.quantize.evaluation import evaluate
 from edgedeploy.quantize.evaluator import INT8_TASK_OPTIONS, TASK_ITEMS
 from edgedeploy.quantize.items import Data
@@ -36,7 +37,6 @@ from edgedeploy.quantize.pipeline import Prepared, assemble, prepare
 from edgedeploy.quantize.precheck import check_quantizable
 from edgedeploy.quantize.precision import choose_precision
 from edgedeploy.quantize.search import search_settings
-from edgedeploy.quantize.sensitivity import spread
 from edgedeploy.quantize.settings import Calibrator, Settings, Target
 from edgedeploy.quantize.workers import Workers, open_workers
 

@@ -88,6 +88,17 @@ def choose_indices(count: int, images: int, seed: int) -> tuple[int, ...]:
     return tuple(sorted(int(index) for index in chosen))
 
 
+def spread(indices: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return at most ``count`` of the indices, evenly spread.
+
+    Example:
+        >>> spread(range(100), 4)
+        (0, 25, 50, 75)
+    """
+    taken = min(count, len(indices))
+    return tuple(indices[place * len(indices) // taken] for place in range(taken))
+
+
 def load_items(data: Data, wanted: Sequence[int], used: Sequence[int]) -> list[Item]:
     """Load some items before the rest is needed.
 

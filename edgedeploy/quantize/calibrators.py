@@ -7,7 +7,6 @@ at least ``BINS / 2`` bins below it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,19 +54,6 @@ def threshold(statistics: BlobStatistics, calibrator: Calibrator, percentile: fl
             return kl_threshold(statistics)
         case Calibrator.MSE:
             return _least_square_error(statistics)
-
-
-def weight_scales(weight: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the codes a unit of each output channel's weights by its largest magnitude, float32 ``(out,)``.
-
-    Args:
-        weight: ``(out, ...)``. A channel of zeros, or of what is zero in float32, gets the scale 1: all scales are
-            finite and positive.
-    """
-    ranges = np.abs(np.asarray(weight, dtype=np.float32)).reshape(len(weight), -1).max(axis=1, initial=0.0)
-    with np.errstate(divide="ignore", over="ignore"):
-        scales = np.float32(LARGEST_CODE) / ranges
-    return np.where(np.isfinite(scales), scales, np.float32(1.0)).astype(np.float32)
 
 
 def _percentile(statistics: BlobStatistics, percentile: float) -> float:

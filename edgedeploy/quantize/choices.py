@@ -16,6 +16,19 @@ LARGEST_CODE = 127
 """The engine clamps to +-127; -128 is never used."""
 
 
+def round_to_codes(values: NDArray[Any]) -> NDArray[np.int8]:
+    """Round float32 half away from zero and clamp to +-127.
+
+    Example:
+        >>> round_to_codes(np.array([0.5, -2.5, 300], np.float32))
+        array([  1,  -3, 127], dtype=int8)
+    """
+    # In float64 the half can be added without rounding: 0.49999997 + 0.5 would be 1 in float32.
+    exact = np.asarray(values, dtype=np.float64)
+    rounded = np.trunc(exact + np.copysign(0.5, exact))
+    return np.clip(rounded, -LARGEST_CODE, LARGEST_CODE).astype(np.int8)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
     """How an int8 blob's codes stand for numbers: ``number = direction * code / scale + middle``.
@@ -37,9 +50,7 @@ class Encoding:
 
     def encode(self, numbers: NDArray[Any]) -> NDArray[np.int8]:
         """Return the codes: rounded half away from zero and clamped, as the engine does it."""
-        exact = self.direction * (np.asarray(numbers, dtype=np.float64) - self.middle) * self.scale
-        rounded = np.trunc(exact + np.copysign(0.5, exact))
-        return np.clip(rounded, -LARGEST_CODE, LARGEST_CODE).astype(np.int8)
+        return round_to_codes(self.direction * (np.asarray(numbers, dtype=np.float64) - self.middle) * self.scale)
 
     @property
     def lowest(self) -> float:

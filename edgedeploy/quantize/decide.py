@@ -35,7 +35,7 @@ from edgedeploy.quantize.rounding import (
     round_to_nearest,
 )
 from edgedeploy.quantize.settings import Rounding, Settings, Target
-from edgedeploy.quantize.windows import SampledWindows, Windows, windows_of
+from edgedeploy.quantize.windows import SampledWindows, Windows, output_size_of, windows_of
 from edgedeploy.quantize.write import Int8Weights
 
 FEWEST_ROWS = 1024
@@ -84,7 +84,7 @@ def float_windows(
         ]
 
     found: list[list[Windows]] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         for done, part in enumerate(pool.map(of_item, range(len(items))), 1):
             found.append(part)
             task.update(done, len(items))
@@ -136,14 +136,17 @@ class Decider:
                 windows_of(layer, blobs[blob], limit=limit, seed=(self._settings.seed, index))
                 for index, blobs in enumerate(read)
             ]
-            decisions[layer.name] = self._decide(layer, np.concatenate(found), encoding)
+            size = output_size_of(layer, read[0][blob])
+            decisions[layer.name] = self._decide(layer, np.concatenate(found), encoding, size)
             return with_decision(layer, decisions[layer.name]), read
 
         for count, name in enumerate(walk(self._graph, set(names), states, decide), 1):
             task.update(count, len(names), name)
         return decisions
 
-    def _decide(self, layer: Layer, found: Windows, encoding: Encoding) -> Decision:
+    def _decide(
+        self, layer: Layer, found: Windows, encoding: Encoding, output_size: tuple[int, int] | None
+    ) -> Decision:
         weight = weight_of(layer).reshape(output_channels(layer), -1)
         sampled = self._windows[layer.name]
         wanted = multiply(sampled.values, weight)
@@ -151,7 +154,9 @@ class Decider:
         weighted = found * np.sqrt(rows).astype(np.float32)[:, None, None]
         full = np.full(len(weight), FULL_BITS)
         rounded = self._round(weight, weighted, full)
-        accumulators = choose_accumulators(layer, _shaped(rounded.codes, layer), encoding.encode(found), self._target)
+        accumulators = choose_accumulators(
+            layer, _shaped(rounded.codes, layer), encoding.encode(found), self._target, output_size=output_size
+        )
         bits = np.asarray(accumulators.bits)
         if (bits != full).any():
             rounded = self._round(weight, weighted, bits)

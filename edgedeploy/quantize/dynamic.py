@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgedeploy.errors import UnsupportedOperatorError
 from edgedeploy.graph.layouts import layout_of
 from edgedeploy.graph.model import Layer
 from edgedeploy.graph.storage import Storage, Weight, make_weight
-from edgedeploy.quantize.choices import LARGEST_CODE
-from edgedeploy.quantize.integer_layers import round_to_codes
+from edgedeploy.quantize.choices import LARGEST_CODE, round_to_codes
+from edgedeploy.quantize.rounding import scales_for
 
 _INT8_TERM = 2
 _INT8_TERM_KEYS: Mapping[str, int] = {
@@ -37,7 +35,6 @@ DYNAMIC_TYPES = frozenset(_INT8_TERM_KEYS)
 
 _BLOCK_QUANTIZED_FROM = 400
 _INTEGER_STORAGES = frozenset({Storage.INT8, Storage.PACKED})
-_SMALLEST_MAGNITUDE = LARGEST_CODE / float(np.finfo(np.float32).max)
 """Of anything smaller the scale is no float32."""
 
 
@@ -110,13 +107,7 @@ def _is_as_described(layer: Layer) -> bool:
 def _quantized(weight: Weight, axis: int | None) -> tuple[Weight, Weight]:
     """Return a matrix's codes and its scales."""
     values = np.asarray(weight.array, dtype=np.float64)
-    scales = _scales(np.abs(values).max(axis=axis, keepdims=True))
+    scales = scales_for(np.abs(values).max(axis=axis, keepdims=True), LARGEST_CODE)
     codes = make_weight(weight.name, round_to_codes(values * scales), Storage.INT8)
     flat = scales.reshape(-1) if axis is None else scales.squeeze(axis)
     return codes, make_weight(f"{weight.name.removesuffix('_weight')}_scales", flat, Storage.UNTAGGED)
-
-
-def _scales(largest: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the scales that make the largest magnitudes the largest code; 1 for zeros."""
-    has_scale = largest >= _SMALLEST_MAGNITUDE
-    return np.where(has_scale, LARGEST_CODE / np.where(has_scale, largest, 1), 1).astype(np.float32)

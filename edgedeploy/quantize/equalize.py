@@ -85,8 +85,8 @@ def equalize(
 
     Args:
         graph: In float, activations fused where they can be, as the passes leave it.
-        ranges: Blob -> largest magnitude of each channel over the calibration data, float32 ``(channels,)``: outputs
-            of layers with weights.
+        ranges: Blob -> largest magnitude of each channel over the calibration data, float32 ``(channels,)``: of what
+            layers with weights put out, and of what they read, such as sums, where that is another blob.
         check: Runs a graph on real inputs; None trusts the arithmetic.
         tolerance: Largest difference of the outputs; beyond it everything is undone.
 

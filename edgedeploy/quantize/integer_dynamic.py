@@ -23,8 +23,8 @@ from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import UnsupportedOperatorError
 from edgedeploy.graph.model import Layer
 from edgedeploy.graph.storage import Storage
-from edgedeploy.quantize.choices import LARGEST_CODE
-from edgedeploy.quantize.integer_layers import Accumulators, Codes, round_to_codes
+from edgedeploy.quantize.choices import LARGEST_CODE, round_to_codes
+from edgedeploy.quantize.integer_layers import Accumulators, Codes
 
 _BLOCK_QUANTIZED_FROM = 400
 _ONE = np.float32(1)

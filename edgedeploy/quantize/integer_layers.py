@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import ShapeMismatchError, UnsupportedOperatorError
 from edgedeploy.graph.model import Layer
-from edgedeploy.graph.passes.linear import Activation, activation_of, activation_params_of
-from edgedeploy.quantize.choices import LARGEST_CODE
+from edgedeploy.graph.passes.linear import PAD_VALUE_KEY, Activation, activation_of, activation_params_of
+from edgedeploy.quantize.choices import LARGEST_CODE, round_to_codes
+from edgedeploy.quantize.geometry import geometry_of
 
 Codes = NDArray[np.int8]
 Accumulators = NDArray[np.int32]
@@ -32,7 +32,6 @@ Accumulators = NDArray[np.int32]
 INT8_TERM_KEY = 8
 REQUANTIZES_ABOVE = 100
 _TYPES = frozenset({"Convolution", "ConvolutionDepthWise", "InnerProduct"})
-_SAME_UPPER, _SAME_LOWER = -233, -234
 _EXACT_FLOAT32 = 1 << 24
 _SIGMOID_LIMIT = np.float32(88.3762626647949)
 
@@ -56,19 +55,6 @@ def engine_is_right(layer: Layer) -> bool:
 def requantizes(layer: Layer) -> bool:
     """Whether the layer hands on int8 codes."""
     return layer.type != "InnerProduct" and layer.integer(INT8_TERM_KEY, 0) > REQUANTIZES_ABOVE
-
-
-def round_to_codes(values: NDArray[Any]) -> Codes:
-    """Round float32 half away from zero and clamp to +-127.
-
-    Example:
-        >>> round_to_codes(np.array([0.5, -2.5, 300], np.float32))
-        array([  1,  -3, 127], dtype=int8)
-    """
-    # In float64 the half can be added without rounding: 0.49999997 + 0.5 would be 1 in float32.
-    exact = np.asarray(values, dtype=np.float64)
-    rounded = np.trunc(exact + np.copysign(0.5, exact))
-    return np.clip(rounded, -LARGEST_CODE, LARGEST_CODE).astype(np.int8)
 
 
 def quantize_input(layer: Layer, blob: NDArray[Any]) -> Codes:
@@ -105,7 +91,7 @@ def accumulate(layer: Layer, codes: Codes) -> Accumulators:
     groups = layer.integer(7, 1) if layer.type == "ConvolutionDepthWise" else 1
     if weight.shape[1] * groups != codes.shape[0]:
         raise _mismatch(layer, codes.shape[0], weight.shape[1] * groups)
-    windows = _windows(layer, _padded(layer, codes))
+    windows = _windows(layer, codes)
     if weight.shape[1] == 1 and groups == weight.shape[0]:
         return _convolve_depthwise(weight, windows)
     parts = zip(np.split(weight, groups), np.split(windows, groups), strict=True)
@@ -261,60 +247,9 @@ def _mismatch(layer: Layer, got: int, wanted: int) -> ShapeMismatchError:
 # --- windows ---------------------------------------------------------------------------------------------------------
 
 
-def _kernel(layer: Layer) -> tuple[int, int]:
-    """Return height and width."""
-    width = layer.integer(1, 0)
-    return layer.integer(11, width), width
-
-
-def _dilation(layer: Layer) -> tuple[int, int]:
-    horizontal = layer.integer(2, 1)
-    return layer.integer(12, horizontal), horizontal
-
-
-def _stride(layer: Layer) -> tuple[int, int]:
-    horizontal = layer.integer(3, 1)
-    return layer.integer(13, horizontal), horizontal
-
-
-def _extent(layer: Layer) -> tuple[int, int]:
-    """Return how many rows and columns of the input one output sees, first to last."""
-    (height, width), (vertical, horizontal) = _kernel(layer), _dilation(layer)
-    return (height - 1) * vertical + 1, (width - 1) * horizontal + 1
-
-
-def _padded(layer: Layer, codes: Codes) -> Codes:
-    # The pad value is in codes: the engine quantizes first and pads then, with what a cast to char makes of the number.
-    value = layer.param(18)
-    code = int(value) if isinstance(value, int | float) else 0
-    return np.pad(codes, ((0, 0), *_padding(layer, codes.shape[1:])), constant_values=code)
-
-
-def _padding(layer: Layer, size: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (top, bottom), (left, right)."""
-    left = layer.integer(4, 0)
-    top = layer.integer(14, left)
-    right, bottom = layer.integer(15, left), layer.integer(16, top)
-    sides = {left, right, top, bottom}
-    if sides in ({_SAME_UPPER}, {_SAME_LOWER}):
-        vertical, horizontal = (
-            max(0, extent + (length - 1) // step * step - length)
-            for extent, length, step in zip(_extent(layer), size, _stride(layer), strict=True)
-        )
-        smaller_first = left == _SAME_UPPER
-        return _halves(vertical, smaller_first), _halves(horizontal, smaller_first)
-    if max(sides) <= 0:
-        return (0, 0), (0, 0)
-    return (top, bottom), (left, right)
-
-
-def _halves(total: int, smaller_first: bool) -> tuple[int, int]:
-    smaller = total // 2
-    return (smaller, total - smaller) if smaller_first else (total - smaller, smaller)
-
-
-def _windows(layer: Layer, padded: Codes) -> Codes:
+def _windows(layer: Layer, codes: Codes) -> Codes:
     """Return a view ``(channels, out height, out width, kernel height, kernel width)``."""
-    (down, right), (vertical, horizontal) = _stride(layer), _dilation(layer)
-    windows = sliding_window_view(padded, _extent(layer), axis=(1, 2))
-    return windows[:, ::down, ::right, ::vertical, ::horizontal]
+    # The pad value is in codes: the engine quantizes first and pads then, with what a cast to char makes of the number.
+    value = layer.param(PAD_VALUE_KEY)
+    code = int(value) if isinstance(value, int | float) else 0
+    return geometry_of(layer, *codes.shape[1:]).windows(codes, code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,14 +10,15 @@ from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import CalibrationDataError
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.model import Graph
-from edgedeploy.graph.passes import Check, PassRecord, run_passes
+from edgedeploy.graph.passes import Check, run_passes
+from edgedeploy.graph.passes.edits import wiring_of
 from edgedeploy.graph.passes.linear import is_linear
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.quantize.assemble import INT8_OPTIONS, Prepared, assemble
 from edgedeploy.quantize.blas_threads import one_blas_thread
-from edgedeploy.quantize.calibration_data import choose_indices
+from edgedeploy.quantize.calibration_data import choose_indices, load_items, spread
 from edgedeploy.quantize.candidates import Candidates, find_candidates
-from edgedeploy.quantize.chains import find_chains
+from edgedeploy.quantize.chains import find_chains, source_blob
 from edgedeploy.quantize.choices import Encoding, Int8Model
 from edgedeploy.quantize.decide import Decider, Decision, float_windows
 from edgedeploy.quantize.encodings import choose_encodings
@@ -36,15 +36,6 @@ CHECK_ITEMS = 2
 DECISION_ITEMS = 48
 """Items that equalisation, ranges and weights are decided on; the statistics of the blobs are of all."""
 NO_DATA = "no data flows through it: its input is zero on all of the data"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Simplified:
-    """The float network that is to be quantized, and how it came about."""
-
-    graph: Graph
-    passes: tuple[PassRecord, ...]
-    equalization: Equalization | None
 
 
 def quantize(
@@ -76,15 +67,20 @@ def prepare(
     if len(data) == 0:
         raise CalibrationDataError("there is no calibration data", hint="name a directory of images or arrays")
     indices = choose_indices(len(data), settings.images, settings.seed)
-    items = [data.item(index) for index in _spread(indices, DECISION_ITEMS)]
+    sample = spread(indices, DECISION_ITEMS)
+    items = load_items(data, sample, indices)
     with one_blas_thread():
-        simplified = _simplify(graph, data, _spread(indices, DECISION_ITEMS), settings, progress)
-        candidates = find_candidates(simplified.graph)
-        statistics = _statistics(simplified.graph, candidates, data, indices, progress)
-        idle = _idle(simplified.graph, candidates, statistics)
+        check = _check_on(items[:CHECK_ITEMS])
+        with progress.task("Simplifying the network"):
+            simplified, passes = run_passes(graph, check)
+        equalization = _equalized(simplified, data, sample, check, progress) if settings.equalize else None
+        float_graph = equalization.graph if equalization else simplified
+        candidates = find_candidates(float_graph)
+        statistics = _statistics(float_graph, candidates, data, indices, progress)
+        idle = _idle(float_graph, candidates, statistics)
         static = tuple(name for name in candidates.static if name not in idle)
         encodings, decisions = _decide(
-            simplified.graph,
+            float_graph,
             static,
             statistics=statistics,
             items=items,
@@ -95,10 +91,10 @@ def prepare(
     names = set(static) | set(candidates.dynamic)
     return Prepared(
         source=graph,
-        graph=simplified.graph,
-        passes=simplified.passes,
-        equalization=simplified.equalization,
-        candidates=tuple(layer.name for layer in simplified.graph.layers if layer.name in names),
+        graph=float_graph,
+        passes=passes,
+        equalization=equalization,
+        candidates=tuple(layer.name for layer in float_graph.layers if layer.name in names),
         left={**candidates.left, **idle},
         target=target,
         settings=settings,
@@ -108,19 +104,13 @@ def prepare(
     )
 
 
-def _simplify(graph: Graph, data: Data, indices: Sequence[int], settings: Settings, progress: Progress) -> _Simplified:
-    check = _check_on([data.item(index) for index in indices[:CHECK_ITEMS]])
-    with progress.task("Simplifying the network"):
-        simplified, passes = run_passes(graph, check)
-    equalization = _equalized(simplified, data, indices, check, progress) if settings.equalize else None
-    return _Simplified(
-        graph=equalization.graph if equalization else simplified, passes=passes, equalization=equalization
-    )
-
-
 def _equalized(graph: Graph, data: Data, indices: Sequence[int], check: Check, progress: Progress) -> Equalization:
-    makers = [layer.outputs[0] for layer in graph.layers if is_linear(layer)]
-    statistics = collect_statistics(graph, makers, data, indices, progress=progress) if makers else {}
+    """Even out ranges, as a part of the data shows them in what layers put out and in what others read."""
+    wiring = wiring_of(graph)
+    layers = [layer for layer in graph.layers if is_linear(layer)]
+    read = [source_blob(layer.inputs[0], wiring) for layer in layers]
+    blobs = tuple(dict.fromkeys([layer.outputs[0] for layer in layers] + read))
+    statistics = collect_statistics(graph, blobs, data, indices, progress=progress) if blobs else {}
     ranges = {
         blob: np.maximum(np.abs(found.channel_minimum), np.abs(found.channel_maximum))
         for blob, found in statistics.items()
@@ -178,9 +168,3 @@ def _check_on(items: Sequence[Item]) -> Check:
         return found
 
     return check
-
-
-def _spread(indices: Sequence[int], count: int) -> list[int]:
-    """Return at most ``count`` of the indices, evenly spread."""
-    step = max(1.0, len(indices) / count)
-    return [indices[int(place * step)] for place in range(min(count, len(indices)))]

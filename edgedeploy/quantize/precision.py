@@ -15,6 +15,7 @@ from edgedeploy.errors import AccuracyError
 from edgedeploy.graph.model import Graph
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.quantize.assemble import Prepared, assemble
+from edgedeploy.quantize.calibration_data import spread
 from edgedeploy.quantize.evaluation import Evaluation
 from edgedeploy.quantize.evaluator import Evaluator, KeepFloat
 from edgedeploy.quantize.items import Data
@@ -28,7 +29,6 @@ from edgedeploy.quantize.sensitivity import (
     keep,
     measure_layers,
     measure_segments,
-    spread,
 )
 from edgedeploy.quantize.tasks import Workers
 

@@ -74,7 +74,7 @@ def run_piece(piece: Piece, states: Sequence[Blobs]) -> None:
     def run(state: Blobs) -> None:
         state.update(engine.run(piece.outputs, {blob: state[blob][None] for blob in piece.inputs}))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         list(pool.map(run, states))
 
 

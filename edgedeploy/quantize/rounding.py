@@ -7,6 +7,7 @@ B. Hassibi and D. Stork, Optimal Brain Surgeon, 1993.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def round_to_nearest(weight: Values, bits: NDArray[np.int64]) -> RoundedWeights:
         weight: ``(out, inputs)``.
         bits: Of each channel, ``(out,)``.
     """
-    return _rounded(weight, _scales(np.abs(weight).max(axis=1, initial=0.0), bits), bits)
+    return _rounded(weight, scales_for(np.abs(weight).max(axis=1, initial=0.0), largest_codes(bits)), bits)
 
 
 def round_for_inputs(weight: Values, moments: Values, bits: NDArray[np.int64]) -> RoundedWeights:
@@ -65,10 +66,10 @@ def round_for_inputs(weight: Values, moments: Values, bits: NDArray[np.int64]) -
         bits: Of each channel.
     """
     largest = np.abs(weight).max(axis=1, initial=0.0)
-    best = _rounded(weight, _scales(largest, bits), bits)
+    best = _rounded(weight, scales_for(largest, largest_codes(bits)), bits)
     least = _weighted_error(weight, best, moments)
     for share in SHRINK_STEPS[:-1]:
-        tried = _rounded(weight, _scales(largest * share, bits), bits)
+        tried = _rounded(weight, scales_for(largest * share, largest_codes(bits)), bits)
         error = _weighted_error(weight, tried, moments)
         better = error < least
         least = np.where(better, error, least)
@@ -145,8 +146,13 @@ def round_depthwise_for_outputs(weight: Values, found: Windows, bits: NDArray[np
     )
 
 
-def _scales(largest: Values, bits: NDArray[np.int64]) -> NDArray[np.float32]:
-    codes = largest_codes(bits)
+def scales_for(largest: NDArray[Any], codes: NDArray[np.int64] | int) -> NDArray[np.float32]:
+    """Return the scales that give the largest magnitudes these codes; 1 where there is next to nothing.
+
+    Example:
+        >>> scales_for(np.array([2.0, 0.0]), 127)
+        array([63.5,  1. ], dtype=float32)
+    """
     counts = largest > SMALLEST_WEIGHT
     return np.where(counts, codes / np.where(counts, largest, 1), 1.0).astype(np.float32)
 

@@ -164,14 +164,3 @@ def keep(*segments: Segment | SegmentSensitivity) -> KeepFloat:
 def noise_gain(base: Evaluation, changed: Evaluation) -> float:
     """Return the share of the outputs' error that goes away."""
     return 1.0 - changed.noise_share / base.noise_share if base.noise_share else 0.0
-
-
-def spread(indices: Sequence[int], count: int) -> tuple[int, ...]:
-    """Return at most ``count`` of the indices, evenly spread.
-
-    Example:
-        >>> spread(range(100), 4)
-        (0, 25, 50, 75)
-    """
-    taken = min(count, len(indices))
-    return tuple(indices[place * len(indices) // taken] for place in range(taken))

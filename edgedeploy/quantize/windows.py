@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.graph.model import Layer
 from edgedeploy.graph.passes.linear import CONVOLUTIONS_2D, groups_of, pad_value_of
-
-SAME_UPPER = -233
-SAME_LOWER = -234
+from edgedeploy.quantize.geometry import geometry_of
 
 Windows = NDArray[np.float32]
 """``(rows, groups, inputs of a group x kernel height x kernel width)``."""
@@ -43,48 +41,6 @@ class SampledWindows:
         return cls(values=np.concatenate(parts), items=items)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """A convolution's kernel on its input: (height, width) each, pads in elements."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    pads: tuple[tuple[int, int], tuple[int, int]]
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """Height and width of the input that one window spans."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))  # type: ignore[return-value]
-
-
-def geometry_of(layer: Layer, height: int, width: int) -> Geometry:
-    """Return how a 2-D convolution moves over an input of that size.
-
-    Source: ``make_padding`` and ``load_param`` in the engine's src/layer/convolution.cpp.
-    """
-    kernel_width, dilation_width, stride_width = layer.integer(1, 0), layer.integer(2, 1), layer.integer(3, 1)
-    kernel = (layer.integer(11, kernel_width), kernel_width)
-    dilation = (layer.integer(12, dilation_width), dilation_width)
-    stride = (layer.integer(13, stride_width), stride_width)
-    left = layer.integer(4, 0)
-    top = layer.integer(14, left)
-    if left in (SAME_UPPER, SAME_LOWER):
-        pads = tuple(
-            _same_pads(size, k, s, d, upper=left == SAME_UPPER)
-            for size, k, s, d in zip((height, width), kernel, stride, dilation, strict=True)
-        )
-        return Geometry(kernel=kernel, stride=stride, dilation=dilation, pads=(pads[0], pads[1]))
-    vertical, horizontal = (top, layer.integer(16, top)), (left, layer.integer(15, left))
-    return Geometry(kernel=kernel, stride=stride, dilation=dilation, pads=(vertical, horizontal))
-
-
-def _same_pads(size: int, kernel: int, stride: int, dilation: int, *, upper: bool) -> tuple[int, int]:
-    total = max(0, dilation * (kernel - 1) + 1 + (size - 1) // stride * stride - size)
-    small, large = total // 2, total - total // 2
-    return (small, large) if upper else (large, small)
-
-
 def windows_of(layer: Layer, blob: FloatArray, *, limit: int, seed: tuple[int, ...]) -> Windows:
     """Return windows of one input at positions chosen by the seed; all of them where there are fewer than ``limit``.
 
@@ -102,11 +58,16 @@ def windows_of(layer: Layer, blob: FloatArray, *, limit: int, seed: tuple[int, .
     return np.ascontiguousarray(rows[chosen])
 
 
+def output_size_of(layer: Layer, blob: FloatArray) -> tuple[int, int] | None:
+    """Return height and width of what a 2-D convolution makes of an image; None for anything else."""
+    if layer.type not in CONVOLUTIONS_2D or blob.ndim != 3:
+        return None
+    height, width = blob.shape[1:]
+    return geometry_of(layer, height, width).output_size(height, width)
+
+
 def _convolution_windows(layer: Layer, blob: FloatArray, limit: int, seed: tuple[int, ...]) -> Windows:
-    geometry = geometry_of(layer, blob.shape[1], blob.shape[2])
-    padded = np.pad(blob, ((0, 0), *geometry.pads), constant_values=pad_value_of(layer))
-    views = np.lib.stride_tricks.sliding_window_view(padded, geometry.extent, axis=(1, 2))
-    views = views[:, :: geometry.stride[0], :: geometry.stride[1], :: geometry.dilation[0], :: geometry.dilation[1]]
+    views = geometry_of(layer, *blob.shape[1:]).windows(blob, pad_value_of(layer))
     height, width = views.shape[1:3]
     chosen = _choose(layer.name, height * width, limit, seed)
     taken = views[:, chosen // width, chosen % width].transpose(1, 0, 2, 3)

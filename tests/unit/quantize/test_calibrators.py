@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgedeploy.quantize.blob_statistics import BINS, BlobStatistics, MagnitudeHistogram
-from edgedeploy.quantize.calibrators import threshold, weight_scales
+from edgedeploy.quantize.calibrators import threshold
 from edgedeploy.quantize.kl import KL_BINS, LEVELS, best_bins, divergences
 from edgedeploy.quantize.settings import Calibrator
 
@@ -171,17 +171,3 @@ class TestLeastSquareError:
 
     def test_a_range_that_is_used_evenly_is_kept_whole(self) -> None:
         assert threshold(statistics_of(draw("uniform")), Calibrator.MSE) == pytest.approx(1.0, rel=0.01)
-
-
-class TestWeightScales:
-    def test_one_a_channel(self) -> None:
-        weight = np.array([[[1.0, -2.0]], [[0.5, 0.25]]])
-        np.testing.assert_array_equal(weight_scales(weight), np.float32([63.5, 254.0]))
-
-    @pytest.mark.parametrize("value", [0.0, 1e-45, 1e-40, 1e-300])
-    def test_a_channel_of_nothing_gets_a_scale_that_can_be_written(self, value: float) -> None:
-        scales = weight_scales(np.array([[value, -value], [1.0, 0.0]]))
-        np.testing.assert_array_equal(scales, np.float32([1.0, 127.0]))
-
-    def test_a_channel_without_weights(self) -> None:
-        np.testing.assert_array_equal(weight_scales(np.zeros((2, 0))), np.float32([1.0, 1.0]))

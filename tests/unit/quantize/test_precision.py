@@ -14,12 +14,13 @@ from random_nets import random_net
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import AccuracyError
 from edgedeploy.quantize.assemble import Prepared, assemble
+from edgedeploy.quantize.calibration_data import spread
 from edgedeploy.quantize.evaluation import evaluate
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.metrics import Cosine, Top1
 from edgedeploy.quantize.precision import Action, PrecisionSearch, choose_precision
 from edgedeploy.quantize.segments import count_macs, find_segments
-from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, SegmentSensitivity, spread
+from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, SegmentSensitivity
 
 ITEMS = 40
 
