@@ -28,7 +28,8 @@ def outputs(graph: Graph) -> dict[str, FloatArray]:
 
 
 def ranges(graph: Graph) -> dict[str, FloatArray]:
-    blobs = [layer.outputs[0] for layer in graph.layers if is_linear(layer)]
+    layers = [layer for layer in graph.layers if is_linear(layer)]
+    blobs = [layer.outputs[0] for layer in layers] + [layer.inputs[0] for layer in layers]
     found = Engine.from_graph(graph, options=ONE_THREAD).run(blobs, {"x": IMAGES})
     return {blob: np.abs(values).reshape(len(values), -1).max(axis=1) for blob, values in found.items()}
 
@@ -96,6 +97,23 @@ def test_a_layer_that_takes_no_factors_stands_in_the_way() -> None:
     done = equalize(graph, ranges(graph), check=outputs)
     assert done.graph is graph
     assert not done.pairs
+
+
+def test_what_a_reader_reads_counts_where_it_is_a_sum() -> None:
+    graph = random_net(
+        INPUT,
+        "Split copy 1 2 x x1 x2",
+        "Convolution left 1 1 x1 a 0=8 1=1 5=1 6=24",
+        "Convolution right 1 1 x2 b 0=8 1=1 5=1 6=24",
+        "BinaryOp add 2 1 a b c 0=0",
+        DEPTHWISE.replace(" a b ", " c d "),
+        LAST.replace(" b y ", " d y "),
+    )
+    known = ranges(graph)
+    loud = {**known, "c": known["c"] * np.array([1, 1, 1, 1, 1, 1, 1, 64], np.float32)}
+    plain, louder = (equalize(graph, item).graph.layer("dw") for item in (known | {"c": known["c"]}, loud))
+    ratio = weight_of(louder)[:, 0, 0, 0] / weight_of(plain)[:, 0, 0, 0]
+    assert ratio[7] / ratio[0] > 8
 
 
 def test_a_dead_channel_does_not_set_the_scale_of_the_reader() -> None:

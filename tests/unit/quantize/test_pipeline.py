@@ -19,7 +19,7 @@ from edgedeploy.quantize.choices import Winograd
 from edgedeploy.quantize.decide import with_decision
 from edgedeploy.quantize.items import Data
 from edgedeploy.quantize.pipeline import INT8_OPTIONS, NO_DATA, assemble, prepare, quantize
-from edgedeploy.quantize.settings import NAIVE, Calibrator, RangeRule, Settings, Target
+from edgedeploy.quantize.settings import NAIVE, Calibrator, RangeRule, Rounding, Settings, Target
 
 NO_DOTPROD = Target(name="rk3399", dotprod=False)
 DOTPROD = Target(name="rk3588", dotprod=True)
@@ -120,6 +120,27 @@ def test_the_same_input_gives_the_same_network() -> None:
     _, again = quantize(net(), DATA, target=DOTPROD, settings=FEW)
     assert model.graph == again.graph
     assert assemble(pickle.loads(pickle.dumps(first))).graph == model.graph
+
+
+def test_bias_correction_takes_the_mean_error_away() -> None:
+    graph = net("9=1")
+    mean_errors = {}
+    for corrected in (False, True):
+        settings = replace(NAIVE, images=24, correct_bias=corrected)
+        _, model = quantize(graph, DATA, target=DOTPROD, settings=settings)
+        errors = [run(model.graph, DATA, index)["out0"] - run(graph, DATA, index)["out0"] for index in range(24)]
+        mean_errors[corrected] = float(np.abs(np.mean(errors, axis=0)).mean())
+        assert (max(choice.bias_correction for choice in model.layers) > 0) == corrected
+    assert mean_errors[True] < 0.8 * mean_errors[False]  # not zero: items of much energy count less
+
+
+def test_rounding_for_outputs_beats_nearest() -> None:
+    graph = net("9=1")
+    found = {}
+    for rounding in Rounding:
+        _, model = quantize(graph, DATA, target=DOTPROD, settings=replace(FEW, rounding=rounding))
+        found[rounding] = [sqnr_db(run(graph, DATA, i)["out0"], run(model.graph, DATA, i)["out0"]) for i in range(24)]
+    assert np.mean(found[Rounding.OUTPUT]) > np.mean(found[Rounding.NEAREST])
 
 
 @pytest.mark.parametrize("calibrator", list(Calibrator))
