@@ -7,18 +7,17 @@ bit, say) are null.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
-from edgedeploy.artifacts import Clock, Provenance, canonical_json
+from edgedeploy.artifacts import Clock, Provenance
 from edgedeploy.errors import RunFileError
 from edgedeploy.files import write_whole
 from edgedeploy.latency_stats import Frozen, Interval
-from edgedeploy.runfile import check_version, list_faults
+from edgedeploy.runfile import check_version, dump_record, list_faults, read_record_text
 
 QUANTIZATION_SCHEMA = 1
 RECORD_FILE = "quantization.json"
@@ -347,25 +346,9 @@ class QuantizationRecord(Frozen):
         return tuple(layer for layer in self.layers if not layer.int8)
 
 
-def quantization_id(created_at: str, content: object) -> str:
-    """Return an id that sorts by time and differs with the content.
-
-    Example:
-        >>> quantization_id("2026-01-02T03:04:05Z", {"a": 1})
-        '20260102T030405Z-e3464320'
-    """
-    stamp = created_at.replace("-", "").replace(":", "")
-    return f"{stamp}-{hashlib.sha256(canonical_json(content)).hexdigest()[:8]}"
-
-
-def dump_quantization(record: QuantizationRecord) -> bytes:
-    """Return the file's bytes: indented JSON, UTF-8, one newline at the end."""
-    return record.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
-
-
 def write_quantization(record: QuantizationRecord, path: Path) -> None:
     """Write the file, whole or not at all."""
-    write_whole(path, dump_quantization(record))
+    write_whole(path, dump_record(record))
 
 
 def parse_quantization(text: str, *, source: str) -> QuantizationRecord:
@@ -387,10 +370,5 @@ def read_quantization(path: Path) -> QuantizationRecord:
     Raises:
         RunFileError: As :func:`parse_quantization`, or the file is missing or unreadable.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunFileError(f"{path} does not exist", hint="edgedeploy quantize writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFileError(f"{path} cannot be read: {error}", hint=_AGAIN) from None
+    text = read_record_text(path, missing="edgedeploy quantize writes one", again=_AGAIN)
     return parse_quantization(text, source=str(path))

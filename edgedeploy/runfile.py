@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edgedeploy.artifacts import BoardFacts, Clock, Provenance, canonical_json
 from edgedeploy.errors import RunFileError
@@ -293,19 +293,19 @@ class RunRecord(Frozen):
         return max((point.peak_rss_bytes for point in self.measurement.memory), default=None)
 
 
-def run_id(created_at: str, content: object) -> str:
+def stamped_id(created_at: str, content: object) -> str:
     """Return an id that sorts by time and differs with the content.
 
     Example:
-        >>> run_id("2026-01-02T03:04:05Z", {"a": 1})
+        >>> stamped_id("2026-01-02T03:04:05Z", {"a": 1})
         '20260102T030405Z-e3464320'
     """
     stamp = created_at.replace("-", "").replace(":", "")
     return f"{stamp}-{hashlib.sha256(canonical_json(content)).hexdigest()[:8]}"
 
 
-def dump_run(record: RunRecord) -> bytes:
-    """Return the file's bytes: indented JSON, UTF-8, one newline at the end."""
+def dump_record(record: BaseModel) -> bytes:
+    """Return a record's file: indented JSON, UTF-8, one newline at the end."""
     return record.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
 
@@ -344,15 +344,28 @@ def read_run(path: Path) -> RunRecord:
     Raises:
         RunFileError: As :func:`parse_run`, or the file is missing or unreadable.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise RunFileError(f"{path} does not exist", hint="edgedeploy bench measures and writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFileError(
-            f"{path} cannot be read: {error}", hint="name a run.json that edgedeploy bench wrote"
-        ) from None
+    text = read_record_text(
+        path, missing="edgedeploy bench measures and writes one", again="name a run.json that edgedeploy bench wrote"
+    )
     return parse_run(text, source=str(path))
+
+
+def read_record_text(path: Path, *, missing: str, again: str) -> str:
+    """Read a record's file as text.
+
+    Args:
+        missing: The hint where there is no such file.
+        again: The hint where it cannot be read.
+
+    Raises:
+        RunFileError: One or the other.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RunFileError(f"{path} does not exist", hint=missing) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFileError(f"{path} cannot be read: {error}", hint=again) from None
 
 
 def check_version(text: str, *, what: str, known: int, again: str = _AGAIN) -> None:

@@ -31,7 +31,7 @@ from edgedeploy.runfile import (
     RunRecord,
     RunStatistics,
     parse_measurement,
-    run_id,
+    stamped_id,
 )
 from edgedeploy.transport.protocol import Transport, command_line
 
@@ -132,7 +132,7 @@ def bench(
         "statistics": RunStatistics.of(measurement.samples),
     }
     created_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    identity = run_id(created_at, [release.digest, command, measurement.model_dump(mode="json")])
+    identity = stamped_id(created_at, [release.digest, command, measurement.model_dump(mode="json")])
     return RunRecord.model_validate({"schema": RUN_SCHEMA, "id": identity, "created_at": created_at, **content})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgedeploy.errors import RunFileError, close_matches
 from edgedeploy.files import write_whole
-from edgedeploy.runfile import RunRecord, dump_run, read_run
+from edgedeploy.runfile import RunRecord, dump_record, read_run
 
 RUNS_DIRECTORY = Path(".edgedeploy") / "runs"
 RUN_FILE = "run.json"
@@ -48,7 +48,7 @@ def save_run(project: Path, record: RunRecord) -> Path:
     path = runs_dir(project) / record.id / RUN_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, dump_run(record))
+        write_whole(path, dump_record(record))
     except OSError as error:
         raise RunFileError(
             f"{path} cannot be written: {error.strerror}", hint="free some space or make the project directory writable"

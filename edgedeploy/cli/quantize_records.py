@@ -33,7 +33,6 @@ from edgedeploy.quantfile import (
     TrialEntry,
     WeightBits,
     WorstItem,
-    quantization_id,
 )
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
 from edgedeploy.quantize.equalize import Equalization
@@ -45,6 +44,7 @@ from edgedeploy.quantize.pipeline import Prepared
 from edgedeploy.quantize.precision import Action, PrecisionSearch
 from edgedeploy.quantize.search import SettingsSearch
 from edgedeploy.quantize.settings import Settings, Target
+from edgedeploy.runfile import stamped_id
 
 FULL_BITS = 8
 _NOT_STATED = "the reason was not stated"
@@ -81,7 +81,7 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
     by_name = {error.name: error for error in errors}
     prepared = made.prepared
     return QuantizationRecord(
-        id=quantization_id(created_at, [files.param.sha256, files.weights.sha256, about.command]),
+        id=stamped_id(created_at, [files.param.sha256, files.weights.sha256, about.command]),
         created_at=created_at,
         model=ModelRecord(
             name=about.subject.name,

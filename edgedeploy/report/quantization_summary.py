@@ -177,11 +177,24 @@ def _advice(record: QuantizationRecord) -> Iterator[str]:
     if metric.shares_calibration:
         which = f"{metric.shares_calibration} of {wording.plural(len(metric.data.used), 'item')}"
         yield f"Name evaluation data: {which} evaluated on had been calibrated on as well, which flatters."
+    if metric.put_back:
+        yield from _mixed_advice(record)
     yield from _layer_advice(record)
     if metric.max_drop is None:
         yield "State what may be lost (--max-drop): layers are then put back to float until it holds."
     if metric.held is not False and (speed is None or speed.recommended == "int8"):
         yield "Ship it: [quantization] enabled = true in edgedeploy.toml, then edgedeploy flash."
+
+
+def _mixed_advice(record: QuantizationRecord) -> Iterator[str]:
+    """Say what layers put back to float do to the figures."""
+    put_back = wording.plural(len(record.metric.put_back), "layer")
+    yield (
+        f"{put_back} went back to float by what they win on the very items that the drop is of, which flatters: judge "
+        "the model on others before you rely on it."
+    )
+    if len(record.float_layers) >= len(record.int8_layers):
+        yield "Half of the layers or more are in float: int8 wins little. A larger drop leaves more of them in int8."
 
 
 def _layer_advice(record: QuantizationRecord) -> Iterator[str]:

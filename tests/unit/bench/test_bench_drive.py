@@ -17,7 +17,7 @@ from edgedeploy.artifacts import BoardFacts, Clock, GoldenOutput, Provenance
 from edgedeploy.bench.drive import BenchOptions, bench, bench_command, deadline_for, find_release, shell_path
 from edgedeploy.errors import BenchError, ConnectionLostError, DeadlineError, NoReleaseError, UsageError
 from edgedeploy.progress import SILENT, Progress
-from edgedeploy.runfile import BoardSummary, RunRecord, dump_run, parse_run
+from edgedeploy.runfile import BoardSummary, RunRecord, dump_record, parse_run
 from edgedeploy.transport.fake import Fault, FaultKind, FaultyTransport
 from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import Transport
@@ -80,7 +80,7 @@ def test_record_holds_what_was_measured_on_what(
         "build_id": "b1",
     }
     assert record.board.facts.features == ("asimd", "fp"), "only what every core has"
-    assert parse_run(dump_run(record).decode(), source="again") == record
+    assert parse_run(dump_record(record).decode(), source="again") == record
 
 
 def test_runner_is_called_on_the_release_itself(measure: Any, toy_board: ToyBoard) -> None:

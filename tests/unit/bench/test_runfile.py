@@ -11,7 +11,7 @@ import pytest
 from toy_board import RUNS
 
 from edgedeploy.errors import RunFileError
-from edgedeploy.runfile import RunStatistics, dump_run, parse_run, read_run, run_id
+from edgedeploy.runfile import RunStatistics, dump_record, parse_run, read_run, stamped_id
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def document() -> dict[str, Any]:
 @pytest.mark.parametrize("path", sorted(RUNS.glob("*.json")), ids=lambda path: path.stem)
 def test_captured_runs_round_trip_byte_for_byte(path: Path) -> None:
     record = read_run(path)
-    assert dump_run(record) == path.read_bytes()
+    assert dump_record(record) == path.read_bytes()
     assert record.statistics == RunStatistics.of(record.measurement.samples)
 
 
@@ -95,7 +95,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
 
 
 def test_run_id_sorts_by_time_and_tells_contents_apart() -> None:
-    first = run_id("2026-01-02T03:04:05Z", {"a": 1})
-    assert first == run_id("2026-01-02T03:04:05Z", {"a": 1}) == "20260102T030405Z-e3464320"
-    assert first != run_id("2026-01-02T03:04:05Z", {"a": 2})
-    assert first < run_id("2026-01-02T03:04:06Z", {"a": 1})
+    first = stamped_id("2026-01-02T03:04:05Z", {"a": 1})
+    assert first == stamped_id("2026-01-02T03:04:05Z", {"a": 1}) == "20260102T030405Z-e3464320"
+    assert first != stamped_id("2026-01-02T03:04:05Z", {"a": 2})
+    assert first < stamped_id("2026-01-02T03:04:06Z", {"a": 1})

@@ -16,18 +16,17 @@ from edgedeploy.quantfile import (
     AccumulatorEntry,
     Fidelity,
     SpeedSection,
-    dump_quantization,
     parse_quantization,
-    quantization_id,
     read_quantization,
     write_quantization,
 )
+from edgedeploy.runfile import dump_record
 
 
 @pytest.fixture
 def document() -> dict[str, Any]:
     record = quantization_record(speed=SpeedSection(measured=speed_record(hardware=False)))
-    return json.loads(dump_quantization(record))  # type: ignore[no-any-return]
+    return json.loads(dump_record(record))  # type: ignore[no-any-return]
 
 
 def test_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -35,7 +34,7 @@ def test_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "quantization.json"
     write_quantization(record, path)
     assert read_quantization(path) == record
-    assert dump_quantization(read_quantization(path)) == path.read_bytes()
+    assert dump_record(read_quantization(path)) == path.read_bytes()
 
 
 def test_numbers_that_are_not_finite_are_null() -> None:
@@ -47,7 +46,7 @@ def test_numbers_that_are_not_finite_are_null() -> None:
         ),
     )
     record = quantization_record(layers=(layer,))
-    text = dump_quantization(record).decode()
+    text = dump_record(record).decode()
     assert "NaN" not in text and "Infinity" not in text
     again = parse_quantization(text, source="x")
     assert again.layers[0].own == Fidelity(sqnr_db=None, cosine=None)
@@ -125,10 +124,3 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
         read_quantization(tmp_path / "quantization.json")
     with pytest.raises(RunFileError, match="cannot be read"):
         read_quantization(tmp_path)
-
-
-def test_ids_sort_by_time_and_tell_contents_apart() -> None:
-    first = quantization_id("2026-01-02T03:04:05Z", {"a": 1})
-    assert first == "20260102T030405Z-e3464320"
-    assert first != quantization_id("2026-01-02T03:04:05Z", {"a": 2})
-    assert first < quantization_id("2026-01-02T03:04:06Z", {"a": 1})

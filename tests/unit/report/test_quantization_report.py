@@ -191,6 +191,18 @@ def test_counted_instructions_are_never_shown_as_time(int8: float) -> None:
     assert f"{int8:.2f} million instructions" in page_of(record).by_id["speed"]
 
 
+def test_layers_put_back_are_advised_on() -> None:
+    put_back = [layer_entry(index, int8=False, reason="it was put back to float") for index in range(1, 4)]
+    layers = (layer_entry(0), *put_back)
+    few = page_of(quantization_record(metric=metric_record(put_back=("conv_5",)))).by_id["advice"]
+    record = quantization_record(layers=layers, metric=metric_record(put_back=("a", "b")))
+    most = page_of(record).by_id["advice"]
+    none = page_of(quantization_record(metric=metric_record(put_back=()))).by_id["advice"]
+    assert "1 layer went back to float" in few and "which flatters" in few and "Half of the layers" not in few
+    assert "2 layers went back to float" in most and "Half of the layers or more" in most
+    assert "went back" not in none
+
+
 def test_few_items_and_shared_ones_are_advised_on() -> None:
     record = quantization_record(
         data=DataRecord(source="samples", items=3, used=("a", "b", "c")),
