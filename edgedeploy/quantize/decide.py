@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.artifacts import FloatArray
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes.edits import wiring_of
@@ -97,7 +98,7 @@ class Decider:
     Args:
         graph: In float.
         encodings: Source blob -> how it is encoded where int8 layers read it.
-        windows: Layer -> windows of its input in the float network.
+        windows: Layer -> windows of its input in the float network; emptied on the way, for they fill much memory.
         target: Whose accumulators limit the weights.
     """
 
@@ -106,7 +107,7 @@ class Decider:
         graph: Graph,
         *,
         encodings: Mapping[str, Encoding],
-        windows: Mapping[str, SampledWindows],
+        windows: dict[str, SampledWindows],
         target: Target,
         settings: Settings,
     ) -> None:
@@ -130,7 +131,7 @@ class Decider:
         def decide(layer: Layer) -> tuple[Layer, Sequence[Blobs]]:
             blob = layer.inputs[0]
             encoding = self._encodings[source_blob(blob, self._wiring)]
-            read = [{blob: fake_quantize(state[blob], encoding)} for state in states]
+            read = [{blob: self._quantized(state, blob, encoding)} for state in states]
             limit = rows_per_item(layer, len(items))
             found = [
                 windows_of(layer, blobs[blob], limit=limit, seed=(self._settings.seed, index))
@@ -144,11 +145,18 @@ class Decider:
             task.update(count, len(names), name)
         return decisions
 
+    def _quantized(self, state: Blobs, blob: str, encoding: Encoding) -> FloatArray:
+        """Return a blob as the layer reads it in int8; the float one goes where nobody else reads it."""
+        numbers = fake_quantize(state[blob], encoding)
+        if self._wiring.only_reader(blob) is not None:
+            state[blob] = numbers
+        return numbers
+
     def _decide(
         self, layer: Layer, found: Windows, encoding: Encoding, output_size: tuple[int, int] | None
     ) -> Decision:
         weight = weight_of(layer).reshape(output_channels(layer), -1)
-        sampled = self._windows[layer.name]
+        sampled = self._windows.pop(layer.name)
         wanted = multiply(sampled.values, weight)
         rows = row_weights(wanted, sampled.items)
         weighted = found * np.sqrt(rows).astype(np.float32)[:, None, None]
