@@ -206,11 +206,18 @@ class BinaryRequirements:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltRuntime:
-    """The binaries for a triple. ``kernels`` are the table's rows compiled in; ``build_id`` hashes all that went in."""
+    """The binaries for a triple.
+
+    Args:
+        build_id: Hashes all that went in.
+        symbols: The functions of ``runner``, which itself has no symbols: ``address size name`` a line.
+        kernels: The table's rows compiled in.
+    """
 
     triple: str
     build_id: str
     runner: Path
+    symbols: Path
     requirements: BinaryRequirements
     engine_version: str
     compiler: str

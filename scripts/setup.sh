@@ -47,6 +47,7 @@ command -v "$python" >/dev/null || fail "there is no $python; install python3 (3
 if [ "$goal" = test ]; then
   need openssh-server /usr/sbin/sshd
   need busybox-static busybox
+  need llvm-19 llvm-mca-19
 fi
 
 as_root() {

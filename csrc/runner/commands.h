@@ -15,6 +15,7 @@ nlohmann::ordered_json probe_command();
 nlohmann::ordered_json selftest_command(const Options& options);
 nlohmann::ordered_json infer_command(const Options& options);
 nlohmann::ordered_json bench_command(const Options& options);
+nlohmann::ordered_json count_command(const Options& options);
 
 }  // namespace edgedeploy
 

@@ -90,6 +90,17 @@ void run_pass(const Session& session, const std::vector<std::unique_ptr<InputFee
   }
 }
 
+ordered_json facts_of(const ncnn::Net& net, const LayerRecord& record) {
+  const ncnn::Layer& layer = *net.layers()[static_cast<size_t>(record.index)];
+  return {{"index", record.index},
+          {"name", layer.name},
+          {"type", layer.type},
+          {"input_shapes", record.input_shapes},
+          {"output_shapes", record.output_shapes},
+          {"precision", record.precision},
+          {"implementation", computed_here(layer) ? "edgedeploy" : "ncnn"}};
+}
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
@@ -106,18 +117,20 @@ ordered_json measure_layers(const Session& session, const std::vector<std::uniqu
   }
   ordered_json layers = ordered_json::array();
   for (const LayerRecord& record : records) {
-    const ncnn::Layer& layer = *session.net().layers()[static_cast<size_t>(record.index)];
-    layers.push_back({{"index", record.index},
-                      {"name", layer.name},
-                      {"type", layer.type},
-                      {"input_shapes", record.input_shapes},
-                      {"output_shapes", record.output_shapes},
-                      {"precision", record.precision},
-                      {"implementation", computed_here(layer) ? "edgedeploy" : "ncnn"},
-                      {"median_us", median(record.times_us)},
-                      {"min_us", *std::min_element(record.times_us.begin(), record.times_us.end())},
-                      {"runs", record.times_us.size()}});
+    ordered_json layer = facts_of(session.net(), record);
+    layer["median_us"] = median(record.times_us);
+    layer["min_us"] = *std::min_element(record.times_us.begin(), record.times_us.end());
+    layer["runs"] = record.times_us.size();
+    layers.push_back(layer);
   }
+  return layers;
+}
+
+ordered_json describe_layers(const Session& session, const std::vector<std::unique_ptr<InputFeed>>& feeds) {
+  std::vector<LayerRecord> records = records_for(session.net());
+  run_pass(session, feeds, records);
+  ordered_json layers = ordered_json::array();
+  for (const LayerRecord& record : records) layers.push_back(facts_of(session.net(), record));
   return layers;
 }
 

@@ -1,4 +1,4 @@
-// Where an inference spends its time, layer by layer.
+// What an inference's layers are, and where it spends its time.
 #ifndef EDGEDEPLOY_RUNNER_LAYER_TIMES_H_
 #define EDGEDEPLOY_RUNNER_LAYER_TIMES_H_
 
@@ -12,6 +12,9 @@ namespace edgedeploy {
 // Returns the "layers" array of the bench document.
 nlohmann::ordered_json measure_layers(const Session& session, const std::vector<std::unique_ptr<InputFeed>>& feeds,
                                       int passes);
+
+// The same array without times, out of one such run.
+nlohmann::ordered_json describe_layers(const Session& session, const std::vector<std::unique_ptr<InputFeed>>& feeds);
 
 }  // namespace edgedeploy
 

@@ -50,6 +50,8 @@ int run(const Options& options) {
       return print(infer_command(options));
     case Command::kBench:
       return print(bench_command(options));
+    case Command::kCount:
+      return print(count_command(options));
     case Command::kHelp:
       break;
   }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr long kMaxThreads = 256;
 constexpr long kMaxRuns = 1000000;
+constexpr int kCountRuns = 2;
 constexpr long kMaxCpu = 1023;
 constexpr double kMaxSeconds = 86400;
 
@@ -80,8 +81,8 @@ void add_input(Options& options, const std::string& text) {
 Command command_of(const std::string& word) {
   static const std::map<std::string, Command> kCommands = {
       {"version", Command::kVersion}, {"probe", Command::kProbe}, {"selftest", Command::kSelfTest},
-      {"infer", Command::kInfer},     {"bench", Command::kBench}, {"help", Command::kHelp},
-      {"--help", Command::kHelp},     {"-h", Command::kHelp},
+      {"infer", Command::kInfer},     {"bench", Command::kBench}, {"count", Command::kCount},
+      {"help", Command::kHelp},       {"--help", Command::kHelp}, {"-h", Command::kHelp},
   };
   const auto found = kCommands.find(word);
   if (found == kCommands.end()) throw usage("unknown command '" + word + "'");
@@ -89,10 +90,11 @@ Command command_of(const std::string& word) {
 }
 
 bool needs_release(Command command) {
-  return command == Command::kSelfTest || command == Command::kInfer || command == Command::kBench;
+  return command == Command::kSelfTest || command == Command::kInfer || command == Command::kBench ||
+         command == Command::kCount;
 }
 
-// Options of the three commands that load a release. False if `option` is none of them.
+// Options of the commands that load a release. False if `option` is none of them.
 bool take_model_option(const std::string& option, Arguments& arguments, Options& options) {
   if (option == "--release") {
     options.release_dir = arguments.value_of(option);
@@ -117,11 +119,15 @@ bool take_data_option(const std::string& option, Arguments& arguments, Options& 
   return true;
 }
 
+bool take_runs_option(const std::string& option, Arguments& arguments, Options& options) {
+  if (option != "--runs") return false;
+  options.runs = static_cast<int>(whole_number(option, arguments.value_of(option), 1, kMaxRuns));
+  return true;
+}
+
 bool take_bench_option(const std::string& option, Arguments& arguments, Options& options) {
   if (option == "--warmup") {
     options.warmup = static_cast<int>(whole_number(option, arguments.value_of(option), 0, kMaxRuns));
-  } else if (option == "--runs") {
-    options.runs = static_cast<int>(whole_number(option, arguments.value_of(option), 1, kMaxRuns));
   } else if (option == "--seconds") {
     options.seconds = seconds_value(option, arguments.value_of(option));
   } else if (option == "--cpus") {
@@ -134,6 +140,16 @@ bool take_bench_option(const std::string& option, Arguments& arguments, Options&
   return true;
 }
 
+bool take_option(const std::string& option, Arguments& arguments, Options& options) {
+  const bool infers = options.command == Command::kInfer;
+  const bool benches = options.command == Command::kBench;
+  const bool counts = options.command == Command::kCount;
+  return (needs_release(options.command) && take_model_option(option, arguments, options)) ||
+         ((infers || benches || counts) && take_data_option(option, arguments, options)) ||
+         ((benches || counts) && take_runs_option(option, arguments, options)) ||
+         (benches && take_bench_option(option, arguments, options));
+}
+
 }  // namespace
 
 Options parse_options(int argc, char** argv) {
@@ -142,14 +158,10 @@ Options parse_options(int argc, char** argv) {
   Options options;
   const std::string word = arguments.take();
   options.command = command_of(word);
+  if (options.command == Command::kCount) options.runs = kCountRuns;
   while (!arguments.empty()) {
     const std::string option = arguments.take();
-    bool taken = needs_release(options.command) && take_model_option(option, arguments, options);
-    if (!taken && (options.command == Command::kInfer || options.command == Command::kBench)) {
-      taken = take_data_option(option, arguments, options);
-    }
-    if (!taken && options.command == Command::kBench) taken = take_bench_option(option, arguments, options);
-    if (!taken) throw usage("'" + word + "' does not take '" + option + "'");
+    if (!take_option(option, arguments, options)) throw usage("'" + word + "' does not take '" + option + "'");
   }
   if (needs_release(options.command) && options.release_dir.empty()) throw usage("'" + word + "' needs --release DIR");
   if (options.command == Command::kInfer && options.output_dir.empty()) throw usage("'infer' needs --output-dir DIR");
@@ -164,7 +176,9 @@ const char* usage_text() {
          "                                  [--disable-layers]\n"
          "       edgedeploy-runner bench    --release DIR [--input NAME=FILE.npy ...] [--warmup N] [--runs N]\n"
          "                                  [--seconds T] [--threads N] [--cpus 4,5] [--layers] [--output-dir DIR]\n"
-         "                                  [--disable-layers]\n";
+         "                                  [--disable-layers]\n"
+         "       edgedeploy-runner count    --release DIR [--input NAME=FILE.npy ...] [--runs N] [--threads N]\n"
+         "                                  [--output-dir DIR] [--disable-layers]\n";
 }
 
 }  // namespace edgedeploy

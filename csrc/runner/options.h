@@ -8,7 +8,7 @@
 
 namespace edgedeploy {
 
-enum class Command { kVersion, kProbe, kSelfTest, kInfer, kBench, kHelp };
+enum class Command { kVersion, kProbe, kSelfTest, kInfer, kBench, kCount, kHelp };
 
 struct Options {
   Command command = Command::kHelp;
@@ -17,7 +17,7 @@ struct Options {
   std::string output_dir;
   int threads = 0;  // 0: the runner's choice.
   int warmup = 1;
-  int runs = 5;
+  int runs = 5;  // Of kCount 2 unless given: what is counted comes after a run that warms memory pools and caches.
   double seconds = 0;
   std::vector<int> cpus;  // Empty: all.
   bool layers = false;

@@ -27,6 +27,7 @@ class Session {
   std::vector<ncnn::Mat> infer(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;
 
   const ncnn::Net& net() const { return net_; }
+  ncnn::Net& net() { return net_; }
 
   // An extractor with the inputs set, for passes that extract blob by blob.
   ncnn::Extractor extractor(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;

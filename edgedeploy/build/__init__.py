@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgedeploy.build.engine import ENGINE_VERSION, Engine, ensure_engine
+from edgedeploy.build.plugin import build_plugin
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.build.toolchain import known_triples
 from edgedeploy.build.tools import missing_tools
@@ -11,6 +12,7 @@ from edgedeploy.build.wheel import build_wheel
 __all__ = [
     "ENGINE_VERSION",
     "Engine",
+    "build_plugin",
     "build_runtime",
     "build_wheel",
     "ensure_engine",

@@ -1,4 +1,4 @@
-"""The on-board program for a triple: ``csrc/`` cross-compiled against the engine, static and stripped."""
+"""The on-board program for a triple: ``csrc/`` cross-compiled, static and stripped, and its functions' names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from edgedeploy.build.engine import Engine, ensure_engine
 from edgedeploy.build.kernel_list import list_kernels
 from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.strip import strip
+from edgedeploy.build.symbols import write_symbols
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, static_library, toolchain_for
 from edgedeploy.build.tools import find_json_headers
 from edgedeploy.errors import BuildFailedError
@@ -23,6 +24,7 @@ from edgedeploy.paths import resource_dir
 from edgedeploy.progress import Progress
 
 RUNNER_PROGRAM = "edgedeploy-runner"
+SYMBOLS_FILE = "symbols.txt"
 
 # Static, so that the board's libc, libstdc++ and libgomp, or their absence, do not matter.
 RUNTIME_OPTIONS = {
@@ -31,8 +33,8 @@ RUNTIME_OPTIONS = {
     "EDGEDEPLOY_RUNNER": "ON",
 }
 
-# Of csrc/, what EDGEDEPLOY_PYTHON=OFF leaves out: a change in the bindings makes no new release.
-_LEFT_OUT = ("python",)
+# Of csrc/, what this build leaves out: a change in the bindings or the emulator's plugin makes no new release.
+_LEFT_OUT = ("plugin", "python")
 _SHORT_KEY = 16
 _RECORD_FILE = "runtime.json"
 
@@ -72,6 +74,7 @@ def build_runtime(triple: str, *, progress: Progress, resources: Path | None = N
         triple=triple,
         build_id=inputs.key[:_SHORT_KEY],
         runner=runner,
+        symbols=entry / SYMBOLS_FILE,
         requirements=read_elf(runner).to_requirements(),
         engine_version=inputs.engine.version,
         compiler=inputs.compiler.version,
@@ -80,9 +83,13 @@ def build_runtime(triple: str, *, progress: Progress, resources: Path | None = N
 
 
 def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine, json_headers: str) -> str:
-    """Return the hash over sources, options, toolchain file, compiler, engine and the JSON library's headers."""
+    """Return the hash over the files of an entry and what they are made of.
+
+    That is: sources, options, toolchain file, compiler, engine and the JSON library's headers.
+    """
     return content_key(
         {
+            "products": [RUNNER_PROGRAM, SYMBOLS_FILE],
             "sources": sources,
             "options": RUNTIME_OPTIONS,
             "toolchain": toolchain.sha256,
@@ -166,7 +173,9 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFact
         )
         title = f"Compiling the runtime for {inputs.toolchain.triple}"
         build(tree, targets=[RUNNER_PROGRAM], title=title, progress=progress)
-        strip(single_product(work, RUNNER_PROGRAM), runner, inputs.toolchain)
+        linked = single_product(work, RUNNER_PROGRAM)
+        write_symbols(linked, runner.with_name(SYMBOLS_FILE), inputs.toolchain)
+        strip(linked, runner, inputs.toolchain)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     facts = read_elf(runner)

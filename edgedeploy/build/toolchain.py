@@ -38,6 +38,10 @@ class Toolchain:
     def strip(self) -> str:
         return f"{self.triple}-strip"
 
+    @property
+    def nm(self) -> str:
+        return f"{self.triple}-nm"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compiler:

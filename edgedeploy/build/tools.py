@@ -26,8 +26,11 @@ TOOLS = (
     HostTool(program="ninja", apt_package="ninja-build"),
     HostTool(program="aarch64-linux-gnu-gcc", apt_package="gcc-aarch64-linux-gnu"),
     HostTool(program="aarch64-linux-gnu-g++", apt_package="g++-aarch64-linux-gnu"),
+    HostTool(program="aarch64-linux-gnu-nm", apt_package="binutils-aarch64-linux-gnu"),
     HostTool(program="aarch64-linux-gnu-strip", apt_package="binutils-aarch64-linux-gnu"),
 )
+# Only `cycles` compiles for the host itself.
+HOST_COMPILER = HostTool(program="c++", apt_package="g++")
 JSON_PACKAGE = "nlohmann-json3-dev"
 
 
@@ -80,4 +83,4 @@ def _locate(program: str) -> Path | None:
 
 
 def _package_of(program: str) -> str:
-    return next((tool.apt_package for tool in TOOLS if tool.program == program), program)
+    return next((tool.apt_package for tool in (*TOOLS, HOST_COMPILER) if tool.program == program), program)

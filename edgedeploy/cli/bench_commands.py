@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from edgedeploy.bench.store import LATEST, find_run
 from edgedeploy.boards.probe import probe
-from edgedeploy.cli import measuring
+from edgedeploy.cli import cycles_pages, measuring
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.options import HERE, JsonOption, ProjectOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import open_project
@@ -55,11 +56,14 @@ def bench(
         measuring.show(measured)
 
 
-RunArgument = Annotated[str, typer.Argument(help="A run's id or its start, a path to run.json, or `latest`.")]
+RunArgument = Annotated[str, typer.Argument(help="A run's id or its start, a path to its file, or `latest`.")]
 
 
 def report(run: RunArgument = LATEST, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Write the report of a run again and show its summary."""
+    """Write the report of a run again and show its summary; of a result of `cycles` too."""
+    if cycles_pages.is_cycles(run):
+        cycles_pages.report(Path(run), as_json=as_json)
+        return
     progress = ConsoleProgress()
     opened = open_project(project, progress=progress)
     stored = find_run(opened.directory, run)

@@ -13,6 +13,7 @@ import edgedeploy
 from edgedeploy.cli import (
     bench_commands,
     board_commands,
+    cycles_commands,
     emulator_commands,
     flash_commands,
     model_commands,
@@ -32,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (setup_commands, model_commands, quantize_commands, flash_commands, bench_commands):
+for module in (setup_commands, model_commands, quantize_commands, flash_commands, bench_commands, cycles_commands):
     module.register(app)
 app.add_typer(board_commands.app, name="boards")
 app.add_typer(emulator_commands.app, name="emulator")

@@ -15,6 +15,8 @@ from rich.table import Table
 from edgedeploy.build import tools as build_tools
 from edgedeploy.cli.console import print_json, stderr, stdout
 from edgedeploy.cli.options import HERE, JsonOption
+from edgedeploy.cycles import emulated as emulated_tools
+from edgedeploy.cycles import llvm as llvm_tools
 from edgedeploy.emulate import tools as emulate_tools
 from edgedeploy.errors import MissingToolError, UsageError
 from edgedeploy.paths import cache_dir, config_dir, resource_dir, state_dir
@@ -73,6 +75,9 @@ def _missing() -> Iterator[Need]:
         yield Need(commands="build, flash", what=program, install=f"sudo apt-get install {package}")
     for program, package in emulate_tools.missing_tools():
         yield Need(commands="emulator, --emulated", what=program, install=f"sudo apt-get install {package}")
+    for program, package in (*emulated_tools.missing_tools(), *llvm_tools.missing_tools()):
+        install = f"sudo apt-get install {package}"
+        yield Need(commands="cycles", what=f"{program}, optional", install=install, optional=True)
     if importlib.util.find_spec("edgedeploy_ops") is None or importlib.util.find_spec("edgedeploy_ops._native") is None:
         yield Need(commands="convert, flash", what="edgedeploy_ops (native module)", install="pip install edgedeploy")
     if importlib.util.find_spec("torch") is None:

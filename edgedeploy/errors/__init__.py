@@ -68,6 +68,7 @@ from edgedeploy.errors.measurement import (
     BenchError,
     CalibrationDataError,
     CalibrationTableError,
+    CycleCountError,
     IncomparableRunsError,
     MeasurementError,
     MetricError,
@@ -75,6 +76,7 @@ from edgedeploy.errors.measurement import (
     QuantizationError,
     RunFileError,
     SchedulerError,
+    SlowerError,
 )
 from edgedeploy.errors.root import (
     EXIT_INTERNAL,
@@ -108,6 +110,7 @@ __all__ = [
     "ConnectionLostError",
     "ConversionError",
     "CorruptModelError",
+    "CycleCountError",
     "DeadlineError",
     "DeployError",
     "DiskFullError",
@@ -140,6 +143,7 @@ __all__ = [
     "SchedulerError",
     "SelfTestError",
     "ShapeMismatchError",
+    "SlowerError",
     "TransferError",
     "TruncatedWeightsError",
     "UnknownBoardError",

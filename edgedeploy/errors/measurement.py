@@ -30,6 +30,20 @@ class IncomparableRunsError(MeasurementError):
     exit_code = 82
 
 
+class SlowerError(MeasurementError):
+    """By the estimate, a model needs more cycles than what it is held against, beyond the limit that was given."""
+
+    slug = "slower"
+    exit_code = 83
+
+
+class CycleCountError(MeasurementError):
+    """Emulator, plugin, runner or llvm did not deliver a count of cycles."""
+
+    slug = "cycle-count"
+    exit_code = 84
+
+
 class QuantizationError(EdgedeployError):
     """The model cannot be brought to int8 as it was asked for."""
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from model_conversion import PP_OCR
-from runner_models import classifier
+from runner_models import NetWriter, PointwiseCase, add_pointwise, classifier
 from runner_program import Runner
 from runner_release import float_input, golden_outputs, write_release
 from ssh_server import KEY_TYPES, PASSPHRASE, Server, free_port, make_key, start_sshd, wait_for_banner
 
 from edgedeploy.assets import PackagedFile, fetch_packaged_file
+from edgedeploy.build.plugin import build_plugin
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.paths import CACHE_VARIABLE
 from edgedeploy.progress import SILENT
@@ -33,6 +34,20 @@ def runner() -> Runner:
     return Runner(program=Path(own) if own else build_runtime(TRIPLE, progress=SILENT).runner)
 
 
+@pytest.fixture(scope="session")
+def runner_symbols() -> Path:
+    """The functions of the runner."""
+    if OWN_BUILD in os.environ:
+        pytest.skip("the symbols are those of the program in the cache")
+    return build_runtime(TRIPLE, progress=SILENT).symbols
+
+
+@pytest.fixture(scope="session")
+def block_counter() -> Path:
+    """The plugin that counts blocks, for this host's qemu-aarch64."""
+    return build_plugin(progress=SILENT)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(SEED)
@@ -46,6 +61,45 @@ def classifier_release(tmp_path: Path, rng: np.random.Generator) -> Path:
     golden = golden_outputs(tmp_path / "release", net, {"in0": array}, ["out0"])
     write_release(tmp_path / "release", net, inputs={"in0": float_input(array)}, outputs=golden)
     return tmp_path / "release"
+
+
+@pytest.fixture
+def mixed_release(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """Two inputs, two outputs, float and int8 layers, a Split, and an output that another layer consumes."""
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    net.layer("Input", "in1", [], ["in1"])
+    net.layer("BinaryOp", "add", ["in0", "in1"], ["sum"], "0=0")
+    add_pointwise(
+        net,
+        PointwiseCase(channels_in=8, channels_out=16, activation=(1, ())),
+        rng,
+        name="first",
+        bottom="sum",
+        top="mid",
+    )
+    net.layer("Split", "split", ["mid"], ["mid_0", "mid_1"])
+    add_pointwise(
+        net,
+        PointwiseCase(channels_in=16, channels_out=4, requantizes=False, activation=(4, ())),
+        rng,
+        name="second",
+        bottom="mid_0",
+        top="out0",
+    )
+    net.layer("Pooling", "pool", ["out0"], ["out1"], "0=0 4=1")
+    net.layer("Noop", "end", ["mid_1"], ["out2"])
+    arrays = {name: rng.normal(0, 1, (1, 8, 4, 6)).astype(np.float32) for name in ("in0", "in1")}
+    release = tmp_path / "mixed"
+    golden = golden_outputs(release, net, arrays, ["out0", "out1"])
+    write_release(
+        release,
+        net,
+        inputs={name: float_input(array) for name, array in arrays.items()},
+        outputs=golden,
+        limits=(0.99, 0.05),
+    )
+    return release
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import json
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from wheel.wheelfile import WheelFile
 
 from edgedeploy import __version__
 from edgedeploy.artifacts import BuiltRuntime
-from edgedeploy.build import ENGINE_VERSION, build_runtime, build_wheel, engine, ensure_engine
+from edgedeploy.build import ENGINE_VERSION, build_plugin, build_runtime, build_wheel, engine, ensure_engine
 from edgedeploy.build.cache import build_cache_dir
 from edgedeploy.build.elf import read_elf
 from edgedeploy.build.kernel_list import kernels_in_bytes
@@ -96,10 +97,52 @@ def test_runner_is_static_and_stripped(runtime: BuiltRuntime) -> None:
     assert "no symbols" in symbols.stderr
 
 
+def test_symbols_are_the_stripped_runners_functions(runtime: BuiltRuntime) -> None:
+    lines = runtime.symbols.read_text(encoding="utf-8").splitlines()
+    entries = [(int(address, 16), int(size, 16), name) for address, size, name in (x.split(" ", 2) for x in lines)]
+    assert [address for address, _, _ in entries] == sorted(address for address, _, _ in entries)
+    names = {name for _, _, name in entries}
+    assert {"main", "edgedeploy_mark", *runtime.kernels} <= names
+    assert "ncnn::Net::load_param(char const*)" in names
+    assert any("[clone ._omp_fn.0]" in name for name in names)
+    assert all(size > 0 for _, size, _ in entries[:-1])
+    # The mark's instructions are where the symbols say.
+    ((address, size),) = ((address, size) for address, size, name in entries if name == "edgedeploy_mark")
+    assert size == 16
+    code = (0xD503245F, 0xD29DB3DF, 0x3900001F, 0xD65F03C0)
+    offset = runtime.runner.read_bytes().index(struct.pack("<4I", *code))
+    assert address % 4096 == offset % 4096
+
+
 def test_runner_carries_no_path_of_this_host(runtime: BuiltRuntime) -> None:
-    binary = runtime.runner.read_bytes()
     for path in (resource_dir(), cache_dir(), Path.home() / "."):
-        assert f"{path}/".encode() not in binary
+        assert f"{path}/".encode() not in runtime.runner.read_bytes()
+        assert f"{path}/" not in runtime.symbols.read_text(encoding="utf-8")
+
+
+def test_plugin_is_built_once(resources: Path) -> None:
+    progress = Announced()
+    plugin = build_plugin(progress=SILENT)
+    assert build_plugin(progress=progress, resources=resources) == plugin
+    assert progress.titles == []
+    exported = subprocess.run(
+        ["nm", "--dynamic", "--defined-only", plugin], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    assert {"qemu_plugin_install", "qemu_plugin_version"} <= {line.split()[-1] for line in exported.splitlines()}
+    assert f"{resource_dir()}/".encode() not in plugin.read_bytes()
+
+
+def test_plugin_that_does_not_compile_is_quoted_and_leaves_nothing(resources: Path) -> None:
+    source = resources / "csrc" / "plugin" / "cache.cpp"
+    source.write_text("#error deliberately broken\n")
+    with pytest.raises(BuildFailedError, match="deliberately broken") as caught:
+        build_plugin(progress=SILENT, resources=resources)
+    log = Path(caught.value.hint.removeprefix("the whole log is in "))
+    assert not (build_cache_dir() / "plugins" / log.stem.removeprefix("plugin-")).exists()
+    log.unlink()
+    shutil.rmtree(source.parent)
+    with pytest.raises(BuildFailedError, match="plugin does not exist"):
+        build_plugin(progress=SILENT, resources=resources)
 
 
 def test_runner_answers_with_the_engines_version(runtime: BuiltRuntime) -> None:

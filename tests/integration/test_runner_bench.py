@@ -6,50 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runner_models import NetWriter, PointwiseCase, add_pointwise, classifier, host_outputs
+from runner_models import classifier, host_outputs
 from runner_program import Runner
 from runner_release import float_input, golden_outputs, write_release
 
 pytestmark = pytest.mark.cross
-
-
-@pytest.fixture
-def mixed_release(tmp_path: Path, rng: np.random.Generator) -> Path:
-    """Two inputs, two outputs, float and int8 layers, a Split, and an output that another layer consumes."""
-    net = NetWriter()
-    net.layer("Input", "in0", [], ["in0"])
-    net.layer("Input", "in1", [], ["in1"])
-    net.layer("BinaryOp", "add", ["in0", "in1"], ["sum"], "0=0")
-    add_pointwise(
-        net,
-        PointwiseCase(channels_in=8, channels_out=16, activation=(1, ())),
-        rng,
-        name="first",
-        bottom="sum",
-        top="mid",
-    )
-    net.layer("Split", "split", ["mid"], ["mid_0", "mid_1"])
-    add_pointwise(
-        net,
-        PointwiseCase(channels_in=16, channels_out=4, requantizes=False, activation=(4, ())),
-        rng,
-        name="second",
-        bottom="mid_0",
-        top="out0",
-    )
-    net.layer("Pooling", "pool", ["out0"], ["out1"], "0=0 4=1")
-    net.layer("Noop", "end", ["mid_1"], ["out2"])
-    arrays = {name: rng.normal(0, 1, (1, 8, 4, 6)).astype(np.float32) for name in ("in0", "in1")}
-    release = tmp_path / "mixed"
-    golden = golden_outputs(release, net, arrays, ["out0", "out1"])
-    write_release(
-        release,
-        net,
-        inputs={name: float_input(array) for name, array in arrays.items()},
-        outputs=golden,
-        limits=(0.99, 0.05),
-    )
-    return release
 
 
 def test_bench_measures_everything_and_counts_right(runner: Runner, mixed_release: Path, tmp_path: Path) -> None:

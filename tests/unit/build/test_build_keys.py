@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.build import engine, runtime, wheel
+from edgedeploy.build import engine, plugin, runtime, wheel
 from edgedeploy.build.engine import Engine, engine_key
+from edgedeploy.build.plugin import plugin_key
 from edgedeploy.build.runtime import runtime_key
 from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.toolchain import Compiler, Toolchain
@@ -59,6 +60,17 @@ def test_runtime_key_changes_with_each_input(monkeypatch: pytest.MonkeyPatch) ->
     ]
     monkeypatch.setattr(runtime, "RUNTIME_OPTIONS", {**runtime.RUNTIME_OPTIONS, "CMAKE_EXE_LINKER_FLAGS": ""})
     keys.append(key())
+    assert len(set(keys)) == len(keys)
+
+
+def test_plugin_key_changes_with_each_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [
+        plugin_key(sources="s", compiler="c"),
+        plugin_key(sources="t", compiler="c"),
+        plugin_key(sources="s", compiler="d"),
+    ]
+    monkeypatch.setattr(plugin, "COMPILER_OPTIONS", ("-O3",))
+    keys.append(plugin_key(sources="s", compiler="c"))
     assert len(set(keys)) == len(keys)
 
 

@@ -43,6 +43,9 @@ def test_missing_tool_error_has_the_command_that_installs_it(bare_host: Path) ->
     with pytest.raises(MissingToolError, match="ninja") as caught:
         find_tool("ninja")
     assert caught.value.hint == "sudo apt-get install -y ninja-build"
+    with pytest.raises(MissingToolError, match=r"c\+\+") as caught:
+        find_tool("c++")
+    assert caught.value.hint == "sudo apt-get install -y g++"
 
 
 def test_json_headers(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def write_sources(directory: Path) -> tuple[ConvertedModel, BuiltRuntime]:
         triple="aarch64-linux-gnu",
         build_id="1234abcd",
         runner=directory / "edgedeploy-runner",
+        symbols=directory / "symbols.txt",
         requirements=BinaryRequirements(architecture="aarch64", isa=("fp", "asimd"), glibc=None),
         engine_version="1.0.20261020",
         compiler="g++ 12.2",

@@ -19,7 +19,7 @@ from edgedeploy.project import PROJECT_FILE, load_project
 pytestmark = pytest.mark.usefixtures("own_directories")
 
 COMMANDS = ["init", "doctor", "convert", "quantize", "build", "flash", "bench"]
-COMMANDS += ["report", "compare", "status", "rollback", "boards", "emulator"]
+COMMANDS += ["report", "compare", "cycles", "status", "rollback", "boards", "emulator"]
 
 
 def run(*words: str) -> int:
@@ -115,6 +115,8 @@ def test_doctor_names_the_command_that_installs(
     needs = {need["what"]: need for need in document["missing"]}
     assert document["ok"] is False
     assert needs["qemu-system-aarch64"]["install"] == "sudo apt-get install qemu-system-arm"
+    assert needs["llvm-mca 19, optional"]["install"] == "sudo apt-get install llvm-19"
+    assert needs["qemu-aarch64, optional"]["commands"] == "cycles"
     assert any("g++-aarch64-linux-gnu" in need["install"] for need in needs.values())
     assert run("doctor", "--check") == 50
     capsys.readouterr()

@@ -22,14 +22,15 @@ BASE = [
     "preprocessing",
     "runfile",
     "quantfile",
+    "cyclesfile",
     "project",
 ]
-STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report"}
+STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report", "cycles"}
 RANK = dict.fromkeys(BASE, 0) | {"graph": 1, "boards": 1, "transport": 2} | dict.fromkeys(STAGES, 3) | {"cli": 4}
 USERS_OF_TRANSPORT = {"deploy", "bench", "cli", "transport"}
 PROBE = "boards/probe.py"
 
-CPP_RANK = {"asm": 0, "kernels": 1, "dispatch": 2, "layers": 3, "runner": 4, "python": 4}
+CPP_RANK = {"plugin": 0, "asm": 0, "kernels": 1, "dispatch": 2, "layers": 3, "runner": 4, "python": 4}
 
 
 def _python_files() -> list[Path]:

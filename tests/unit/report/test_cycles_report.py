@@ -1,0 +1,113 @@
+"""A result of ``cycles`` on page and terminal: the same figures, each called an estimate, none a time."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from cycles_records import MEMORY, in_order, record, side
+from page import Page
+from rich.console import Console
+
+from edgedeploy.cyclesfile import CyclesRecord, OutputCheck
+from edgedeploy.report.cycles import render_cycles_html
+from edgedeploy.report.cycles_terminal import render_cycles_terminal
+from edgedeploy.report.cycles_view import amount, short_kernel, view_cycles
+
+TIME = re.compile(r"\d\s*(?:ms|µs|us|seconds?|fps|s)\b")
+WRONG = OutputCheck(passed=False, cosine=0.31, max_abs_error=9.0)
+
+
+def shown(result: CyclesRecord, width: int = 80) -> str:
+    stream = io.StringIO()
+    render_cycles_terminal(result, Console(file=stream, width=width, color_system=None))
+    return stream.getvalue()
+
+
+ALONE = record()
+FASTER = record(stock=side("stock ncnn", 25_000_000, instructions=45_000_000))
+SLOWER = record(stock=side("stock ncnn", 16_000_000))
+THREADED = record(
+    side("edgedeploy").model_copy(update={"memory": MEMORY}),
+    stock=side("stock ncnn").model_copy(update={"memory": MEMORY}),
+    threads=2,
+)
+IN_ORDER = record(in_order(), stock=in_order("stock ncnn"), core="cortex-a53")
+ALL = {"alone": ALONE, "faster": FASTER, "slower": SLOWER, "threads": THREADED, "in order": IN_ORDER}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_terminal_fits_eighty_columns(name: str) -> None:
+    text = shown(ALL[name])
+    lines = text.splitlines()
+    assert max(len(line) for line in lines if line != ALL[name].command) <= 80
+    assert ALL[name].command in lines, "not wrapped, so that it can be copied"
+    assert "pool[/bold]" in text, "a name is never markup"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_figure_is_a_time_and_cycles_are_called_estimates(name: str) -> None:
+    for text in (shown(ALL[name]), Page(render_cycles_html(ALL[name])).text):
+        assert not TIME.search(text)
+        assert "Nothing here is a board's time" in " ".join(text.split())
+        assert "llvm-mca 19.1.7" in " ".join(text.split())
+
+
+def test_headlines() -> None:
+    assert "an estimated 20.00 M cycles an inference on a cortex-a76" in view_cycles(ALONE).headline
+    assert view_cycles(FASTER).headline.endswith("20.0 % fewer than stock ncnn")
+    assert view_cycles(SLOWER).headline.endswith("25.0 % more than stock ncnn")
+    assert (view_cycles(ALONE).tone, view_cycles(FASTER).tone, view_cycles(SLOWER).tone) == ("plain", "good", "bad")
+    earlier = record(other=side("edgedeploy"), ratio=1.0002)
+    assert view_cycles(earlier).headline.endswith(", as the earlier result")
+
+
+def test_wrong_outputs_come_before_what_they_cost() -> None:
+    wrong = record(side("edgedeploy").model_copy(update={"outputs": WRONG}), stock=side("stock ncnn", 25_000_000))
+    view = view_cycles(wrong)
+    assert view.tone == "bad"
+    assert "differ from the host's beyond the limits (cosine 0.310000)" in view.sentence
+    assert "see that they are right first" in " ".join(shown(wrong).split())
+    assert "The outputs are those of the host" in view_cycles(ALONE).sentence
+
+
+def test_an_in_order_core_shows_no_cycles_but_what_the_pipes_need() -> None:
+    text = shown(IN_ORDER)
+    assert "its cycles are not estimated" in " ".join(text.split())
+    assert "cycles at least: issue" in text and "20.00 M" in text
+    assert "MAC/cycle" not in text and "cycles, estimated" not in text
+    assert "MAC a cycle" not in Page(render_cycles_html(IN_ORDER)).text
+
+
+def test_variants_of_a_function_are_one_row() -> None:
+    rows = view_cycles(ALONE).kernels
+    assert [(row.name, row.share) for row in rows] == [("gemm", "90.0 %"), ("pool", "10.0 %")]
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("gemm_s8_8x8_neondot", "gemm_s8_8x8_neondot"),
+        ("ncnn::Pooling_arm::forward(ncnn::Mat const&, ncnn::Mat&) const", "Pooling_arm::forward"),
+        ("void ncnn::im2col<4, 1>(int) [clone ._omp_fn.0]", "im2col"),
+        ("(no symbol)", "(no symbol)"),
+    ],
+)
+def test_short_names(name: str, short: str) -> None:
+    assert short_kernel(name) == short
+
+
+def test_amounts() -> None:
+    assert [amount(value) for value in (None, 0, 999, 8123, 30_912_345)] == ["–", "0", "999", "8.1 k", "30.91 M"]
+
+
+def test_the_page_has_every_layer_and_the_other_side() -> None:
+    page = Page(render_cycles_html(FASTER))
+    assert {"sides", "layers", "kernels", "how"} <= set(page.by_id)
+    assert all(item.name in page.by_id["layers"] for item in FASTER.ours.layers)
+    assert "22.50 M" in page.by_id["layers"], "the layer on the other side"
+    assert "−20.0 %" in page.by_id["sides"]
+    assert FASTER.command in page.by_id["how"]
+    assert "script" not in page.tags
+    assert "Data accesses" in Page(render_cycles_html(THREADED)).text
