@@ -1,0 +1,34 @@
+// What follows a layer's int32 sums: scale, bias, activation and, in requantize chains, the next layer's int8.
+//
+// An activation that is a clamp costs nothing: it becomes the kernel's limits. For any other the kernel hands over a
+// tile of floats, on the stack, which finish_tile() activates and stores.
+#ifndef EDGEDEPLOY_LAYERS_EPILOGUE_H_
+#define EDGEDEPLOY_LAYERS_EPILOGUE_H_
+
+#include <paramdict.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/sums_epilogue.h"
+#include "layers/activation.h"
+#include "layers/int8_weights.h"
+
+namespace edgedeploy {
+
+struct Epilogue {
+  bool requantizes = false;
+  bool in_registers = false;  // The kernel's limits are the activation; else finish_tile().
+  SumsEpilogue sums{};
+  Activation activation;
+  float output_scale = 1;     // for finish_tile()
+  std::vector<float> scale;   // [channels up to a multiple of 8]
+  std::vector<float> offset;  // likewise
+};
+
+// False if a figure is not finite, or the activation not known: then the built-in layer has to do it.
+bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epilogue* epilogue);
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_LAYERS_EPILOGUE_H_
