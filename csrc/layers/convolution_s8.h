@@ -9,25 +9,32 @@
 #include "kernels/table.h"
 #include "layers/epilogue.h"
 #include "layers/over_stock.h"
+#include "layers/pixel_tiles.h"
 #include "layers/window.h"
 
 namespace edgedeploy {
+
+// How a convolution finds its input.
+enum class InputForm {
+  kEights,       // Channels are whole eights: read where they lie, a tap a pixel.
+  kInterleaved,  // Other channel counts: pixels one after the other, a tap a row of the window.
+  kPacked,       // Those under a window that is dilated across: each tile is packed.
+};
 
 // What a convolution needs at run time.
 struct ConvolutionPlan {
   Window window;
   int channels_in = 0;
   int channels_out = 0;
-  bool in_eights = false;  // The input's channels are whole eights and are read where they lie; else tiles are packed.
+  InputForm form = InputForm::kEights;
   const KernelRow* kernel = nullptr;
   Epilogue epilogue;
   ncnn::Mat packed_weights;
 
-  int64_t taps() const { return in_eights ? window.taps() : 1; }
-  int64_t groups() const {
-    const int64_t k = in_eights ? channels_in : int64_t{channels_in} * window.taps();
-    return (k + kConvS8Group - 1) / kConvS8Group;
-  }
+  // The window as conv_s8 sees it.
+  int64_t taps() const;
+  int64_t k() const;  // values of a tap
+  int64_t groups() const { return (k() + kConvS8Group - 1) / kConvS8Group; }
 };
 
 class ConvolutionS8 : public OverStock {
@@ -42,14 +49,29 @@ class ConvolutionS8 : public OverStock {
   int run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const ncnn::Option& opt) const override;
 
  private:
+  ncnn::Mat in_kernel_order(const ncnn::Mat& weights) const;
+
   Int8Layout layout_;
   Activation activation_;
   ncnn::Mat input_scale_;  // float [1]
   ConvolutionPlan plan_;
 };
 
-// The product itself. `input` is int8, packed by eights where the plan says so, else by whatever divides its channels.
-int run_convolution(const ConvolutionPlan& plan, const ncnn::Mat& input, ncnn::Mat& output, const ncnn::Option& opt);
+// A convolution's input as its plan wants it.
+struct ConvolutionInput {
+  ncnn::Mat blob;      // holds the bytes
+  PixelLayout layout;  // unless the tiles are packed
+  int64_t group_stride_bytes = 0;
+  ncnn::Mat pad;  // holds the padding
+};
+
+// From the blob that the layer is given; float is quantized with the scale. Returns kOk or another of ncnn's codes.
+int convolution_input(const ConvolutionPlan& plan, const ncnn::Mat& blob, const ncnn::Mat& scale,
+                      const ncnn::Option& opt, ConvolutionInput* input);
+
+// The product itself.
+int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
+                    const ncnn::Option& opt);
 
 }  // namespace edgedeploy
 

@@ -2,11 +2,9 @@
 #include <cpu.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "layers/convolution_s8.h"
 #include "layers/output_tile.h"
-#include "layers/pixel_tiles.h"
 
 namespace edgedeploy {
 
@@ -42,35 +40,20 @@ Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
   return cut;
 }
 
-// One padded pixel, as far as any plane reaches: 8 pad bytes at each plane's place, the rest is never touched.
-int make_pad(const ConvolutionPlan& plan, const ncnn::Mat& input, const ncnn::Option& opt, ncnn::Mat* pad) {
-  const Padding padding = plan.window.padding_for(input.w, input.h);
-  if (!plan.in_eights || (padding.left | padding.top | padding.right | padding.bottom) == 0) return kOk;
-  const size_t stride = input.cstep * input.elemsize;
-  const size_t bytes = (static_cast<size_t>(input.c) - 1) * stride + kConvS8Group;
-  pad->create(static_cast<int>(divide_up(static_cast<int64_t>(bytes), kConvS8Group)), size_t{kConvS8Group},
-              kConvS8Group, opt.workspace_allocator);
-  if (pad->empty()) return kOutOfMemory;
-  for (int group = 0; group < input.c; ++group) {
-    memset(static_cast<int8_t*>(pad->data) + static_cast<size_t>(group) * stride, plan.window.pad_code, kConvS8Group);
-  }
-  return kOk;
-}
-
 class Convolver {
  public:
-  Convolver(const ConvolutionPlan& plan, const ncnn::Mat& input, const ncnn::Mat& output, const ncnn::Mat& pad)
+  Convolver(const ConvolutionPlan& plan, const ConvolutionInput& input, const ncnn::Mat& output)
       : plan_(plan),
         input_(input),
         output_(output),
-        tiles_(plan.window, input, output.w, static_cast<const int8_t*>(pad.data)),
+        tiles_(window_of_taps(plan), input.layout, output.w),
         pixels_(int64_t{output.w} * output.h),
         tile_m_(plan.kernel->tile_m),
         block_bytes_(plan.taps() * plan.groups() * kConvS8Group * kChannelGroup) {}
 
   // Bytes that find() needs for a stretch of `tiles`.
   size_t scratch_bytes(int64_t tiles) const {
-    const int64_t packed = plan_.in_eights ? 0 : plan_.groups() * kConvS8Group;
+    const int64_t packed = is_packed() ? plan_.groups() * kConvS8Group : 0;
     const int64_t pointers = plan_.taps() * static_cast<int64_t>(sizeof(const int8_t*));
     return static_cast<size_t>(tiles * tile_m_ * (packed + pointers));
   }
@@ -82,11 +65,11 @@ class Convolver {
     for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps() * tile_m_) {
       const int64_t pixel = (first + tile) * tile_m_;
       const int64_t rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
-      if (plan_.in_eights) {
+      if (!is_packed()) {
         tiles_.point(pixel, rows, tile_m_, pointers);
         continue;
       }
-      pack_tile(plan_.window, input_, plan_.channels_in, output_.w, pixel, rows, tile_m_, packed);
+      pack_tile(plan_.window, input_.blob, plan_.channels_in, output_.w, pixel, rows, tile_m_, packed);
       for (int64_t row = 0; row < rows; ++row) pointers[row] = packed + row * kConvS8Group;
       packed += plan_.groups() * tile_m_ * kConvS8Group;
     }
@@ -99,8 +82,7 @@ class Convolver {
     ConvS8TileParams params{};
     params.taps = plan_.taps();
     params.groups = plan_.groups();
-    params.a_group_stride_bytes =
-        plan_.in_eights ? static_cast<int64_t>(input_.cstep * input_.elemsize) : int64_t{tile_m_} * kConvS8Group;
+    params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
     params.b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
     params.scale = plan_.epilogue.scale.data() + group * kChannelGroup;
     params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
@@ -117,8 +99,17 @@ class Convolver {
   }
 
  private:
+  bool is_packed() const { return plan_.form == InputForm::kPacked; }
+
+  // Where a row of the window is one tap, its columns are no taps of their own, and the padding lies in the input.
+  static Window window_of_taps(const ConvolutionPlan& plan) {
+    Window window = plan.window;
+    if (plan.form == InputForm::kInterleaved) window.kernel_w = 1;
+    return window;
+  }
+
   const ConvolutionPlan& plan_;
-  const ncnn::Mat& input_;
+  const ConvolutionInput& input_;
   const ncnn::Mat& output_;
   const PixelTiles tiles_;
   const int64_t pixels_;
@@ -128,11 +119,9 @@ class Convolver {
 
 }  // namespace
 
-int run_convolution(const ConvolutionPlan& plan, const ncnn::Mat& input, ncnn::Mat& output, const ncnn::Option& opt) {
-  ncnn::Mat pad;
-  const int code = make_pad(plan, input, opt, &pad);
-  if (code != kOk) return code;
-  const Convolver convolver(plan, input, output, pad);
+int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
+                    const ncnn::Option& opt) {
+  const Convolver convolver(plan, input, output);
   const int64_t all_tiles = divide_up(int64_t{output.w} * output.h, plan.kernel->tile_m);
   const Cut cut = cut_work(plan, int64_t{output.w} * output.h, opt.num_threads);
   ncnn::Mat scratch;

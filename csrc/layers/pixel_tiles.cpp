@@ -7,15 +7,6 @@
 
 namespace edgedeploy {
 
-PixelTiles::PixelTiles(const Window& window, const ncnn::Mat& input, int output_width, const int8_t* pad)
-    : window_(window),
-      data_(static_cast<const int8_t*>(input.data)),
-      width_(input.w),
-      height_(input.h),
-      output_width_(output_width),
-      pad_(pad),
-      padding_(window.padding_for(input.w, input.h)) {}
-
 void PixelTiles::point(int64_t first, int64_t rows, int32_t tile_m, const int8_t** pointers) const {
   // A tile may run over the end of a row of outputs, or over several short ones.
   for (int64_t done = 0; done < rows;) {
@@ -28,23 +19,23 @@ void PixelTiles::point(int64_t first, int64_t rows, int32_t tile_m, const int8_t
 }
 
 void PixelTiles::point_along_row(int oy, int ox, int64_t rows, int32_t tile_m, const int8_t** pointers) const {
-  const int x_begin = ox * window_.stride_w - padding_.left;
-  const int64_t step = int64_t{window_.stride_w} * kConvS8Group;
+  const int x_begin = ox * window_.stride_w - layout_.padding.left;
+  const int64_t step = window_.stride_w * layout_.pixel_bytes;
   for (int r = 0; r < window_.kernel_h; ++r) {
-    const int y = oy * window_.stride_h - padding_.top + r * window_.dilation_h;
-    const bool row_inside = y >= 0 && y < height_;
+    const int y = oy * window_.stride_h - layout_.padding.top + r * window_.dilation_h;
+    const bool row_inside = y >= 0 && y < layout_.height;
     for (int s = 0; s < window_.kernel_w; ++s, pointers += tile_m) {
       const int x0 = x_begin + s * window_.dilation_w;
       const int64_t x_last = x0 + (rows - 1) * window_.stride_w;
-      if (row_inside && x0 >= 0 && x_last < width_) {
-        const int8_t* at = data_ + (int64_t{y} * width_ + x0) * kConvS8Group;
+      if (row_inside && x0 >= 0 && x_last < layout_.width) {
+        const int8_t* at = layout_.data + y * layout_.row_bytes + x0 * layout_.pixel_bytes;
         for (int64_t i = 0; i < rows; ++i, at += step) pointers[i] = at;
         continue;
       }
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t x = x0 + i * window_.stride_w;
-        const bool inside = row_inside && x >= 0 && x < width_;
-        pointers[i] = inside ? data_ + (int64_t{y} * width_ + x) * kConvS8Group : pad_;
+        const bool inside = row_inside && x >= 0 && x < layout_.width;
+        pointers[i] = inside ? layout_.data + y * layout_.row_bytes + x * layout_.pixel_bytes : layout_.pad;
       }
     }
   }

@@ -10,10 +10,21 @@
 
 namespace edgedeploy {
 
+// How a blob lies in memory.
+struct PixelLayout {
+  const int8_t* data = nullptr;
+  int width = 0;
+  int height = 0;
+  int64_t pixel_bytes = 0;  // from a pixel to the next
+  int64_t row_bytes = 0;
+  Padding padding;  // around the blob, found at `pad`
+  const int8_t* pad = nullptr;
+};
+
 class PixelTiles {
  public:
-  // input: int8 by eights. pad: 8 pad bytes that repeat at the input's plane stride, or null where nothing is padded.
-  PixelTiles(const Window& window, const ncnn::Mat& input, int output_width, const int8_t* pad);
+  PixelTiles(const Window& window, const PixelLayout& layout, int output_width)
+      : window_(window), layout_(layout), output_width_(output_width) {}
 
   // Pointers [taps][tile_m] for output pixels [first, first + rows).
   void point(int64_t first, int64_t rows, int32_t tile_m, const int8_t** pointers) const;
@@ -21,17 +32,14 @@ class PixelTiles {
  private:
   void point_along_row(int oy, int ox, int64_t rows, int32_t tile_m, const int8_t** pointers) const;
 
-  const Window& window_;
-  const int8_t* const data_;
-  const int width_;
-  const int height_;
+  const Window window_;
+  const PixelLayout layout_;
   const int output_width_;
-  const int8_t* const pad_;
-  const Padding padding_;
 };
 
-// For inputs whose channels are not whole eights: packs the window of output pixels [first, first + rows) into planes
-// of 8 values, groups x tile_m x 8 bytes, in the order of the weights (channel, then tap), filled up with zeros.
+// For inputs that no pointers serve (dilated windows over channels that are not whole eights): packs the window of
+// output pixels [first, first + rows) into planes of 8 values, groups x tile_m x 8 bytes, in the order of the weights
+// (channel, then tap), filled up with zeros.
 void pack_tile(const Window& window, const ncnn::Mat& input, int channels, int output_width, int64_t first,
                int64_t rows, int32_t tile_m, int8_t* packed);
 
