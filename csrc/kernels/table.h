@@ -12,10 +12,12 @@
 #include "kernels/gemm_s8/gemm_s8.h"
 #include "kernels/isa.h"
 #include "kernels/preprocess_u8f32/preprocess_u8f32.h"
+#include "kernels/preprocess_u8s8/preprocess_u8s8.h"
 
 namespace edgedeploy {
 
 inline constexpr char kOpPreprocessU8F32[] = "preprocess_u8f32";
+inline constexpr char kOpPreprocessU8S8[] = "preprocess_u8s8";
 inline constexpr char kOpGemmS8[] = "gemm_s8";
 inline constexpr char kOpConvS8[] = "conv_s8";
 inline constexpr char kOpDepthwiseS8K3S1[] = "depthwise_s8_3x3s1";
@@ -38,6 +40,7 @@ struct KernelRow {
   ConvS8TileFn conv = nullptr;                    // entry point of op kOpConvS8
   ConvS8PackFn conv_pack = nullptr;               // packer of its weights
   const DepthwiseS8Variant* depthwise = nullptr;  // of the ops kOpDepthwiseS8...
+  PreprocessU8S8Fn preprocess_codes = nullptr;    // entry point of op kOpPreprocessU8S8
 };
 
 struct KernelTable {

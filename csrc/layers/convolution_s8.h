@@ -41,6 +41,8 @@ class ConvolutionS8 : public OverStock {
  public:
   ConvolutionS8();
 
+  float input_code_scale() const override { return computed_here() ? input_scale_[0] : 0; }
+
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
   Int8Layout weights_layout() const override;

@@ -37,6 +37,9 @@ class OverStock : public ncnn::Layer {
   // True once create_pipeline has taken the layer over from the built-in one.
   bool computed_here() const { return stock_ == nullptr; }
 
+  // Codes a unit of an input that may come as int8 with any number of channels; 0 where the engine has to quantize it.
+  virtual float input_code_scale() const { return 0; }
+
  protected:
   // What the parameters say of the weights, or nothing to load where they are not covered.
   virtual bool read_params(const ncnn::ParamDict& pd) = 0;

@@ -37,4 +37,11 @@ bool computed_here(const ncnn::Layer& layer) {
   return layer.userdata == &pack_mark && static_cast<const OverStock&>(layer).computed_here();
 }
 
+float input_code_scale(const ncnn::Net& net, int blob) {
+  const int consumer = net.blobs()[static_cast<size_t>(blob)].consumer;
+  if (consumer < 0) return 0;
+  const ncnn::Layer& layer = *net.layers()[static_cast<size_t>(consumer)];
+  return layer.userdata == &pack_mark ? static_cast<const OverStock&>(layer).input_code_scale() : 0;
+}
+
 }  // namespace edgedeploy

@@ -50,6 +50,7 @@ std::mt19937 generator(uint32_t seed);
 
 Outcome test_gemm(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_gemm_tile(const edgedeploy::KernelRow& row, const Selection& selection);
+Outcome test_preprocess_codes(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_preprocess(const edgedeploy::KernelRow& row, const Selection& selection);
 
 }  // namespace edgedeploy_tests

@@ -44,14 +44,22 @@ def test_every_row_ran_on_some_core(reports: dict[str, Report]) -> None:
 def test_a_core_without_sdot_refuses_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
     report = reports[core]
     assert report.refused == {"gemm_s8_8x8_neondot": "asimddp"}
-    assert report.selected == {"gemm_s8": "gemm_s8_4x4_neon", "preprocess_u8f32": "preprocess_u8f32_1x8_neon"}
+    assert report.selected == {
+        "gemm_s8": "gemm_s8_4x4_neon",
+        "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
+        "preprocess_u8s8": "preprocess_u8s8_1x8_neon",
+    }
 
 
 @pytest.mark.parametrize("core", ["cortex-a76", "max"])
 def test_a_core_with_sdot_selects_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
     report = reports[core]
     assert report.refused == {}
-    assert report.selected == {"gemm_s8": "gemm_s8_8x8_neondot", "preprocess_u8f32": "preprocess_u8f32_1x8_neon"}
+    assert report.selected == {
+        "gemm_s8": "gemm_s8_8x8_neondot",
+        "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
+        "preprocess_u8s8": "preprocess_u8s8_1x8_neon",
+    }
 
 
 def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Path) -> None:

@@ -1,0 +1,267 @@
+// conv_s8 with SDOT: a tile of 8 pixels x 8 channels, 8 bytes of k a step. Formula and ranges: conv_s8.h.
+//
+// Layout     A: 8 bytes at each pixel's pointer, planes a_group_stride_bytes apart. B: for each tap and group 64 bytes,
+//            k 0-3 of channels 0-3 and 4-7, k 4-7 of channels 0-3 and 4-7 (conv_s8_pack_neondot).
+// Alignment  none. Over-read none. C: `rows` pixels of 8 values; 1 to 8 rows have a loop each, none computes more.
+// Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle.
+//            A step of 8 rows is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 MAC a cycle.
+//            Sixteen accumulators give every SDOT eight cycles before its register is needed again (latency 4,
+//            forwarded 1). Each value of A is loaded into one of four registers that two pixels share: renaming makes
+//            them eight, and v8-v15 need not be saved.
+// Reached    REACHED
+// Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
+//            2^22 (taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
+//            so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the conversion, exactly.
+// Source     Arm Cortex-A76 Software Optimization Guide: ASIMD dot product latency 4(1), throughput 2, pipes V; FP
+//            convert, Q-form: throughput 1/2, pipe V0.
+//
+// Registers
+//   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left   x5 offset of the group's plane
+//   x6 planes' distance   x7 groups   x8-x15 pixels   x16 rows   w17 what the accumulators start at
+//   in the epilogue: x8 scale   x9 offset   x10 C   x11 C's channels 4-7 (F32)   x12-x14 limits
+//   v0-v3         B; in the epilogue v0-v1 scale
+//   v4-v7         A: pixels 0-3, then 4-7
+//   v2-v7         in the epilogue: temporaries, limits
+//   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
+//   v8-v15, x18-x30 are not touched.
+
+#include "asm/aarch64.h"
+#include "kernels/conv_s8/conv_s8_offsets.h"
+
+    .arch armv8.2-a+dotprod
+
+#define ONE_AND_A_HALF_TIMES_2_TO_23 0x4b400000
+#define MAX_STEPS_BELOW_2_TO_22 32
+
+// An instruction for a tile that has pixel m.
+.macro PIXEL rows, m, instruction:vararg
+    .if \rows > \m
+    \instruction
+    .endif
+.endm
+
+// The last pixel's own instruction where the number of pixels is odd: m is even.
+.macro LAST rows, m, instruction:vararg
+    .if \rows == \m + 1
+    \instruction
+    .endif
+.endm
+
+.macro LOAD_POINTERS rows
+    PIXEL \rows, 1, ldp x8, x9, [x1]
+    PIXEL \rows, 3, ldp x10, x11, [x1, #16]
+    PIXEL \rows, 5, ldp x12, x13, [x1, #32]
+    PIXEL \rows, 7, ldp x14, x15, [x1, #48]
+    LAST \rows, 0, ldr x8, [x1]
+    LAST \rows, 2, ldr x10, [x1, #16]
+    LAST \rows, 4, ldr x12, [x1, #32]
+    LAST \rows, 6, ldr x14, [x1, #48]
+    add x1, x1, #64
+.endm
+
+// sums of pixels 0-3 += A[k 0-3] . B[k 0-3] (or k 4-7)
+.macro MULTIPLY_0_TO_3 rows, b_low, b_high, half
+    PIXEL \rows, 0, sdot v16.4s, \b_low\().16b,  v4.4b[\half]
+    PIXEL \rows, 0, sdot v17.4s, \b_high\().16b, v4.4b[\half]
+    PIXEL \rows, 1, sdot v18.4s, \b_low\().16b,  v5.4b[\half]
+    PIXEL \rows, 1, sdot v19.4s, \b_high\().16b, v5.4b[\half]
+    PIXEL \rows, 2, sdot v20.4s, \b_low\().16b,  v6.4b[\half]
+    PIXEL \rows, 2, sdot v21.4s, \b_high\().16b, v6.4b[\half]
+    PIXEL \rows, 3, sdot v22.4s, \b_low\().16b,  v7.4b[\half]
+    PIXEL \rows, 3, sdot v23.4s, \b_high\().16b, v7.4b[\half]
+.endm
+
+.macro MULTIPLY_4_TO_7 rows, b_low, b_high, half
+    PIXEL \rows, 4, sdot v24.4s, \b_low\().16b,  v4.4b[\half]
+    PIXEL \rows, 4, sdot v25.4s, \b_high\().16b, v4.4b[\half]
+    PIXEL \rows, 5, sdot v26.4s, \b_low\().16b,  v5.4b[\half]
+    PIXEL \rows, 5, sdot v27.4s, \b_high\().16b, v5.4b[\half]
+    PIXEL \rows, 6, sdot v28.4s, \b_low\().16b,  v6.4b[\half]
+    PIXEL \rows, 6, sdot v29.4s, \b_high\().16b, v6.4b[\half]
+    PIXEL \rows, 7, sdot v30.4s, \b_low\().16b,  v7.4b[\half]
+    PIXEL \rows, 7, sdot v31.4s, \b_high\().16b, v7.4b[\half]
+.endm
+
+.macro MULTIPLY_GROUP rows
+    ldp q0, q1, [x3]
+    PIXEL \rows, 0, ldr d4, [x8, x5]
+    PIXEL \rows, 1, ldr d5, [x9, x5]
+    PIXEL \rows, 2, ldr d6, [x10, x5]
+    PIXEL \rows, 3, ldr d7, [x11, x5]
+    ldp q2, q3, [x3, #32]
+    subs x4, x4, #1
+    add x3, x3, #64
+    MULTIPLY_0_TO_3 \rows, v0, v1, 0
+    MULTIPLY_0_TO_3 \rows, v2, v3, 1
+    PIXEL \rows, 4, ldr d4, [x12, x5]
+    PIXEL \rows, 5, ldr d5, [x13, x5]
+    PIXEL \rows, 6, ldr d6, [x14, x5]
+    PIXEL \rows, 7, ldr d7, [x15, x5]
+    add x5, x5, x6
+    MULTIPLY_4_TO_7 \rows, v0, v1, 0
+    MULTIPLY_4_TO_7 \rows, v2, v3, 1
+.endm
+
+// An operation on the sums of each pixel.
+.macro ON_SUMS rows, operation
+    PIXEL \rows, 0, \operation v16, v17
+    PIXEL \rows, 1, \operation v18, v19
+    PIXEL \rows, 2, \operation v20, v21
+    PIXEL \rows, 3, \operation v22, v23
+    PIXEL \rows, 4, \operation v24, v25
+    PIXEL \rows, 5, \operation v26, v27
+    PIXEL \rows, 6, \operation v28, v29
+    PIXEL \rows, 7, \operation v30, v31
+.endm
+
+.macro CONVERT low, high
+    scvtf \low\().4s, \low\().4s
+    scvtf \high\().4s, \high\().4s
+.endm
+
+.macro SUBTRACT_START low, high         // v2: 1.5 * 2^23
+    fsub \low\().4s, \low\().4s, v2.4s
+    fsub \high\().4s, \high\().4s, v2.4s
+.endm
+
+// t = fma(sum, scale, offset); the offsets come from memory, where a copy costs no ASIMD pipe.
+.macro SCALE low, high, t_low, t_high
+    ldp q\t_low, q\t_high, [x9]
+    fmla v\t_low\().4s, \low\().4s, v0.4s
+    fmla v\t_high\().4s, \high\().4s, v1.4s
+.endm
+
+// A pixel's eight codes, saturated, as the high halves of 16 bits: FCVTZS saturates, UZP2 takes the high halves.
+.macro CODES low, high, t_low, t_high
+    SCALE \low, \high, \t_low, \t_high
+    fcvtzs v\t_low\().4s, v\t_low\().4s, #24
+    fcvtzs v\t_high\().4s, v\t_high\().4s, #24
+    uzp2 \low\().8h, v\t_low\().8h, v\t_high\().8h
+.endm
+
+// Two pixels' codes to bytes, within the limits v4, v5.
+.macro NARROW first, second
+    uzp2 \first\().16b, \first\().16b, \second\().16b
+    smax \first\().16b, \first\().16b, v4.16b
+    smin \first\().16b, \first\().16b, v5.16b
+.endm
+
+.macro STORE_S8 rows
+    ld1r {v4.16b}, [x12]
+    ld1r {v5.16b}, [x13]
+    PIXEL \rows, 0, CODES v16, v17, 2, 3
+    PIXEL \rows, 1, CODES v18, v19, 6, 7
+    PIXEL \rows, 2, CODES v20, v21, 2, 3
+    PIXEL \rows, 3, CODES v22, v23, 6, 7
+    PIXEL \rows, 4, CODES v24, v25, 2, 3
+    PIXEL \rows, 5, CODES v26, v27, 6, 7
+    PIXEL \rows, 6, CODES v28, v29, 2, 3
+    PIXEL \rows, 7, CODES v30, v31, 6, 7
+    PIXEL \rows, 0, NARROW v16, v18
+    PIXEL \rows, 2, NARROW v20, v22
+    PIXEL \rows, 3, stp q16, q20, [x10]
+    PIXEL \rows, 4, NARROW v24, v26
+    PIXEL \rows, 6, NARROW v28, v30
+    PIXEL \rows, 7, stp q24, q28, [x10, #32]
+    LAST \rows, 0, str d16, [x10]
+    .if \rows == 2 || \rows == 3
+    str q16, [x10]
+    .endif
+    LAST \rows, 2, str d20, [x10, #16]
+    LAST \rows, 4, str d24, [x10, #32]
+    .if \rows == 6 || \rows == 7
+    str q24, [x10, #32]
+    .endif
+    LAST \rows, 6, str d28, [x10, #48]
+    b .Lconv_s8_8x8_neondot_done
+.endm
+
+// A pixel's values, within the limits v6, v7.
+.macro STORE_PIXEL_F32 low, high, at
+    SCALE \low, \high, 2, 3
+    fmax v2.4s, v2.4s, v6.4s
+    fmax v3.4s, v3.4s, v6.4s
+    fmin v2.4s, v2.4s, v7.4s
+    fmin v3.4s, v3.4s, v7.4s
+    str q2, [x10, #\at]
+    str q3, [x11, #\at]
+.endm
+
+.macro STORE_F32 rows
+    ld1r {v6.4s}, [x12]
+    ld1r {v7.4s}, [x13]
+    PIXEL \rows, 0, STORE_PIXEL_F32 v16, v17, 0
+    PIXEL \rows, 1, STORE_PIXEL_F32 v18, v19, 16
+    PIXEL \rows, 2, STORE_PIXEL_F32 v20, v21, 32
+    PIXEL \rows, 3, STORE_PIXEL_F32 v22, v23, 48
+    PIXEL \rows, 4, STORE_PIXEL_F32 v24, v25, 64
+    PIXEL \rows, 5, STORE_PIXEL_F32 v26, v27, 80
+    PIXEL \rows, 6, STORE_PIXEL_F32 v28, v29, 96
+    PIXEL \rows, 7, STORE_PIXEL_F32 v30, v31, 112
+    b .Lconv_s8_8x8_neondot_done
+.endm
+
+.macro TILE rows
+.Lconv_s8_8x8_neondot_tap_\rows:
+    LOAD_POINTERS \rows
+    mov x4, x7
+    mov x5, #0
+.Lconv_s8_8x8_neondot_group_\rows:
+    MULTIPLY_GROUP \rows
+    b.ne .Lconv_s8_8x8_neondot_group_\rows
+    subs x2, x2, #1
+    b.ne .Lconv_s8_8x8_neondot_tap_\rows
+
+    ldp x8, x9, [x0, #CONV_S8_SCALE]
+    ldp x10, x11, [x0, #CONV_S8_C]
+    ldr w14, [x0, #CONV_S8_OUTPUT]
+    ldp q0, q1, [x8]
+    cbz w17, .Lconv_s8_8x8_neondot_convert_\rows
+    dup v2.4s, w17
+    ON_SUMS \rows, SUBTRACT_START
+.Lconv_s8_8x8_neondot_scale_\rows:
+    cbnz w14, .Lconv_s8_8x8_neondot_f32_\rows
+    add x12, x0, #CONV_S8_LOW_CODE
+    add x13, x0, #CONV_S8_HIGH_CODE
+    STORE_S8 \rows
+.Lconv_s8_8x8_neondot_f32_\rows:
+    add x11, x11, x10
+    add x12, x0, #CONV_S8_LOW_VALUE
+    add x13, x0, #CONV_S8_HIGH_VALUE
+    STORE_F32 \rows
+.Lconv_s8_8x8_neondot_convert_\rows:
+    ON_SUMS \rows, CONVERT
+    b .Lconv_s8_8x8_neondot_scale_\rows
+.endm
+
+FUNCTION conv_s8_8x8_neondot
+    ldp x2, x7, [x0, #CONV_S8_TAPS]
+    ldp x3, x16, [x0, #CONV_S8_B]
+    ldr x1, [x0, #CONV_S8_A]
+    ldr x6, [x0, #CONV_S8_A_GROUP_STRIDE_BYTES]
+    mul x4, x2, x7
+    mov w17, #ONE_AND_A_HALF_TIMES_2_TO_23
+    cmp x4, #MAX_STEPS_BELOW_2_TO_22
+    csel w17, w17, wzr, ls
+    dup v16.4s, w17
+    .irp sum, v17, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27, v28, v29, v30, v31
+    mov \sum\().16b, v16.16b
+    .endr
+    .irp rows, 1, 2, 3, 4, 5, 6, 7
+    cmp x16, #\rows
+    b.eq .Lconv_s8_8x8_neondot_tap_\rows
+    .endr
+    TILE 8
+    TILE 7
+    TILE 6
+    TILE 5
+    TILE 4
+    TILE 3
+    TILE 2
+    TILE 1
+
+.Lconv_s8_8x8_neondot_done:
+    ret
+END_FUNCTION conv_s8_8x8_neondot
+
+END_FILE
