@@ -18,7 +18,7 @@
 // Registers
 //   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left   x5 offset of the group's plane
 //   x6 planes' distance   x7 groups   x8-x15 pixels   x16 rows   w17 what the accumulators start at
-//   in the epilogue: x8 scale   x9 offset   x10 C   x11 C's channels 4-7 (F32)   x12-x14 limits
+//   in the epilogue: x8 scale   x9 offset   x10 C   x11 C's channels 4-7 (F32)   w14 output   x12-x14 limits
 //   v0-v3         B; in the epilogue v0-v1 scale
 //   v4-v7         A: pixels 0-3, then 4-7
 //   v2-v7         in the epilogue: temporaries, limits
@@ -32,6 +32,8 @@
 
 #define ONE_AND_A_HALF_TIMES_2_TO_23 0x4b400000
 #define MAX_STEPS_BELOW_2_TO_22 32
+#define FLOAT_MINUS_INFINITY 0xff800000
+#define FLOAT_INFINITY_TOP_HALF 0x7f80
 
 // An instruction for a tile that has pixel m.
 .macro PIXEL rows, m, instruction:vararg
@@ -176,28 +178,28 @@
     b .Lconv_s8_8x8_neondot_done
 .endm
 
-// A pixel's values, within the limits v6, v7.
-.macro STORE_PIXEL_F32 low, high, at
-    SCALE \low, \high, 2, 3
-    fmax v2.4s, v2.4s, v6.4s
-    fmax v3.4s, v3.4s, v6.4s
-    fmin v2.4s, v2.4s, v7.4s
-    fmin v3.4s, v3.4s, v7.4s
-    str q2, [x10, #\at]
-    str q3, [x11, #\at]
+// A pixel's values; clamped: within the limits v6, v7.
+.macro STORE_PIXEL_F32 low, high, t_low, t_high, at, clamped
+    SCALE \low, \high, \t_low, \t_high
+    .if \clamped
+    fmax v\t_low\().4s, v\t_low\().4s, v6.4s
+    fmax v\t_high\().4s, v\t_high\().4s, v6.4s
+    fmin v\t_low\().4s, v\t_low\().4s, v7.4s
+    fmin v\t_high\().4s, v\t_high\().4s, v7.4s
+    .endif
+    str q\t_low, [x10, #\at]
+    str q\t_high, [x11, #\at]
 .endm
 
-.macro STORE_F32 rows
-    ld1r {v6.4s}, [x12]
-    ld1r {v7.4s}, [x13]
-    PIXEL \rows, 0, STORE_PIXEL_F32 v16, v17, 0
-    PIXEL \rows, 1, STORE_PIXEL_F32 v18, v19, 16
-    PIXEL \rows, 2, STORE_PIXEL_F32 v20, v21, 32
-    PIXEL \rows, 3, STORE_PIXEL_F32 v22, v23, 48
-    PIXEL \rows, 4, STORE_PIXEL_F32 v24, v25, 64
-    PIXEL \rows, 5, STORE_PIXEL_F32 v26, v27, 80
-    PIXEL \rows, 6, STORE_PIXEL_F32 v28, v29, 96
-    PIXEL \rows, 7, STORE_PIXEL_F32 v30, v31, 112
+.macro STORE_F32 rows, clamped
+    PIXEL \rows, 0, STORE_PIXEL_F32 v16, v17, 2, 3, 0, \clamped
+    PIXEL \rows, 1, STORE_PIXEL_F32 v18, v19, 4, 5, 16, \clamped
+    PIXEL \rows, 2, STORE_PIXEL_F32 v20, v21, 2, 3, 32, \clamped
+    PIXEL \rows, 3, STORE_PIXEL_F32 v22, v23, 4, 5, 48, \clamped
+    PIXEL \rows, 4, STORE_PIXEL_F32 v24, v25, 2, 3, 64, \clamped
+    PIXEL \rows, 5, STORE_PIXEL_F32 v26, v27, 4, 5, 80, \clamped
+    PIXEL \rows, 6, STORE_PIXEL_F32 v28, v29, 2, 3, 96, \clamped
+    PIXEL \rows, 7, STORE_PIXEL_F32 v30, v31, 4, 5, 112, \clamped
     b .Lconv_s8_8x8_neondot_done
 .endm
 
@@ -225,10 +227,19 @@
     add x13, x0, #CONV_S8_HIGH_CODE
     STORE_S8 \rows
 .Lconv_s8_8x8_neondot_f32_\rows:
+    ldur x14, [x0, #CONV_S8_LOW_VALUE]  // and high_value
+    mov w12, #FLOAT_MINUS_INFINITY
+    movk x12, #FLOAT_INFINITY_TOP_HALF, lsl #48
     add x11, x11, x10
+    cmp x14, x12
+    b.eq .Lconv_s8_8x8_neondot_unclamped_\rows
     add x12, x0, #CONV_S8_LOW_VALUE
     add x13, x0, #CONV_S8_HIGH_VALUE
-    STORE_F32 \rows
+    ld1r {v6.4s}, [x12]
+    ld1r {v7.4s}, [x13]
+    STORE_F32 \rows, 1
+.Lconv_s8_8x8_neondot_unclamped_\rows:
+    STORE_F32 \rows, 0
 .Lconv_s8_8x8_neondot_convert_\rows:
     ON_SUMS \rows, CONVERT
     b .Lconv_s8_8x8_neondot_scale_\rows
@@ -243,9 +254,8 @@ FUNCTION conv_s8_8x8_neondot
     mov w17, #ONE_AND_A_HALF_TIMES_2_TO_23
     cmp x4, #MAX_STEPS_BELOW_2_TO_22
     csel w17, w17, wzr, ls
-    dup v16.4s, w17
-    .irp sum, v17, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27, v28, v29, v30, v31
-    mov \sum\().16b, v16.16b
+    .irp sum, v16, v17, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27, v28, v29, v30, v31
+    dup \sum\().4s, w17                 // pipe M, while the ASIMD pipes finish the tile before
     .endr
     .irp rows, 1, 2, 3, 4, 5, 6, 7
     cmp x16, #\rows

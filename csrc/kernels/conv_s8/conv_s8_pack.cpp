@@ -51,7 +51,7 @@ void conv_s8_pack_neondot(const int8_t* weights, int64_t n, int64_t k, int64_t t
 void conv_s8_pack_neon(const int8_t* weights, int64_t n, int64_t k, int64_t taps, int8_t* packed) {
   const int64_t groups = eights(k);
   pack(weights, n, k, taps, packed, [groups, taps](int64_t tap, int64_t group, int64_t channel, int64_t in) {
-    const int64_t first = group / 2 * 2;                  // of the pair
+    const int64_t first = group / 2 * 2;  // of the pair
     const int64_t in_pair = first + 1 < groups ? 2 : 1;
     const int64_t half = channel / 4 * taps * groups * 32;
     return half + (tap * groups + first) * 32 + (channel % 4 * in_pair + group - first) * 8 + in;

@@ -55,6 +55,32 @@ struct DepthwiseS8Variant {
   void (*run)(const DepthwiseS8Params* params);
 };
 
+extern const DepthwiseS8Variant kDepthwiseS8K3S1Ref;
+extern const DepthwiseS8Variant kDepthwiseS8K3S2Ref;
+extern const DepthwiseS8Variant kDepthwiseS8K5S1Ref;
+extern const DepthwiseS8Variant kDepthwiseS8K5S2Ref;
+
+extern const DepthwiseS8Variant kDepthwiseS8K3S1Neondot;
+extern const DepthwiseS8Variant kDepthwiseS8K3S2Neondot;
+extern const DepthwiseS8Variant kDepthwiseS8K5S1Neondot;
+extern const DepthwiseS8Variant kDepthwiseS8K5S2Neondot;
+
+extern const DepthwiseS8Variant kDepthwiseS8K3S1Neon;
+extern const DepthwiseS8Variant kDepthwiseS8K3S2Neon;
+extern const DepthwiseS8Variant kDepthwiseS8K5S1Neon;
+extern const DepthwiseS8Variant kDepthwiseS8K5S2Neon;
+
+extern "C" {
+void depthwise_s8_3x3s1_neondot(const DepthwiseS8Params* params);
+void depthwise_s8_3x3s2_neondot(const DepthwiseS8Params* params);
+void depthwise_s8_5x5s1_neondot(const DepthwiseS8Params* params);
+void depthwise_s8_5x5s2_neondot(const DepthwiseS8Params* params);
+void depthwise_s8_3x3s1_neon(const DepthwiseS8Params* params);
+void depthwise_s8_3x3s2_neon(const DepthwiseS8Params* params);
+void depthwise_s8_5x5s1_neon(const DepthwiseS8Params* params);
+void depthwise_s8_5x5s2_neon(const DepthwiseS8Params* params);
+}
+
 }  // namespace edgedeploy
 
 #endif  // EDGEDEPLOY_KERNELS_DEPTHWISE_S8_H_
