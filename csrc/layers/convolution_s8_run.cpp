@@ -88,13 +88,17 @@ class Convolver {
     params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
     params.epilogue = plan_.epilogue.sums;
     params.a = reinterpret_cast<const int8_t* const*>(scratch);
+    params.c = out.place(first * tile_m_, group);
+    params.c_quad_stride_bytes = out.quad_stride_bytes();
+    // Where the kernel writes into the blob itself, a tile is nothing but a call.
+    const bool is_direct = out.is_direct(group);
+    const int64_t step = is_direct ? tile_m_ * out.pixel_bytes() : 0;
     for (int64_t tile = 0; tile < tiles; ++tile, params.a += params.taps * tile_m_) {
       const int64_t pixel = (first + tile) * tile_m_;
       params.rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
-      params.c = out.place(pixel, group);
-      params.c_quad_stride_bytes = out.quad_stride_bytes();
       plan_.kernel->conv(&params);
-      out.store(pixel, params.rows, group);
+      if (!is_direct) out.store(pixel, params.rows, group);
+      params.c = static_cast<int8_t*>(params.c) + step;
     }
   }
 

@@ -70,7 +70,7 @@ bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epi
     epilogue->offset[at] = to_codes ? bias * factor + 0.5f : bias;
     if (!std::isfinite(epilogue->scale[at]) || !std::isfinite(epilogue->offset[at])) return false;
   }
-  return std::isfinite(epilogue->output_scale);
+  return std::isfinite(weights.input_scale[0]) && std::isfinite(epilogue->output_scale);
 }
 
 }  // namespace edgedeploy

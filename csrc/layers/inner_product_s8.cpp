@@ -52,11 +52,11 @@ int InnerProductS8::prepare(const Int8Weights& weights, const ncnn::Option& /*op
 int InnerProductS8::rows_of(const ncnn::Mat& bottom_blob, const ncnn::Option& opt, ncnn::Mat* rows) const {
   ncnn::Option workspace = opt;
   workspace.blob_allocator = opt.workspace_allocator;
-  ncnn::Mat plain;
-  ncnn::convert_packing(bottom_blob, plain, 1, workspace);
-  if (plain.empty()) return kOutOfMemory;
-  ncnn::Mat codes = plain;
-  if (plain.elembits() != 8) ncnn::quantize_to_int8(plain, codes, input_scale_, workspace);
+  ncnn::Mat packed = bottom_blob;
+  if (packed.elembits() != 8) ncnn::quantize_to_int8(bottom_blob, packed, input_scale_, workspace);
+  if (packed.empty()) return kOutOfMemory;
+  ncnn::Mat codes;
+  ncnn::convert_packing(packed, codes, 1, workspace);
   if (codes.empty()) return kOutOfMemory;
   // Rows of a matrix of that width are inputs of their own; any other shape is one input.
   const bool is_matrix = codes.dims == 2 && codes.w == num_input_;
@@ -111,6 +111,7 @@ int InnerProductS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
   ncnn::Mat rows;
   const int code = rows_of(bottom_blob, opt, &rows);
   if (code != kOk) return code;
+  // A matrix keeps its rows, one too.
   const bool is_matrix = bottom_blob.dims == 2 && bottom_blob.w == num_input_;
   if (is_matrix) {
     top_blob.create(layout_.channels, rows.h, sizeof(float), opt.blob_allocator);

@@ -25,6 +25,10 @@ class OutputTile {
   // tile: room for 8 floats of each of `max_rows` pixels, aligned to 16 bytes.
   OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& blob, float* tile, int64_t max_rows);
 
+  // True if the kernel can write these channels into the blob itself; the pixels then lie pixel_bytes() apart.
+  bool is_direct(int group) const;
+  int64_t pixel_bytes() const { return static_cast<int64_t>(blob_.elemsize); }
+
   void* place(int64_t first_pixel, int group);
   int64_t quad_stride_bytes() const { return quad_stride_bytes_; }
 
@@ -32,7 +36,6 @@ class OutputTile {
   void store(int64_t first_pixel, int64_t rows, int group);
 
  private:
-  bool is_direct(int group) const;
   void store_codes(const int8_t* codes, int64_t first_pixel, int64_t rows, int group);
   void store_floats(int64_t first_pixel, int64_t rows, int group);
   void requantize(int64_t rows);

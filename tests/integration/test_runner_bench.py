@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runner_models import NetWriter, PointwiseCase, add_pointwise, classifier, host_outputs
+from runner_models import ConvolutionCase, NetWriter, add_convolution, classifier, host_outputs
 from runner_program import Runner
 from runner_release import float_input, golden_outputs, write_release
 
@@ -20,18 +20,18 @@ def mixed_release(tmp_path: Path, rng: np.random.Generator) -> Path:
     net.layer("Input", "in0", [], ["in0"])
     net.layer("Input", "in1", [], ["in1"])
     net.layer("BinaryOp", "add", ["in0", "in1"], ["sum"], "0=0")
-    add_pointwise(
+    add_convolution(
         net,
-        PointwiseCase(channels_in=8, channels_out=16, activation=(1, ())),
+        ConvolutionCase(channels_in=8, channels_out=16, activation=(1, ())),
         rng,
         name="first",
         bottom="sum",
         top="mid",
     )
     net.layer("Split", "split", ["mid"], ["mid_0", "mid_1"])
-    add_pointwise(
+    add_convolution(
         net,
-        PointwiseCase(channels_in=16, channels_out=4, requantizes=False, activation=(4, ())),
+        ConvolutionCase(channels_in=16, channels_out=4, requantizes=False, activation=(4, ())),
         rng,
         name="second",
         bottom="mid_0",
@@ -141,8 +141,7 @@ def test_bench_lists_layers_in_order_with_shapes_precision_and_implementation(
         (2, "BinaryOp", "add", [image, image], [image], "fp32", "ncnn"),
         (3, "Convolution", "first", [image], [middle], "int8", "edgedeploy"),
         (4, "Split", "split", [middle], [middle, middle], "int8", "ncnn"),
-        # Sigmoid is not among the kernel's activations: the engine's own layer computes this one.
-        (5, "Convolution", "second", [middle], [end], "int8", "ncnn"),
+        (5, "Convolution", "second", [middle], [end], "int8", "edgedeploy"),
         (6, "Pooling", "pool", [end], [[4]], "fp32", "ncnn"),
         (7, "Noop", "end", [middle], [middle], "int8", "ncnn"),
     ]

@@ -6,20 +6,24 @@
 // Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle.
 //            A step of 8 rows is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 MAC a cycle.
 //            Sixteen accumulators give every SDOT eight cycles before its register is needed again (latency 4,
-//            forwarded 1). Each value of A is loaded into one of four registers that two pixels share: renaming makes
-//            them eight, and v8-v15 need not be saved.
-// Reached    REACHED
+//            forwarded 1).
+// In order   For Cortex-A55 (RK3566) each register is loaded anew as soon as its last product is issued: pixels 4-7
+//            take the place of 0-3, the next group's B and A that of this one's. v8-v15 are not needed.
+// Reached    16.00 cycles a step, 31.99 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design; a
+//            call adds 38 (F32) or 50 cycles (S8, F32 with limits) where tiles follow one another; of those, FCVTZS
+//            takes V0 for 32. 45 cycles a step, 11.4 MAC a cycle, for cortex-a55.
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
 //            so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the conversion, exactly.
-// Source     Arm Cortex-A76 Software Optimization Guide: ASIMD dot product latency 4(1), throughput 2, pipes V; FP
-//            convert, Q-form: throughput 1/2, pipe V0.
+// Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V. SCVTF:
+//            LLVM 19, AArch64SchedNeoverseN1.td.
 //
 // Registers
 //   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left   x5 offset of the group's plane
-//   x6 planes' distance   x7 groups   x8-x15 pixels   x16 rows   w17 what the accumulators start at
+//   x6 planes' distance   x7 groups   x8-x15 pixels   x16 rows, then offset of the next group's plane   x17 the last
+//   group's B; at first w17 is what the accumulators start at
 //   in the epilogue: x8 scale   x9 offset   x10 C   x11 C's channels 4-7 (F32)   w14 output   x12-x14 limits
-//   v0-v3         B; in the epilogue v0-v1 scale
+//   v0-v3         B: k 0-3, k 4-7; in the epilogue v0-v1 scale
 //   v4-v7         A: pixels 0-3, then 4-7
 //   v2-v7         in the epilogue: temporaries, limits
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
@@ -61,47 +65,65 @@
     add x1, x1, #64
 .endm
 
-// sums of pixels 0-3 += A[k 0-3] . B[k 0-3] (or k 4-7)
-.macro MULTIPLY_0_TO_3 rows, b_low, b_high, half
-    PIXEL \rows, 0, sdot v16.4s, \b_low\().16b,  v4.4b[\half]
-    PIXEL \rows, 0, sdot v17.4s, \b_high\().16b, v4.4b[\half]
-    PIXEL \rows, 1, sdot v18.4s, \b_low\().16b,  v5.4b[\half]
-    PIXEL \rows, 1, sdot v19.4s, \b_high\().16b, v5.4b[\half]
-    PIXEL \rows, 2, sdot v20.4s, \b_low\().16b,  v6.4b[\half]
-    PIXEL \rows, 2, sdot v21.4s, \b_high\().16b, v6.4b[\half]
-    PIXEL \rows, 3, sdot v22.4s, \b_low\().16b,  v7.4b[\half]
-    PIXEL \rows, 3, sdot v23.4s, \b_high\().16b, v7.4b[\half]
+// sums of a pixel += A[k 0-3] . B[k 0-3], or the same of k 4-7
+.macro MULTIPLY rows, m, low, high, a, b_low, b_high, half
+    PIXEL \rows, \m, sdot \low\().4s, \b_low\().16b, \a\().4b[\half]
+    PIXEL \rows, \m, sdot \high\().4s, \b_high\().16b, \a\().4b[\half]
 .endm
 
-.macro MULTIPLY_4_TO_7 rows, b_low, b_high, half
-    PIXEL \rows, 4, sdot v24.4s, \b_low\().16b,  v4.4b[\half]
-    PIXEL \rows, 4, sdot v25.4s, \b_high\().16b, v4.4b[\half]
-    PIXEL \rows, 5, sdot v26.4s, \b_low\().16b,  v5.4b[\half]
-    PIXEL \rows, 5, sdot v27.4s, \b_high\().16b, v5.4b[\half]
-    PIXEL \rows, 6, sdot v28.4s, \b_low\().16b,  v6.4b[\half]
-    PIXEL \rows, 6, sdot v29.4s, \b_high\().16b, v6.4b[\half]
-    PIXEL \rows, 7, sdot v30.4s, \b_low\().16b,  v7.4b[\half]
-    PIXEL \rows, 7, sdot v31.4s, \b_high\().16b, v7.4b[\half]
+// A pixel of 0-3 has been multiplied: its register gets this group's pixel of 4-7, or its own next group.
+.macro LOAD_FOURTH_OR_NEXT rows, m, fourth, a, pixel, fourth_pixel
+    PIXEL \rows, \fourth, ldr \a, [\fourth_pixel, x5]
+    .if \rows <= \fourth
+    PIXEL \rows, \m, ldr \a, [\pixel, x16]
+    .endif
 .endm
 
+.macro UP_TO_FOUR rows, instruction:vararg
+    .if \rows <= 4
+    \instruction
+    .endif
+.endm
+
+// One group; v0-v7 hold its B and its pixels 0-3. The last group of a tap loads its own A again, the last of all its B.
 .macro MULTIPLY_GROUP rows
-    ldp q0, q1, [x3]
-    PIXEL \rows, 0, ldr d4, [x8, x5]
-    PIXEL \rows, 1, ldr d5, [x9, x5]
-    PIXEL \rows, 2, ldr d6, [x10, x5]
-    PIXEL \rows, 3, ldr d7, [x11, x5]
-    ldp q2, q3, [x3, #32]
-    subs x4, x4, #1
+    MULTIPLY \rows, 0, v16, v17, v4, v0, v1, 0
     add x3, x3, #64
-    MULTIPLY_0_TO_3 \rows, v0, v1, 0
-    MULTIPLY_0_TO_3 \rows, v2, v3, 1
-    PIXEL \rows, 4, ldr d4, [x12, x5]
-    PIXEL \rows, 5, ldr d5, [x13, x5]
-    PIXEL \rows, 6, ldr d6, [x14, x5]
-    PIXEL \rows, 7, ldr d7, [x15, x5]
-    add x5, x5, x6
-    MULTIPLY_4_TO_7 \rows, v0, v1, 0
-    MULTIPLY_4_TO_7 \rows, v2, v3, 1
+    MULTIPLY \rows, 1, v18, v19, v5, v0, v1, 0
+    cmp x3, x17
+    MULTIPLY \rows, 2, v20, v21, v6, v0, v1, 0
+    csel x3, x3, x17, lo
+    MULTIPLY \rows, 3, v22, v23, v7, v0, v1, 0
+    UP_TO_FOUR \rows, ldr q0, [x3]
+    subs x4, x4, #1
+    MULTIPLY \rows, 0, v16, v17, v4, v2, v3, 1
+    UP_TO_FOUR \rows, ldr q1, [x3, #16]
+    csel x16, x6, xzr, ne
+    MULTIPLY \rows, 1, v18, v19, v5, v2, v3, 1
+    add x16, x16, x5
+    LOAD_FOURTH_OR_NEXT \rows, 0, 4, d4, x8, x12
+    MULTIPLY \rows, 2, v20, v21, v6, v2, v3, 1
+    LOAD_FOURTH_OR_NEXT \rows, 1, 5, d5, x9, x13
+    MULTIPLY \rows, 3, v22, v23, v7, v2, v3, 1
+    LOAD_FOURTH_OR_NEXT \rows, 2, 6, d6, x10, x14
+    MULTIPLY \rows, 4, v24, v25, v4, v0, v1, 0
+    LOAD_FOURTH_OR_NEXT \rows, 3, 7, d7, x11, x15
+    MULTIPLY \rows, 5, v26, v27, v5, v0, v1, 0
+    MULTIPLY \rows, 6, v28, v29, v6, v0, v1, 0
+    MULTIPLY \rows, 7, v30, v31, v7, v0, v1, 0
+    PIXEL \rows, 4, ldr q0, [x3]
+    MULTIPLY \rows, 4, v24, v25, v4, v2, v3, 1
+    PIXEL \rows, 4, ldr d4, [x8, x16]
+    PIXEL \rows, 4, ldr q1, [x3, #16]
+    MULTIPLY \rows, 5, v26, v27, v5, v2, v3, 1
+    PIXEL \rows, 5, ldr d5, [x9, x16]
+    MULTIPLY \rows, 6, v28, v29, v6, v2, v3, 1
+    PIXEL \rows, 6, ldr d6, [x10, x16]
+    MULTIPLY \rows, 7, v30, v31, v7, v2, v3, 1
+    ldr q2, [x3, #32]
+    PIXEL \rows, 7, ldr d7, [x11, x16]
+    ldr q3, [x3, #48]
+    mov x5, x16
 .endm
 
 // An operation on the sums of each pixel.
@@ -208,6 +230,10 @@
     LOAD_POINTERS \rows
     mov x4, x7
     mov x5, #0
+    PIXEL \rows, 0, ldr d4, [x8]
+    PIXEL \rows, 1, ldr d5, [x9]
+    PIXEL \rows, 2, ldr d6, [x10]
+    PIXEL \rows, 3, ldr d7, [x11]
 .Lconv_s8_8x8_neondot_group_\rows:
     MULTIPLY_GROUP \rows
     b.ne .Lconv_s8_8x8_neondot_group_\rows
@@ -215,11 +241,15 @@
     b.ne .Lconv_s8_8x8_neondot_tap_\rows
 
     ldp x8, x9, [x0, #CONV_S8_SCALE]
+    ldp x12, x13, [x0, #CONV_S8_TAPS]
+    mul x12, x12, x13
     ldp x10, x11, [x0, #CONV_S8_C]
     ldr w14, [x0, #CONV_S8_OUTPUT]
     ldp q0, q1, [x8]
-    cbz w17, .Lconv_s8_8x8_neondot_convert_\rows
-    dup v2.4s, w17
+    cmp x12, #MAX_STEPS_BELOW_2_TO_22
+    b.hi .Lconv_s8_8x8_neondot_convert_\rows
+    mov w12, #ONE_AND_A_HALF_TIMES_2_TO_23
+    dup v2.4s, w12
     ON_SUMS \rows, SUBTRACT_START
 .Lconv_s8_8x8_neondot_scale_\rows:
     cbnz w14, .Lconv_s8_8x8_neondot_f32_\rows
@@ -254,9 +284,13 @@ FUNCTION conv_s8_8x8_neondot
     mov w17, #ONE_AND_A_HALF_TIMES_2_TO_23
     cmp x4, #MAX_STEPS_BELOW_2_TO_22
     csel w17, w17, wzr, ls
+    ldp q0, q1, [x3]
+    ldp q2, q3, [x3, #32]
     .irp sum, v16, v17, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27, v28, v29, v30, v31
     dup \sum\().4s, w17                 // pipe M, while the ASIMD pipes finish the tile before
     .endr
+    sub x4, x4, #1
+    add x17, x3, x4, lsl #6
     .irp rows, 1, 2, 3, 4, 5, 6, 7
     cmp x16, #\rows
     b.eq .Lconv_s8_8x8_neondot_tap_\rows
