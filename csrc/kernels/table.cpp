@@ -18,7 +18,7 @@ constexpr KernelRow depthwise_row(const char* name, const char* op, const char* 
   return row;
 }
 
-constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, ConvS8TileFn conv, ConvS8PackFn pack) {
+constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, ConvS8Fn conv, ConvS8PackFn pack) {
   KernelRow row{name, kOpConvS8, isa, tile_m, 8, kConvS8Group, kBitExact, "conv_s8_ref", nullptr, nullptr, nullptr};
   row.conv = conv;
   row.conv_pack = pack;
@@ -45,29 +45,38 @@ constexpr KernelRow kRows[] = {
     {"gemm_s8_ref", kOpGemmS8, kIsaNone, 1, 1, 1, kBitExact, "gemm_s8_ref", nullptr, gemm_s8_ref, gemm_s8_pack},
 #if defined(__aarch64__)
     conv_row("conv_s8_8x8_neondot", kIsaAsimd | kIsaAsimdDp, 8, conv_s8_8x8_neondot, conv_s8_pack_neondot),
+    conv_row("conv_s8_4x8_neon", kIsaAsimd, 4, conv_s8_4x8_neon, conv_s8_pack_neon),
 #endif
     conv_row("conv_s8_ref", kIsaNone, 8, conv_s8_ref, conv_s8_pack_ref),
 #if defined(__aarch64__)
     depthwise_row("depthwise_s8_3x3s1_neondot", kOpDepthwiseS8K3S1, "depthwise_s8_3x3s1_ref", kIsaAsimd | kIsaAsimdDp,
                   2, kDepthwiseS8K3S1Neondot),
+    depthwise_row("depthwise_s8_3x3s1_neon", kOpDepthwiseS8K3S1, "depthwise_s8_3x3s1_ref", kIsaAsimd, 2,
+                  kDepthwiseS8K3S1Neon),
 #endif
     depthwise_row("depthwise_s8_3x3s1_ref", kOpDepthwiseS8K3S1, "depthwise_s8_3x3s1_ref", kIsaNone, 1,
                   kDepthwiseS8K3S1Ref),
 #if defined(__aarch64__)
     depthwise_row("depthwise_s8_3x3s2_neondot", kOpDepthwiseS8K3S2, "depthwise_s8_3x3s2_ref", kIsaAsimd | kIsaAsimdDp,
                   8, kDepthwiseS8K3S2Neondot),
+    depthwise_row("depthwise_s8_3x3s2_neon", kOpDepthwiseS8K3S2, "depthwise_s8_3x3s2_ref", kIsaAsimd, 2,
+                  kDepthwiseS8K3S2Neon),
 #endif
     depthwise_row("depthwise_s8_3x3s2_ref", kOpDepthwiseS8K3S2, "depthwise_s8_3x3s2_ref", kIsaNone, 1,
                   kDepthwiseS8K3S2Ref),
 #if defined(__aarch64__)
     depthwise_row("depthwise_s8_5x5s1_neondot", kOpDepthwiseS8K5S1, "depthwise_s8_5x5s1_ref", kIsaAsimd | kIsaAsimdDp,
                   8, kDepthwiseS8K5S1Neondot),
+    depthwise_row("depthwise_s8_5x5s1_neon", kOpDepthwiseS8K5S1, "depthwise_s8_5x5s1_ref", kIsaAsimd, 2,
+                  kDepthwiseS8K5S1Neon),
 #endif
     depthwise_row("depthwise_s8_5x5s1_ref", kOpDepthwiseS8K5S1, "depthwise_s8_5x5s1_ref", kIsaNone, 1,
                   kDepthwiseS8K5S1Ref),
 #if defined(__aarch64__)
     depthwise_row("depthwise_s8_5x5s2_neondot", kOpDepthwiseS8K5S2, "depthwise_s8_5x5s2_ref", kIsaAsimd | kIsaAsimdDp,
                   8, kDepthwiseS8K5S2Neondot),
+    depthwise_row("depthwise_s8_5x5s2_neon", kOpDepthwiseS8K5S2, "depthwise_s8_5x5s2_ref", kIsaAsimd, 2,
+                  kDepthwiseS8K5S2Neon),
 #endif
     depthwise_row("depthwise_s8_5x5s2_ref", kOpDepthwiseS8K5S2, "depthwise_s8_5x5s2_ref", kIsaNone, 1,
                   kDepthwiseS8K5S2Ref),

@@ -52,11 +52,11 @@ int InnerProductS8::prepare(const Int8Weights& weights, const ncnn::Option& /*op
 int InnerProductS8::rows_of(const ncnn::Mat& bottom_blob, const ncnn::Option& opt, ncnn::Mat* rows) const {
   ncnn::Option workspace = opt;
   workspace.blob_allocator = opt.workspace_allocator;
-  ncnn::Mat plain;
-  ncnn::convert_packing(bottom_blob, plain, 1, workspace);
-  if (plain.empty()) return kOutOfMemory;
-  ncnn::Mat codes = plain;
-  if (plain.elembits() != 8) ncnn::quantize_to_int8(plain, codes, input_scale_, workspace);
+  ncnn::Mat packed = bottom_blob;
+  if (packed.elembits() != 8) ncnn::quantize_to_int8(bottom_blob, packed, input_scale_, workspace);
+  if (packed.empty()) return kOutOfMemory;
+  ncnn::Mat codes;
+  ncnn::convert_packing(packed, codes, 1, workspace);
   if (codes.empty()) return kOutOfMemory;
   // Rows of a matrix of that width are inputs of their own; any other shape is one input.
   const bool is_matrix = codes.dims == 2 && codes.w == num_input_;
@@ -83,13 +83,13 @@ void InnerProductS8::multiply(const ncnn::Mat& rows, int64_t first, int64_t coun
   const int8_t* pixels[kConvS8MaxTile];
   for (int64_t i = 0; i < count; ++i) pixels[i] = rows.row<const int8_t>(static_cast<int>(first + i));
   alignas(16) float tile[kConvS8MaxTile * kChannelGroup];
-  ConvS8TileParams params{};
+  ConvS8Params params{};
   params.a = pixels;
   params.taps = 1;
   params.groups = rows.w / kConvS8Group;
   params.a_group_stride_bytes = kConvS8Group;
   params.b = static_cast<const int8_t*>(packed_weights_.data) + int64_t{group} * rows.w * kChannelGroup;
-  params.rows = count;
+  params.pixels = count;
   params.scale = epilogue_.scale.data() + group * kChannelGroup;
   params.offset = epilogue_.offset.data() + group * kChannelGroup;
   params.c = tile;
@@ -111,6 +111,7 @@ int InnerProductS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
   ncnn::Mat rows;
   const int code = rows_of(bottom_blob, opt, &rows);
   if (code != kOk) return code;
+  // A matrix keeps its rows, one too.
   const bool is_matrix = bottom_blob.dims == 2 && bottom_blob.w == num_input_;
   if (is_matrix) {
     top_blob.create(layout_.channels, rows.h, sizeof(float), opt.blob_allocator);

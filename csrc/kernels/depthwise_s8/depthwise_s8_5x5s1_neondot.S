@@ -1,4 +1,20 @@
-// header
+// depthwise_s8 5x5 of stride 1 with SDOT: eight outputs of 8 channels a step. Formula and ranges: depthwise_s8.h;
+// prepared rows and packed weights: depthwise_s8_neondot.cpp; steps, registers and epilogue: depthwise_s8_quads_asm.h.
+//
+// Layout     rows: quads of 4 pixels, 32 bytes. Output 4j + i starts at pixel i of quad j and takes, for i = 0..3,
+//            [w0 w1 w2 w3] [0 w0 w1 w2] [0 0 w0 w1] [0 0 0 w0] of it and of the next quad
+//            [w4 0 0 0]    [w3 w4 0 0]   [w2 w3 w4 0] [w1 w2 w3 w4]: eight vectors, the weights of each row, in pairs,
+//            for channels 0-3, then 4-7.
+// Alignment  none. Over-read none: rows hold whole steps of four outputs and the quad after them.
+// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step is 160 SDOT and 88
+//            turns of the epilogue (see 3x3s1): 124 cycles, 15.5 an output. Weights do not fit into registers; with
+//            eight outputs a step each is loaded once for two SDOTs, which the load pipes can do.
+// Reached    126.1 cycles a step, 15.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design,
+//            with FCVTZS's fixed-point form charged as the plain one (its model lists that alone).
+// Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
+//
+// Registers, besides: v0-v2 the quads, v3-v10 the weights, each of four channels
+
 #include "asm/aarch64.h"
 #include "kernels/depthwise_s8/depthwise_s8_quads_asm.h"
 

@@ -88,6 +88,7 @@ void prepare(const DepthwiseS8RowParams& p, int64_t count) {
     return;
   }
   const int8_t* src = p.src;
+  const int64_t pad_left = p.pad_left;
   int64_t width = p.width;
   int8_t narrow[kWindowBytes];
   if (width < kWindow) {
@@ -100,21 +101,19 @@ void prepare(const DepthwiseS8RowParams& p, int64_t count) {
   const uint8x16_t high = vld1q_u8(kHigh);
   const int8x16_t padding = vdupq_n_s8(static_cast<int8_t>(pad_code));
   // Windows before src's first pixel, and those up to its last.
-  const int64_t before = std::min(count, (p.pad_left + step - 1) / step);
-  const int64_t within = std::clamp((width - kWindow + p.pad_left) / step + 1, before, count);
+  const int64_t before = std::min(count, (pad_left + step - 1) / step);
+  const int64_t within = std::clamp((width - kWindow + pad_left) / step + 1, before, count);
   int64_t i = 0;
-  int64_t first = -p.pad_left;
-  for (; i < before; ++i, first += step, dst += kWindowBytes) {
-    transpose_edge(src, width, first, dst, low, high, padding);
+  for (; i < before; ++i, dst += kWindowBytes) {
+    transpose_edge(src, width, i * step - pad_left, dst, low, high, padding);
   }
-  const int8_t* pixels = src + first * kChannels;
-  for (; i < within; ++i, pixels += step * kChannels, dst += kWindowBytes) {
-    const int8x16x2_t four = vld1q_s8_x2(pixels);
+  for (; i < within; ++i, dst += kWindowBytes) {
+    const int8x16x2_t four = vld1q_s8_x2(src + (i * step - pad_left) * kChannels);
     const int8x16x2_t window = {{vqtbl2q_s8(four, low), vqtbl2q_s8(four, high)}};
     vst1q_s8_x2(dst, window);
   }
   for (; i < count; ++i, dst += kWindowBytes) {
-    transpose_edge(src, width, i * step - p.pad_left, dst, low, high, padding);
+    transpose_edge(src, width, i * step - pad_left, dst, low, high, padding);
   }
 }
 

@@ -1,3 +1,4 @@
+// clang-format Language: Cpp
 // The steps of the depthwise_s8 kernels that read rows in whole quads, four pixels a lane, none twice: all with SDOT
 // but 3x3 of stride 1. A step is 8 outputs, the last one 4 if no more are left.
 //
@@ -12,7 +13,6 @@
 
 #include "kernels/depthwise_s8/depthwise_s8_asm.h"
 
-// clang-format Language: Cpp
 // clang-format off
 .macro SUMS label, kernel, outputs
     ldr x5, [x0, #DEPTHWISE_S8_ROWS]
@@ -37,7 +37,7 @@
 .endm
 
 .macro STORE_PAIR_S8 name, a0, a1, a2, a3
-    PAIR_TO_S8 \a0, \a1, \a2, \a3, 0, 1, 2, 3
+    PAIR_TO_S8_UZP2 \a0, \a1, \a2, \a3, 0, 1, 2, 3
     subs x12, x12, #2
     b.lo .L\name\()_last
     st1 {v0.16b}, [x10], #16
