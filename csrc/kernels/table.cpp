@@ -18,7 +18,7 @@ constexpr KernelRow depthwise_row(const char* name, const char* op, const char* 
   return row;
 }
 
-constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, ConvS8TileFn conv, ConvS8PackFn pack) {
+constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, ConvS8Fn conv, ConvS8PackFn pack) {
   KernelRow row{name, kOpConvS8, isa, tile_m, 8, kConvS8Group, kBitExact, "conv_s8_ref", nullptr, nullptr, nullptr};
   row.conv = conv;
   row.conv_pack = pack;

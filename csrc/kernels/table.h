@@ -37,7 +37,7 @@ struct KernelRow {
   PreprocessU8F32Fn preprocess;                   // entry point of op kOpPreprocessU8F32, else null
   GemmS8TileFn gemm;                              // entry point of op kOpGemmS8, else null
   GemmS8PackFn pack;                              // packer of A and B for gemm, else null
-  ConvS8TileFn conv = nullptr;                    // entry point of op kOpConvS8
+  ConvS8Fn conv = nullptr;                        // entry point of op kOpConvS8
   ConvS8PackFn conv_pack = nullptr;               // packer of its weights
   const DepthwiseS8Variant* depthwise = nullptr;  // of the ops kOpDepthwiseS8...
   PreprocessU8S8Fn preprocess_codes = nullptr;    // entry point of op kOpPreprocessU8S8

@@ -28,12 +28,6 @@ bool engine_prefers_winograd(const ConvolutionPlan& plan, const ncnn::Option& op
 
 }  // namespace
 
-int64_t ConvolutionPlan::taps() const {
-  return form == InputForm::kEights ? window.taps() : form == InputForm::kInterleaved ? window.kernel_h : 1;
-}
-
-int64_t ConvolutionPlan::k() const { return int64_t{channels_in} * window.taps() / taps(); }
-
 ConvolutionS8::ConvolutionS8() : OverStock(ncnn::LayerType::Convolution) {}
 
 bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
@@ -47,7 +41,12 @@ bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   plan_.form = eights                         ? InputForm::kEights
                : plan_.window.dilation_w == 1 ? InputForm::kInterleaved
                                               : InputForm::kPacked;
-  return plan_.channels_in > 0 && plan_.taps() * plan_.groups() * kConvS8Group <= kConvS8MaxK;
+  plan_.taps = plan_.form == InputForm::kEights        ? plan_.window.taps()
+               : plan_.form == InputForm::kInterleaved ? plan_.window.kernel_h
+                                                       : 1;
+  plan_.k = int64_t{plan_.channels_in} * plan_.window.taps() / plan_.taps;
+  plan_.groups = (plan_.k + kConvS8Group - 1) / kConvS8Group;
+  return plan_.channels_in > 0 && plan_.taps * plan_.groups * kConvS8Group <= kConvS8MaxK;
 }
 
 Int8Layout ConvolutionS8::weights_layout() const { return layout_; }
@@ -60,14 +59,14 @@ bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) 
 
 int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
   make_epilogue(weights, activation_, &plan_.epilogue);
+  fold_offsets(weights, &plan_.epilogue);
   input_scale_ = weights.input_scale;
   plan_.kernel = select_kernel(kOpConvS8);
-  const int64_t k = plan_.k();
+  const int64_t k = plan_.k;
   const ncnn::Mat ordered = in_kernel_order(weights.weights);
-  plan_.packed_weights.create(static_cast<int>(conv_s8_packed_bytes(plan_.channels_out, k, plan_.taps())), size_t{1});
+  plan_.packed_weights.create(static_cast<int>(conv_s8_packed_bytes(plan_.channels_out, k, plan_.taps)), size_t{1});
   if (ordered.empty() || plan_.packed_weights.empty()) return kOutOfMemory;
-  plan_.kernel->conv_pack(ordered, plan_.channels_out, k, plan_.taps(),
-                          static_cast<int8_t*>(plan_.packed_weights.data));
+  plan_.kernel->conv_pack(ordered, plan_.channels_out, k, plan_.taps, static_cast<int8_t*>(plan_.packed_weights.data));
   return kOk;
 }
 

@@ -32,9 +32,9 @@ struct ConvolutionPlan {
   ncnn::Mat packed_weights;
 
   // The window as conv_s8 sees it.
-  int64_t taps() const;
-  int64_t k() const;  // values of a tap
-  int64_t groups() const { return (k() + kConvS8Group - 1) / kConvS8Group; }
+  int64_t taps = 0;
+  int64_t k = 0;       // values of a tap
+  int64_t groups = 0;  // of eight values of a tap
 };
 
 class ConvolutionS8 : public OverStock {

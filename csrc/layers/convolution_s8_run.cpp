@@ -27,7 +27,7 @@ struct Cut {
 Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
   const int64_t tile_m = plan.kernel->tile_m;
   const int64_t all_tiles = divide_up(pixels, tile_m);
-  const int64_t k = plan.taps() * plan.groups() * kConvS8Group;
+  const int64_t k = plan.taps * plan.groups * kConvS8Group;
   const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : kL1Share;
   Cut cut;
   cut.tiles = std::clamp<int64_t>(budget / (k * tile_m), 1, kMaxTiles);
@@ -49,20 +49,20 @@ class Convolver {
         tiles_(window_of_taps(plan), input.layout, output.w),
         pixels_(int64_t{output.w} * output.h),
         tile_m_(plan.kernel->tile_m),
-        block_bytes_(plan.taps() * plan.groups() * kConvS8Group * kChannelGroup) {}
+        block_bytes_(plan.taps * plan.groups * kConvS8Group * kChannelGroup) {}
 
   // Bytes that find() needs for a stretch of `tiles`.
   size_t scratch_bytes(int64_t tiles) const {
-    const int64_t packed = is_packed() ? plan_.groups() * kConvS8Group : 0;
-    const int64_t pointers = plan_.taps() * static_cast<int64_t>(sizeof(const int8_t*));
+    const int64_t packed = is_packed() ? plan_.groups * kConvS8Group : 0;
+    const int64_t pointers = plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
     return static_cast<size_t>(tiles * tile_m_ * (packed + pointers));
   }
 
   // Pointers to the inputs of the tiles from `first` on, which are packed first if they must be.
   void find(int64_t first, int64_t tiles, int8_t* scratch) const {
     const int8_t** pointers = reinterpret_cast<const int8_t**>(scratch);
-    int8_t* packed = scratch + tiles * tile_m_ * plan_.taps() * static_cast<int64_t>(sizeof(const int8_t*));
-    for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps() * tile_m_) {
+    int8_t* packed = scratch + tiles * tile_m_ * plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
+    for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
       const int64_t pixel = (first + tile) * tile_m_;
       const int64_t rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
       if (!is_packed()) {
@@ -71,35 +71,28 @@ class Convolver {
       }
       pack_tile(plan_.window, input_.blob, plan_.channels_in, output_.w, pixel, rows, tile_m_, packed);
       for (int64_t row = 0; row < rows; ++row) pointers[row] = packed + row * kConvS8Group;
-      packed += plan_.groups() * tile_m_ * kConvS8Group;
+      packed += plan_.groups * tile_m_ * kConvS8Group;
     }
   }
 
   // Channel group `group` of the tiles that find() prepared.
-  void compute(int64_t first, int64_t tiles, int group, const int8_t* scratch) const {
-    alignas(16) float tile_room[kConvS8MaxTile * kChannelGroup];
-    OutputTile out(plan_.epilogue, plan_.channels_out, output_, tile_room, kConvS8MaxTile);
-    ConvS8TileParams params{};
-    params.taps = plan_.taps();
-    params.groups = plan_.groups();
+  void compute(int64_t first, int64_t tiles, int group, const int8_t* scratch, OutputTile& out) const {
+    const int64_t pixel = first * tile_m_;
+    ConvS8Params params{};
+    params.a = reinterpret_cast<const int8_t* const*>(scratch);
+    params.taps = plan_.taps;
+    params.groups = plan_.groups;
     params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
     params.b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
+    params.pixels = std::min(tiles * tile_m_, pixels_ - pixel);
     params.scale = plan_.epilogue.scale.data() + group * kChannelGroup;
     params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
-    params.epilogue = plan_.epilogue.sums;
-    params.a = reinterpret_cast<const int8_t* const*>(scratch);
-    params.c = out.place(first * tile_m_, group);
+    params.c = out.place(pixel, group);
     params.c_quad_stride_bytes = out.quad_stride_bytes();
-    // Where the kernel writes into the blob itself, a tile is nothing but a call.
-    const bool is_direct = out.is_direct(group);
-    const int64_t step = is_direct ? tile_m_ * out.pixel_bytes() : 0;
-    for (int64_t tile = 0; tile < tiles; ++tile, params.a += params.taps * tile_m_) {
-      const int64_t pixel = (first + tile) * tile_m_;
-      params.rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
-      plan_.kernel->conv(&params);
-      if (!is_direct) out.store(pixel, params.rows, group);
-      params.c = static_cast<int8_t*>(params.c) + step;
-    }
+    params.epilogue = plan_.epilogue.sums;
+    params.start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + group * kChannelGroup;
+    plan_.kernel->conv(&params);
+    out.store(pixel, params.pixels, group);
   }
 
  private:
@@ -142,8 +135,10 @@ int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, 
     const int part = task % cut.parts;
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     convolver.find(first, tiles, mine);
+    alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
+    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile);
     for (int group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
-      convolver.compute(first, tiles, group, mine);
+      convolver.compute(first, tiles, group, mine, out);
     }
   }
   return kOk;

@@ -37,21 +37,22 @@ const DepthwiseS8Variant* variant_for(const Window& window) {
   return nullptr;
 }
 
-// Prepared rows of one group of channels: the last `kernel` input rows, and one row of padding.
+// Prepared rows of one group of channels: the last input rows, as many as a window has or a few more, so that their
+// number is a power of two and a row's place costs no division, and one row of padding.
 class RowRing {
  public:
   RowRing(const DepthwiseS8Variant& variant, int64_t outputs, int8_t* memory)
       : variant_(variant), outputs_(outputs), row_bytes_(variant.row_bytes(outputs)), memory_(memory) {}
 
   static size_t bytes(const DepthwiseS8Variant& variant, int64_t outputs) {
-    return (static_cast<size_t>(variant.kernel) + 1) * variant.row_bytes(outputs);
+    return static_cast<size_t>(places(variant) + 1) * variant.row_bytes(outputs);
   }
 
   // Starts on another plane.
   void begin(const int8_t* plane, int width, int height, const Padding& padding, int8_t pad_code) {
     plane_ = plane;
     height_ = height;
-    params_ = {plane, width, padding.left, outputs_, pad_code, slot(variant_.kernel)};
+    params_ = {plane, width, padding.left, outputs_, pad_code, padding_row()};
     params_.src = nullptr;
     variant_.prepare(&params_);
     next_ = 0;
@@ -62,17 +63,19 @@ class RowRing {
     next_ = std::max(next_, first);
     for (; next_ < std::min(first + variant_.kernel, height_); ++next_) {
       params_.src = plane_ + next_ * params_.width * kChannelGroup;
-      params_.dst = slot(next_ % variant_.kernel);
+      params_.dst = place_of(next_);
       variant_.prepare(&params_);
     }
     for (int r = 0; r < variant_.kernel; ++r) {
       const int y = first + r;
-      rows[r] = y >= 0 && y < height_ ? slot(y % variant_.kernel) : slot(variant_.kernel);
+      rows[r] = y >= 0 && y < height_ ? place_of(y) : padding_row();
     }
   }
 
  private:
-  int8_t* slot(int index) const { return memory_ + static_cast<size_t>(index) * row_bytes_; }
+  static int places(const DepthwiseS8Variant& variant) { return variant.kernel <= 4 ? 4 : 8; }
+  int8_t* place_of(int y) const { return memory_ + static_cast<size_t>(y & (places(variant_) - 1)) * row_bytes_; }
+  int8_t* padding_row() const { return memory_ + static_cast<size_t>(places(variant_)) * row_bytes_; }
 
   const DepthwiseS8Variant& variant_;
   const int64_t outputs_;

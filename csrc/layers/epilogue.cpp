@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 namespace edgedeploy {
@@ -71,6 +72,73 @@ bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epi
     if (!std::isfinite(epilogue->scale[at]) || !std::isfinite(epilogue->offset[at])) return false;
   }
   return std::isfinite(weights.input_scale[0]) && std::isfinite(epilogue->output_scale);
+}
+
+namespace {
+
+constexpr double kStart = 12582912.0;      // 1.5 * 2^23, in the middle of the floats that step by one
+constexpr double kRoom = 4194304.0 - 2.0;  // from there to their ends
+constexpr double kMaxCode = 32766.0;       // Codes travel in 16 bits.
+constexpr double kMaxError = 1.0 / 4096;   // codes: as many values of 4096 may come out a step apart
+constexpr double kGoodError = kMaxError / 16;
+constexpr int kMaxTries = 2048;
+constexpr int32_t kBitsOfTwoTo23 = 0x4b000000;
+constexpr double kTwoTo23 = 8388608.0;
+
+struct FoldedChannel {
+  int32_t start;
+  float offset;
+};
+
+int32_t bits_of(double value) { return kBitsOfTwoTo23 + static_cast<int32_t>(value - kTwoTo23); }
+
+// bias: in codes. largest_sum: no sum is farther from zero. False where the channel does not fit.
+//
+// A whole number of codes stands for the start itself, and the start has to be a whole number of sums: of the many
+// pairs that the room leaves, the first is taken whose difference is nearly the bias.
+bool fold_channel(double scale, double bias, double largest_sum, FoldedChannel* folded) {
+  if (std::fabs(bias) + largest_sum * std::fabs(scale) > kMaxCode) return false;
+  if (scale == 0) {
+    *folded = {bits_of(kStart), static_cast<float>(kStart + std::nearbyint(bias))};
+    return true;
+  }
+  const double middle = std::nearbyint(kStart * scale);
+  double smallest_error = kMaxError;
+  for (int i = 0; i < kMaxTries && smallest_error > kGoodError; ++i) {
+    const double codes = middle + (i % 2 == 0 ? i / 2 : -(i + 1) / 2);
+    const double start = std::nearbyint((codes + bias) / scale);
+    if (std::fabs(start - kStart) + largest_sum > kRoom) break;
+    const double error = std::fabs(start * scale - codes - bias);
+    if (error >= smallest_error) continue;
+    smallest_error = error;
+    *folded = {bits_of(start), static_cast<float>(kStart - codes)};
+  }
+  return smallest_error < kMaxError;
+}
+
+}  // namespace
+
+void fold_offsets(const Int8Weights& weights, Epilogue* epilogue) {
+  if (epilogue->sums.output != kSumsToS8) return;
+  constexpr double kLargestInput = 128;
+  constexpr float kHalf = 0.5f;  // which make_epilogue added for a floor
+  const int channels = weights.weight_scales.w;
+  const int per_channel = weights.weights.w / channels;
+  std::vector<int32_t> start(epilogue->scale.size(), bits_of(kStart));
+  std::vector<float> offset(epilogue->scale.size(), static_cast<float>(kStart));
+  const signed char* row = weights.weights;
+  for (int i = 0; i < channels; ++i, row += per_channel) {
+    double magnitude = 0;
+    for (int k = 0; k < per_channel; ++k) magnitude += std::abs(row[k]);
+    const size_t at = static_cast<size_t>(i);
+    FoldedChannel folded{};
+    if (!fold_channel(epilogue->scale[at], epilogue->offset[at] - kHalf, magnitude * kLargestInput, &folded)) return;
+    start[at] = folded.start;
+    offset[at] = folded.offset;
+  }
+  epilogue->sums.output = kSumsToS8Folded;
+  epilogue->start = start;
+  epilogue->offset = offset;
 }
 
 }  // namespace edgedeploy

@@ -83,13 +83,13 @@ void InnerProductS8::multiply(const ncnn::Mat& rows, int64_t first, int64_t coun
   const int8_t* pixels[kConvS8MaxTile];
   for (int64_t i = 0; i < count; ++i) pixels[i] = rows.row<const int8_t>(static_cast<int>(first + i));
   alignas(16) float tile[kConvS8MaxTile * kChannelGroup];
-  ConvS8TileParams params{};
+  ConvS8Params params{};
   params.a = pixels;
   params.taps = 1;
   params.groups = rows.w / kConvS8Group;
   params.a_group_stride_bytes = kConvS8Group;
   params.b = static_cast<const int8_t*>(packed_weights_.data) + int64_t{group} * rows.w * kChannelGroup;
-  params.rows = count;
+  params.pixels = count;
   params.scale = epilogue_.scale.data() + group * kChannelGroup;
   params.offset = epilogue_.offset.data() + group * kChannelGroup;
   params.c = tile;

@@ -48,28 +48,14 @@ OutputTile::OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& 
       blob_(blob),
       data_(static_cast<int8_t*>(blob.data)),
       plane_bytes_(static_cast<int64_t>(blob.cstep * blob.elemsize)),
+      group_bytes_(kChannelGroup / blob.elempack * plane_bytes_),
       codes_by_eights_(epilogue.requantizes && epilogue.in_registers && blob.elempack == kChannelGroup),
       floats_by_fours_(!epilogue.requantizes && epilogue.in_registers && blob.elempack == kQuad &&
                        blob.elemsize == kQuad * sizeof(float)),
       tile_(tile),
       quad_stride_(max_rows * kQuad) {}
 
-bool OutputTile::is_direct(int group) const {
-  return codes_by_eights_ || (floats_by_fours_ && (group + 1) * kChannelGroup <= channels_);
-}
-
-void* OutputTile::place(int64_t first_pixel, int group) {
-  if (!is_direct(group)) {
-    quad_stride_bytes_ = quad_stride_ * static_cast<int64_t>(sizeof(float));
-    return tile_;
-  }
-  quad_stride_bytes_ = plane_bytes_;
-  const int64_t planes = kChannelGroup / blob_.elempack;
-  return data_ + group * planes * plane_bytes_ + first_pixel * static_cast<int64_t>(blob_.elemsize);
-}
-
-void OutputTile::store(int64_t first_pixel, int64_t rows, int group) {
-  if (is_direct(group)) return;
+void OutputTile::store_tile(int64_t first_pixel, int64_t rows, int group) {
   if (!epilogue_.in_registers) {
     activate(epilogue_.activation, tile_, rows * kQuad);
     activate(epilogue_.activation, tile_ + quad_stride_, rows * kQuad);

@@ -25,17 +25,27 @@ class OutputTile {
   // tile: room for 8 floats of each of `max_rows` pixels, aligned to 16 bytes.
   OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& blob, float* tile, int64_t max_rows);
 
-  // True if the kernel can write these channels into the blob itself; the pixels then lie pixel_bytes() apart.
-  bool is_direct(int group) const;
-  int64_t pixel_bytes() const { return static_cast<int64_t>(blob_.elemsize); }
-
-  void* place(int64_t first_pixel, int group);
+  void* place(int64_t first_pixel, int group) {
+    if (!is_direct(group)) {
+      quad_stride_bytes_ = quad_stride_ * static_cast<int64_t>(sizeof(float));
+      return tile_;
+    }
+    quad_stride_bytes_ = plane_bytes_;
+    return data_ + group * group_bytes_ + first_pixel * static_cast<int64_t>(blob_.elemsize);
+  }
   int64_t quad_stride_bytes() const { return quad_stride_bytes_; }
 
   // After the kernel: a no-op where the tile was the blob itself.
-  void store(int64_t first_pixel, int64_t rows, int group);
+  void store(int64_t first_pixel, int64_t rows, int group) {
+    if (!is_direct(group)) store_tile(first_pixel, rows, group);
+  }
 
  private:
+  bool is_direct(int group) const {
+    return codes_by_eights_ || (floats_by_fours_ && (group + 1) * kChannelGroup <= channels_);
+  }
+
+  void store_tile(int64_t first_pixel, int64_t rows, int group);
   void store_codes(const int8_t* codes, int64_t first_pixel, int64_t rows, int group);
   void store_floats(int64_t first_pixel, int64_t rows, int group);
   void requantize(int64_t rows);
@@ -45,6 +55,7 @@ class OutputTile {
   const ncnn::Mat& blob_;
   int8_t* const data_;
   const int64_t plane_bytes_;
+  const int64_t group_bytes_;  // from eight channels to the next, where the blob's packing divides eight
   const bool codes_by_eights_;
   const bool floats_by_fours_;
   int64_t quad_stride_bytes_ = 0;

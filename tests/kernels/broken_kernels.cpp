@@ -11,8 +11,8 @@ extern "C" void broken_registers(const edgedeploy::GemmS8TileParams* params);
 namespace edgedeploy_tests {
 namespace {
 
-using edgedeploy::ConvS8TileFn;
-using edgedeploy::ConvS8TileParams;
+using edgedeploy::ConvS8Fn;
+using edgedeploy::ConvS8Params;
 using edgedeploy::DepthwiseS8Params;
 using edgedeploy::DepthwiseS8RowParams;
 using edgedeploy::DepthwiseS8Variant;
@@ -46,14 +46,20 @@ void broken_over_write(const GemmS8TileParams* params) {
   c[bytes] = 0;
 }
 
-// value(m, n) of each output: fma(float(sum), scale, offset), without limits.
+// Pixels of the first tile: the defects spoil those.
+int64_t first_tile(const ConvS8Params& params) {
+  return params.pixels < edgedeploy::kConvS8MaxTile ? params.pixels : edgedeploy::kConvS8MaxTile;
+}
+
+// value(m, n) of each output of the first tile: fma(float(sum), scale, offset), without limits.
 struct ConvValues {
   float quads[2][8][4];
 
-  ConvValues(ConvS8TileParams params, const float* scale, const float* offset) {
+  ConvValues(ConvS8Params params, const float* scale, const float* offset) {
     params.scale = scale;
     params.offset = offset;
     params.c = quads;
+    params.pixels = first_tile(params);
     params.c_quad_stride_bytes = sizeof(quads[0]);
     params.epilogue.output = edgedeploy::kSumsToF32;
     params.epilogue.low_value = -std::numeric_limits<float>::infinity();
@@ -63,13 +69,13 @@ struct ConvValues {
   float value(int64_t m, int64_t n) const { return quads[n / 4][m][n % 4]; }
 };
 
-void broken_conv_fusion(const ConvS8TileParams* params) {
+void broken_conv_fusion(const ConvS8Params* params) {
   edgedeploy::conv_s8_ref(params);
   if (params->epilogue.output != edgedeploy::kSumsToF32) return;
   const float ones[8] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
   const float zeros[8] = {};
   const ConvValues sums(*params, ones, zeros);
-  for (int64_t m = 0; m < params->rows; ++m) {
+  for (int64_t m = 0; m < first_tile(*params); ++m) {
     for (int64_t n = 0; n < 8; ++n) {
       const float product = sums.value(m, n) * params->scale[n];
       const float t = product + params->offset[n];
@@ -80,11 +86,11 @@ void broken_conv_fusion(const ConvS8TileParams* params) {
   }
 }
 
-void broken_conv_floor(const ConvS8TileParams* params) {
+void broken_conv_floor(const ConvS8Params* params) {
   edgedeploy::conv_s8_ref(params);
   if (params->epilogue.output != edgedeploy::kSumsToS8) return;
   const ConvValues values(*params, params->scale, params->offset);
-  for (int64_t m = 0; m < params->rows; ++m) {
+  for (int64_t m = 0; m < first_tile(*params); ++m) {
     for (int64_t n = 0; n < 8; ++n) {
       const float above = std::fmax(std::floor(values.value(m, n)), static_cast<float>(params->epilogue.low_code));
       const float code = std::fmin(above, static_cast<float>(params->epilogue.high_code));
@@ -93,9 +99,11 @@ void broken_conv_floor(const ConvS8TileParams* params) {
   }
 }
 
-void broken_conv_pointers(const ConvS8TileParams* params) {
-  const int8_t* const volatile* last_tap = params->a + (params->taps - 1) * edgedeploy::kConvS8MaxTile;
-  const int8_t* beyond = last_tap[params->rows];
+void broken_conv_pointers(const ConvS8Params* params) {
+  constexpr int64_t kTile = edgedeploy::kConvS8MaxTile;
+  const int64_t tiles = (params->pixels + kTile - 1) / kTile;
+  const int8_t* const volatile* last_tap = params->a + (tiles * params->taps - 1) * kTile;
+  const int8_t* beyond = last_tap[params->pixels - (tiles - 1) * kTile];
   (void)beyond;
   edgedeploy::conv_s8_ref(params);
 }
@@ -145,7 +153,7 @@ constexpr KernelRow row_of(const char* name, const DepthwiseS8Variant& variant) 
   return row;
 }
 
-constexpr KernelRow row_of(const char* name, ConvS8TileFn kernel) {
+constexpr KernelRow row_of(const char* name, ConvS8Fn kernel) {
   KernelRow row{name,
                 edgedeploy::kOpConvS8,
                 edgedeploy::kIsaNone,

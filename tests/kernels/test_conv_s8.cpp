@@ -1,4 +1,5 @@
-// Every conv_s8 row against the reference: single tiles on exact buffers.
+// Every conv_s8 row against the reference: stretches of pixels on exact buffers.
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -12,7 +13,7 @@
 namespace edgedeploy_tests {
 namespace {
 
-using edgedeploy::ConvS8TileParams;
+using edgedeploy::ConvS8Params;
 using edgedeploy::KernelRow;
 using edgedeploy::SumsEpilogue;
 
@@ -20,6 +21,7 @@ struct Shape {
   int64_t rows, taps, groups;
 };
 
+// Pixels, taps, groups of 8 channels.
 std::vector<Shape> shapes(int64_t tile_m) {
   std::vector<Shape> all;
   for (int64_t rows = 1; rows <= tile_m; ++rows) {
@@ -30,6 +32,12 @@ std::vector<Shape> shapes(int64_t tile_m) {
     for (const Shape& edge : {Shape{rows, 1, 31}, Shape{rows, 1, 32}, Shape{rows, 1, 33}, Shape{rows, 32, 1},
                               Shape{rows, 33, 1}, Shape{rows, 9, 64}, Shape{rows, 1, 128}}) {
       all.push_back(edge);
+    }
+  }
+  // Several tiles, the last one whole or not.
+  for (int64_t rows = tile_m + 1; rows <= 3 * tile_m + 1; ++rows) {
+    for (int64_t taps : {1, 3, 9}) {
+      for (int64_t groups : {1, 2, 4, 5, 33}) all.push_back({rows, taps, groups});
     }
   }
   all.push_back({tile_m, 1, edgedeploy::kConvS8MaxK / 8});
@@ -56,7 +64,7 @@ constexpr Limits kLimits[] = {{-128, 127, -kInfinity, kInfinity}, {0, 127, 0.0f,
 // steps between two codes, and just below zero. kHuge: beyond int32 and beyond float.
 enum Kind : uint32_t { kPlain, kSaturated, kHalves, kMinimum, kSteps, kHuge, kKinds };
 constexpr uint32_t kLimitsCount = sizeof(kLimits) / sizeof(kLimits[0]);
-constexpr uint32_t kSeeds = 2 * kKinds * kLimitsCount;
+constexpr uint32_t kSeeds = 3 * kKinds * kLimitsCount;
 
 float pick(std::mt19937* random, std::initializer_list<float> values) {
   return values.begin()[(*random)() % values.size()];
@@ -69,6 +77,7 @@ struct Problem {
   size_t stride;               // from a plane to the next
   GuardedBuffer<int8_t> map, pad;
   GuardedBuffer<float> scale{8}, offset{8};
+  GuardedBuffer<int32_t> start{8};
   std::vector<int8_t> weights;
   std::vector<const int8_t*> pixels;  // [taps][rows]
   SumsEpilogue epilogue{};
@@ -85,7 +94,12 @@ struct Problem {
     const uint32_t kind = seed % kKinds;
     fill(kind, &random);
     const Limits& limits = kLimits[seed / kKinds % kLimitsCount];
-    epilogue.output = seed < kSeeds / 2 ? edgedeploy::kSumsToS8 : edgedeploy::kSumsToF32;
+    const edgedeploy::SumsOutput outputs[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
+                                              edgedeploy::kSumsToS8Folded};
+    // Folded sums must stay floats that step by one: 2^22 is 32 steps of eight products at their largest.
+    const uint32_t choice = seed / (kKinds * kLimitsCount);
+    epilogue.output = outputs[choice == 2 && s.taps * s.groups > 31 ? 0 : choice];
+    if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(&random);
     epilogue.low_code = limits.low_code;
     epilogue.high_code = limits.high_code;
     epilogue.low_value = limits.low_value;
@@ -94,6 +108,18 @@ struct Problem {
     for (int64_t i = 0; i < s.taps * s.rows; ++i) {
       const size_t first = seed % 2 == 0 ? random() % (plane_bytes() / 8) * 8 : random() % (plane_bytes() - 7);
       pixels.push_back(random() % 4 == 0 ? pad.data() : map.data() + first);
+    }
+  }
+
+  // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit.
+  void fold(std::mt19937* random) {
+    constexpr int32_t kStartBits = 0x4b400000;
+    std::uniform_real_distribution<float> real(-1.0f, 1.0f);
+    for (size_t n = 0; n < 8; ++n) {
+      start[n] = kStartBits + static_cast<int32_t>((*random)() % 8192) - 4096;
+      scale[n] =
+          pick(random, {0.0f, 0x1p-10f, -0x1p-10f, 0x1p-13f, 1e-3f, 1e-5f}) * (n % 2 == 0 ? 1.0f : real(*random));
+      offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
     }
   }
 
@@ -157,25 +183,31 @@ struct Run {
     GuardedBuffer<int8_t> b(static_cast<size_t>(block_bytes));
     std::memcpy(b.data(), packed.data() + p.block * block_bytes, b.size());
 
-    // Behind the last tap's rows there is nothing; elsewhere an address that nobody may follow.
-    GuardedBuffer<const int8_t*> a(static_cast<size_t>((s.taps - 1) * row.tile_m + s.rows));
+    // Behind the last tap's pixels there is nothing; elsewhere an address that nobody may follow.
+    const int64_t tiles = (s.rows + row.tile_m - 1) / row.tile_m;
+    const int64_t last = s.rows - (tiles - 1) * row.tile_m;
+    GuardedBuffer<const int8_t*> a(static_cast<size_t>((tiles * s.taps - 1) * row.tile_m + last));
     for (size_t i = 0; i < a.size(); ++i) a[i] = reinterpret_cast<const int8_t*>(uintptr_t{8});
-    for (int64_t i = 0; i < s.taps * s.rows; ++i) {
-      a[static_cast<size_t>(i / s.rows * row.tile_m + i % s.rows)] = p.pixels[static_cast<size_t>(i)];
+    for (int64_t tap = 0; tap < s.taps; ++tap) {
+      for (int64_t m = 0; m < s.rows; ++m) {
+        const int64_t at = (m / row.tile_m * s.taps + tap) * row.tile_m + m % row.tile_m;
+        a[static_cast<size_t>(at)] = p.pixels[static_cast<size_t>(tap * s.rows + m)];
+      }
     }
 
-    ConvS8TileParams params{};
+    ConvS8Params params{};
     params.a = a.data();
     params.taps = s.taps;
     params.groups = s.groups;
     params.a_group_stride_bytes = static_cast<int64_t>(p.stride);
     params.b = b.data();
-    params.rows = s.rows;
+    params.pixels = s.rows;
     params.scale = p.scale.data();
     params.offset = p.offset.data();
     params.c = c.data();
     params.c_quad_stride_bytes = static_cast<int64_t>(quad_stride);
     params.epilogue = p.epilogue;
+    params.start = p.start.data();
     return call_kernel(id, row.conv, params);
   }
 

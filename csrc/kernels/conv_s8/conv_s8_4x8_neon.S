@@ -18,14 +18,15 @@
 // Registers
 //   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left - 2   x5, x12 offsets of the two planes
 //   x6 planes' distance   x7 groups   x8-x11 pixels   x13 distance of two planes   x14 the pass: 0, then 16, which is
-//   also where its scales are   x15-x17 in the epilogue: scale, offset, then C; limits
+//   also where its scales are   x15-x17 in the epilogue: scale, offset, start, then C; limits
 //   v0-v3    A: pixels 0-3, first group
 //   v4-v7    A: pixels 0-3, second group; in the epilogue t, then codes
 //   v8-v9, v14-v15    B: a channel's two groups, in turns
 //   v10-v13  products
 //   v16-v31  sums: v(16 + 4m + n) channel n of pixel m
-//   The low halves of v8-v15 are saved; x18-x30 are not touched.
-// Frame (80 bytes): 0 d8-d15 | 64 the first pass's codes
+//   The low halves of v8-v15 are saved; x18, x22-x30 are not touched.
+//   x19 C   x20 pixels left   x21 the tile's pointers
+// Frame (112 bytes): 0 d8-d15 | 64 the first pass's codes | 80 x19-x21
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_offsets.h"
@@ -122,14 +123,26 @@
     MULTIPLY_ONE \rows, \add, v15, v19, v23, v27, v31
 .endm
 
-// Four channels of a pixel: partial sums to t = fma(float(sum), scale, offset). v0: scales; x16 + x14: offsets.
-.macro FOLD_AND_SCALE sum0, sum1, sum2, sum3, t
+// Four channels of a pixel: partial sums to t = fma(float, scale, offset). v0: scales; x16 + x14: offsets. The float is
+// the converted sum, or, where offsets are folded, the bits of v3 plus the sum.
+.macro FOLD_AND_SCALE convert, sum0, sum1, sum2, sum3, t
     ldr q\t, [x16, x14]
     addp \sum0\().4s, \sum0\().4s, \sum1\().4s
     addp \sum2\().4s, \sum2\().4s, \sum3\().4s
     addp \sum0\().4s, \sum0\().4s, \sum2\().4s
+    .if \convert
     scvtf \sum0\().4s, \sum0\().4s
+    .else
+    add \sum0\().4s, \sum0\().4s, v3.4s
+    .endif
     fmla v\t\().4s, \sum0\().4s, v0.4s
+.endm
+
+.macro FOLD_AND_SCALE_PIXELS rows, convert
+    PIXEL \rows, 0, FOLD_AND_SCALE \convert, v16, v17, v18, v19, 4
+    PIXEL \rows, 1, FOLD_AND_SCALE \convert, v20, v21, v22, v23, 5
+    PIXEL \rows, 2, FOLD_AND_SCALE \convert, v24, v25, v26, v27, 6
+    PIXEL \rows, 3, FOLD_AND_SCALE \convert, v28, v29, v30, v31, 7
 .endm
 
 .macro TO_CODE t                        // in the top byte; FCVTZS saturates
@@ -162,7 +175,6 @@
 
 // Both passes' codes, v4 and the frame's, to pixels of 8 codes within the limits.
 .macro STORE_S8 rows
-    ldr x15, [x0, #CONV_S8_C]
     add x16, x0, #CONV_S8_LOW_CODE
     add x17, x0, #CONV_S8_HIGH_CODE
     ldr q3, [sp, #64]
@@ -174,35 +186,35 @@
     PIXEL \rows, 2, smax v6.16b, v6.16b, v1.16b
     smin v5.16b, v5.16b, v2.16b
     PIXEL \rows, 2, smin v6.16b, v6.16b, v2.16b
-    ONLY \rows, 1, str d5, [x15]
-    ONLY \rows, 2, str q5, [x15]
-    ONLY \rows, 3, str q5, [x15]
-    ONLY \rows, 3, str d6, [x15, #16]
-    ONLY \rows, 4, stp q5, q6, [x15]
-    b .Lconv_s8_4x8_neon_done
+    ONLY \rows, 1, str d5, [x19]
+    ONLY \rows, 2, str q5, [x19]
+    ONLY \rows, 3, str q5, [x19]
+    ONLY \rows, 3, str d6, [x19, #16]
+    ONLY \rows, 4, stp q5, q6, [x19]
+    add x19, x19, #32
 .endm
 
 // One pass's values within the limits.
 .macro STORE_F32 rows
-    ldp x15, x16, [x0, #CONV_S8_C]
+    ldr x16, [x0, #CONV_S8_C_QUAD_STRIDE_BYTES]
     add x17, x0, #CONV_S8_LOW_VALUE
     ld1r {v1.4s}, [x17]
     add x17, x0, #CONV_S8_HIGH_VALUE
     ld1r {v2.4s}, [x17]
     cmp x14, #0
     csel x16, xzr, x16, eq
-    add x15, x15, x16
+    add x15, x19, x16
     ON_VALUES \rows, CLAMP
     PIXEL \rows, 1, stp q4, q5, [x15]
     ONLY \rows, 1, str q4, [x15]
     PIXEL \rows, 3, stp q6, q7, [x15, #32]
     ONLY \rows, 3, str q6, [x15, #32]
-    cbnz x14, .Lconv_s8_4x8_neon_done
 .endm
 
 .macro TILE rows
 .Lconv_s8_4x8_neon_pass_\rows:
-    ldp x1, x2, [x0, #CONV_S8_A]
+    mov x1, x21
+    ldr x2, [x0, #CONV_S8_TAPS]
     START_TAP \rows
     b.lo .Lconv_s8_4x8_neon_first_group_\rows
     STEP_TWO \rows, saddlp
@@ -228,10 +240,9 @@
     ldp x15, x16, [x0, #CONV_S8_SCALE]
     ldr w17, [x0, #CONV_S8_OUTPUT]
     ldr q0, [x15, x14]
-    PIXEL \rows, 0, FOLD_AND_SCALE v16, v17, v18, v19, 4
-    PIXEL \rows, 1, FOLD_AND_SCALE v20, v21, v22, v23, 5
-    PIXEL \rows, 2, FOLD_AND_SCALE v24, v25, v26, v27, 6
-    PIXEL \rows, 3, FOLD_AND_SCALE v28, v29, v30, v31, 7
+    cmp w17, #CONV_S8_TO_S8_FOLDED
+    b.eq .Lconv_s8_4x8_neon_folded_\rows
+    FOLD_AND_SCALE_PIXELS \rows, 1
     cbnz w17, .Lconv_s8_4x8_neon_f32_\rows
 
     // v4: the top bytes, four of a pixel together, of pixels 0, 2, 1, 3.
@@ -242,35 +253,68 @@
     PIXEL \rows, 3, shrn2 v5.8h, v7.4s, #16
     shrn v4.8b, v4.8h, #8
     PIXEL \rows, 1, shrn2 v4.16b, v5.8h, #8
+.Lconv_s8_4x8_neon_half_\rows:
     cbnz x14, .Lconv_s8_4x8_neon_codes_\rows
     str q4, [sp, #64]
-    b .Lconv_s8_4x8_neon_second_pass_\rows
-
-.Lconv_s8_4x8_neon_codes_\rows:
-    STORE_S8 \rows
-.Lconv_s8_4x8_neon_f32_\rows:
-    STORE_F32 \rows
 .Lconv_s8_4x8_neon_second_pass_\rows:
     mov x14, #16
     b .Lconv_s8_4x8_neon_pass_\rows
+
+    // The codes are the low halves of the floats' bits.
+.Lconv_s8_4x8_neon_folded_\rows:
+    ldr x17, [x0, #CONV_S8_START]
+    ldr q3, [x17, x14]
+    FOLD_AND_SCALE_PIXELS \rows, 0
+    xtn v4.4h, v4.4s
+    PIXEL \rows, 1, xtn v5.4h, v5.4s
+    PIXEL \rows, 2, xtn2 v4.8h, v6.4s
+    PIXEL \rows, 3, xtn2 v5.8h, v7.4s
+    sqxtn v4.8b, v4.8h
+    PIXEL \rows, 1, sqxtn2 v4.16b, v5.8h
+    b .Lconv_s8_4x8_neon_half_\rows
+
+.Lconv_s8_4x8_neon_f32_\rows:
+    STORE_F32 \rows
+    cbz x14, .Lconv_s8_4x8_neon_second_pass_\rows
+    add x19, x19, #64
+    b .Lconv_s8_4x8_neon_next_tile_\rows
+.Lconv_s8_4x8_neon_codes_\rows:
+    STORE_S8 \rows
+.Lconv_s8_4x8_neon_next_tile_\rows:
+    .if \rows == 4
+    subs x20, x20, #4
+    b.ls .Lconv_s8_4x8_neon_done
+    mov x21, x1
+    b .Lconv_s8_4x8_neon_tile
+    .else
+    b .Lconv_s8_4x8_neon_done
+    .endif
 .endm
 
 FUNCTION conv_s8_4x8_neon
-    sub sp, sp, #80
-    .cfi_def_cfa_offset 80
+    sub sp, sp, #112
+    .cfi_def_cfa_offset 112
     stp d8, d9, [sp]
     stp d10, d11, [sp, #16]
     stp d12, d13, [sp, #32]
     stp d14, d15, [sp, #48]
     .irp number, 8, 9, 10, 11, 12, 13, 14, 15
-    .cfi_offset d\number, (\number - 18) * 8
+    .cfi_offset d\number, (\number - 22) * 8
     .endr
+    stp x19, x20, [sp, #80]
+    str x21, [sp, #96]
     ldp x7, x6, [x0, #CONV_S8_GROUPS]
-    ldp x3, x15, [x0, #CONV_S8_B]
-    mov x14, #0
+    ldr x20, [x0, #CONV_S8_PIXELS]
+    ldr x19, [x0, #CONV_S8_C]
+    ldr x21, [x0, #CONV_S8_A]
     lsl x13, x6, #1
+.Lconv_s8_4x8_neon_tile:
+    ldr x3, [x0, #CONV_S8_B]
+    mov x14, #0
+    cmp x20, #4
+    b.hs .Lconv_s8_4x8_neon_pass_4
     .irp rows, 1, 2, 3
-    cmp x15, #\rows
+    cmp x20, #\rows
     b.eq .Lconv_s8_4x8_neon_pass_\rows
     .endr
     TILE 4
@@ -283,7 +327,9 @@ FUNCTION conv_s8_4x8_neon
     ldp d10, d11, [sp, #16]
     ldp d12, d13, [sp, #32]
     ldp d14, d15, [sp, #48]
-    add sp, sp, #80
+    ldp x19, x20, [sp, #80]
+    ldr x21, [sp, #96]
+    add sp, sp, #112
     .cfi_def_cfa_offset 0
     ret
 END_FUNCTION conv_s8_4x8_neon

@@ -6,28 +6,30 @@
 // Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle.
 //            A step of 8 rows is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 MAC a cycle.
 //            Sixteen accumulators give every SDOT eight cycles before its register is needed again (latency 4,
-//            forwarded 1).
-// In order   For Cortex-A55 (RK3566) each register is loaded anew as soon as its last product is issued: pixels 4-7
-//            take the place of 0-3, the next group's B and A that of this one's. v8-v15 are not needed.
-// Reached    16.00 cycles a step, 31.99 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design; a
-//            call adds 38 (F32) or 50 cycles (S8, F32 with limits) where tiles follow one another; of those, FCVTZS
-//            takes V0 for 32. 45 cycles a step, 11.4 MAC a cycle, for cortex-a55.
+//            forwarded 1). Each value of A is loaded into one of four registers that two pixels share: renaming makes
+//            them eight, and v8-v15 need not be saved.
+// Reached    16.01 cycles a step, 31.98 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design;
+//            with 7 to 2 rows the same MAC a cycle. A call adds 38 cycles (S8), 39 to 50 (F32) when tiles follow another.
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
 //            so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the conversion, exactly.
-// Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V. SCVTF:
-//            LLVM 19, AArch64SchedNeoverseN1.td.
+// Source     Arm Cortex-A76 Software Optimization Guide: ASIMD dot product latency 4(1), throughput 2, pipes V; FP
+//            convert, Q-form: throughput 1/2, pipe V0.
+//
+// Folded     kSumsToS8Folded needs neither conversion: the sums start at start[n], are floats already, and FMLA rounds to the
+//            code, so that a tile's end takes 36 operations on the ASIMD pipes.
 //
 // Registers
 //   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left   x5 offset of the group's plane
-//   x6 planes' distance   x7 groups   x8-x15 pixels   x16 rows, then offset of the next group's plane   x17 the last
-//   group's B; at first w17 is what the accumulators start at
-//   in the epilogue: x8 scale   x9 offset   x10 C   x11 C's channels 4-7 (F32)   w14 output   x12-x14 limits
+//   x6 planes' distance   x7 groups   x8-x15 pixels   x16 offset of the next group's plane   x17 the last group's B
+//   x19 C   x20 what the sums start at   w21 0 folded, 1 at 1.5 * 2^23, 2 at zero   x22 taps   w23 high_code - 127
+//   x24 pixels left
+//   in the epilogue: x8 scale   x9 offset   x11 C's channels 4-7 (F32)   w14 output   x12-x14 limits
 //   v0-v3         B: k 0-3, k 4-7; in the epilogue v0-v1 scale
 //   v4-v7         A: pixels 0-3, then 4-7
 //   v2-v7         in the epilogue: temporaries, limits
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
-//   v8-v15, x18-x30 are not touched.
+//   v8-v15, x18, x25-x30 are not touched.
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_offsets.h"
@@ -51,6 +53,18 @@
     .if \rows == \m + 1
     \instruction
     .endif
+.endm
+
+// The sums of each pixel from what they start at, x20: loads cost no ASIMD pipe.
+.macro START_SUMS rows
+    PIXEL \rows, 0, ldp q16, q17, [x20]
+    PIXEL \rows, 1, ldp q18, q19, [x20]
+    PIXEL \rows, 2, ldp q20, q21, [x20]
+    PIXEL \rows, 3, ldp q22, q23, [x20]
+    PIXEL \rows, 4, ldp q24, q25, [x20]
+    PIXEL \rows, 5, ldp q26, q27, [x20]
+    PIXEL \rows, 6, ldp q28, q29, [x20]
+    PIXEL \rows, 7, ldp q30, q31, [x20]
 .endm
 
 .macro LOAD_POINTERS rows
@@ -85,7 +99,8 @@
     .endif
 .endm
 
-// One group; v0-v7 hold its B and its pixels 0-3. The last group of a tap loads its own A again, the last of all its B.
+// One group. v0-v7 hold B and pixels 0-3; each register is loaded for the group after as soon as it is free. After the
+// last group of a tap (of all) the same A (B) is loaded again.
 .macro MULTIPLY_GROUP rows
     MULTIPLY \rows, 0, v16, v17, v4, v0, v1, 0
     add x3, x3, #64
@@ -170,9 +185,24 @@
     smin \first\().16b, \first\().16b, v5.16b
 .endm
 
+// The bytes of all pixels, and on to the next tile.
+.macro STORE_CODES rows
+    PIXEL \rows, 3, stp q16, q20, [x19]
+    PIXEL \rows, 7, stp q24, q28, [x19, #32]
+    LAST \rows, 0, str d16, [x19]
+    .if \rows == 2 || \rows == 3
+    str q16, [x19]
+    .endif
+    LAST \rows, 2, str d20, [x19, #16]
+    LAST \rows, 4, str d24, [x19, #32]
+    .if \rows == 6 || \rows == 7
+    str q24, [x19, #32]
+    .endif
+    LAST \rows, 6, str d28, [x19, #48]
+    add x19, x19, #64
+.endm
+
 .macro STORE_S8 rows
-    ld1r {v4.16b}, [x12]
-    ld1r {v5.16b}, [x13]
     PIXEL \rows, 0, CODES v16, v17, 2, 3
     PIXEL \rows, 1, CODES v18, v19, 6, 7
     PIXEL \rows, 2, CODES v20, v21, 2, 3
@@ -183,21 +213,41 @@
     PIXEL \rows, 7, CODES v30, v31, 6, 7
     PIXEL \rows, 0, NARROW v16, v18
     PIXEL \rows, 2, NARROW v20, v22
-    PIXEL \rows, 3, stp q16, q20, [x10]
     PIXEL \rows, 4, NARROW v24, v26
     PIXEL \rows, 6, NARROW v28, v30
-    PIXEL \rows, 7, stp q24, q28, [x10, #32]
-    LAST \rows, 0, str d16, [x10]
-    .if \rows == 2 || \rows == 3
-    str q16, [x10]
+    STORE_CODES \rows
+.endm
+
+// As CODES and NARROW where the sums are floats of 2^23 to 2^24 already: fma leaves 1.5 * 2^23 + code, whose low
+// halves are the codes in 16 bits.
+.macro FOLDED_CODES low, high, t_low, t_high
+    SCALE \low, \high, \t_low, \t_high
+    uzp1 \low\().8h, v\t_low\().8h, v\t_high\().8h
+.endm
+
+.macro FOLDED_NARROW first, second, clamped
+    sqxtn \first\().8b, \first\().8h
+    sqxtn2 \first\().16b, \second\().8h
+    smax \first\().16b, \first\().16b, v4.16b
+    .if \clamped
+    smin \first\().16b, \first\().16b, v5.16b
     .endif
-    LAST \rows, 2, str d20, [x10, #16]
-    LAST \rows, 4, str d24, [x10, #32]
-    .if \rows == 6 || \rows == 7
-    str q24, [x10, #32]
-    .endif
-    LAST \rows, 6, str d28, [x10, #48]
-    b .Lconv_s8_8x8_neondot_done
+.endm
+
+.macro STORE_FOLDED rows, clamped
+    PIXEL \rows, 0, FOLDED_CODES v16, v17, 2, 3
+    PIXEL \rows, 1, FOLDED_CODES v18, v19, 6, 7
+    PIXEL \rows, 2, FOLDED_CODES v20, v21, 2, 3
+    PIXEL \rows, 3, FOLDED_CODES v22, v23, 6, 7
+    PIXEL \rows, 4, FOLDED_CODES v24, v25, 2, 3
+    PIXEL \rows, 5, FOLDED_CODES v26, v27, 6, 7
+    PIXEL \rows, 6, FOLDED_CODES v28, v29, 2, 3
+    PIXEL \rows, 7, FOLDED_CODES v30, v31, 6, 7
+    PIXEL \rows, 0, FOLDED_NARROW v16, v18, \clamped
+    PIXEL \rows, 2, FOLDED_NARROW v20, v22, \clamped
+    PIXEL \rows, 4, FOLDED_NARROW v24, v26, \clamped
+    PIXEL \rows, 6, FOLDED_NARROW v28, v30, \clamped
+    STORE_CODES \rows
 .endm
 
 // A pixel's values; clamped: within the limits v6, v7.
@@ -209,7 +259,7 @@
     fmin v\t_low\().4s, v\t_low\().4s, v7.4s
     fmin v\t_high\().4s, v\t_high\().4s, v7.4s
     .endif
-    str q\t_low, [x10, #\at]
+    str q\t_low, [x19, #\at]
     str q\t_high, [x11, #\at]
 .endm
 
@@ -222,10 +272,16 @@
     PIXEL \rows, 5, STORE_PIXEL_F32 v26, v27, 4, 5, 80, \clamped
     PIXEL \rows, 6, STORE_PIXEL_F32 v28, v29, 2, 3, 96, \clamped
     PIXEL \rows, 7, STORE_PIXEL_F32 v30, v31, 4, 5, 112, \clamped
-    b .Lconv_s8_8x8_neondot_done
+    add x19, x19, #128
 .endm
 
 .macro TILE rows
+.Lconv_s8_8x8_neondot_tile_\rows:
+    ldr x3, [x0, #CONV_S8_B]
+    START_SUMS \rows
+    mov x2, x22
+    ldp q0, q1, [x3]
+    ldp q2, q3, [x3, #32]
 .Lconv_s8_8x8_neondot_tap_\rows:
     LOAD_POINTERS \rows
     mov x4, x7
@@ -241,26 +297,50 @@
     b.ne .Lconv_s8_8x8_neondot_tap_\rows
 
     ldp x8, x9, [x0, #CONV_S8_SCALE]
-    ldp x12, x13, [x0, #CONV_S8_TAPS]
-    mul x12, x12, x13
-    ldp x10, x11, [x0, #CONV_S8_C]
-    ldr w14, [x0, #CONV_S8_OUTPUT]
     ldp q0, q1, [x8]
-    cmp x12, #MAX_STEPS_BELOW_2_TO_22
-    b.hi .Lconv_s8_8x8_neondot_convert_\rows
-    mov w12, #ONE_AND_A_HALF_TIMES_2_TO_23
-    dup v2.4s, w12
+    cbnz w21, .Lconv_s8_8x8_neondot_exact_\rows
+    add x12, x0, #CONV_S8_LOW_CODE
+    add x13, x0, #CONV_S8_HIGH_CODE
+    ld1r {v4.16b}, [x12]
+    ld1r {v5.16b}, [x13]
+    cbnz w23, .Lconv_s8_8x8_neondot_limited_\rows
+    STORE_FOLDED \rows, 0
+    b .Lconv_s8_8x8_neondot_next_\rows
+.Lconv_s8_8x8_neondot_limited_\rows:
+    STORE_FOLDED \rows, 1
+    b .Lconv_s8_8x8_neondot_next_\rows
+
+.Lconv_s8_8x8_neondot_exact_\rows:
+    ldr w14, [x0, #CONV_S8_OUTPUT]
+    tbnz w21, #1, .Lconv_s8_8x8_neondot_convert_\rows
+    ldr q2, [x20]
     ON_SUMS \rows, SUBTRACT_START
 .Lconv_s8_8x8_neondot_scale_\rows:
     cbnz w14, .Lconv_s8_8x8_neondot_f32_\rows
     add x12, x0, #CONV_S8_LOW_CODE
     add x13, x0, #CONV_S8_HIGH_CODE
+    ld1r {v4.16b}, [x12]
+    ld1r {v5.16b}, [x13]
     STORE_S8 \rows
+.Lconv_s8_8x8_neondot_next_\rows:
+    .if \rows == 8
+    subs x24, x24, #8
+    b.ls .Lconv_s8_8x8_neondot_done
+    cmp x24, #8
+    b.hs .Lconv_s8_8x8_neondot_tile_8
+    b .Lconv_s8_8x8_neondot_last_tile
+    .else
+    b .Lconv_s8_8x8_neondot_done
+    .endif
+.Lconv_s8_8x8_neondot_convert_\rows:
+    ON_SUMS \rows, CONVERT
+    b .Lconv_s8_8x8_neondot_scale_\rows
 .Lconv_s8_8x8_neondot_f32_\rows:
+    ldr x11, [x0, #CONV_S8_C_QUAD_STRIDE_BYTES]
     ldur x14, [x0, #CONV_S8_LOW_VALUE]  // and high_value
     mov w12, #FLOAT_MINUS_INFINITY
     movk x12, #FLOAT_INFINITY_TOP_HALF, lsl #48
-    add x11, x11, x10
+    add x11, x11, x19
     cmp x14, x12
     b.eq .Lconv_s8_8x8_neondot_unclamped_\rows
     add x12, x0, #CONV_S8_LOW_VALUE
@@ -268,32 +348,57 @@
     ld1r {v6.4s}, [x12]
     ld1r {v7.4s}, [x13]
     STORE_F32 \rows, 1
+    b .Lconv_s8_8x8_neondot_next_\rows
 .Lconv_s8_8x8_neondot_unclamped_\rows:
     STORE_F32 \rows, 0
-.Lconv_s8_8x8_neondot_convert_\rows:
-    ON_SUMS \rows, CONVERT
-    b .Lconv_s8_8x8_neondot_scale_\rows
+    b .Lconv_s8_8x8_neondot_next_\rows
 .endm
 
+    .section .rodata
+    .balign 32
+.Lconv_s8_8x8_neondot_starts:
+    .rept 8
+    .word 0
+    .endr
+    .rept 8
+    .word ONE_AND_A_HALF_TIMES_2_TO_23
+    .endr
+    .text
+
 FUNCTION conv_s8_8x8_neondot
-    ldp x2, x7, [x0, #CONV_S8_TAPS]
-    ldp x3, x16, [x0, #CONV_S8_B]
+    stp x19, x20, [sp, #-48]!
+    stp x21, x22, [sp, #16]
+    stp x23, x24, [sp, #32]
+    ldp x22, x7, [x0, #CONV_S8_TAPS]
+    ldp x17, x24, [x0, #CONV_S8_B]      // and pixels
     ldr x1, [x0, #CONV_S8_A]
     ldr x6, [x0, #CONV_S8_A_GROUP_STRIDE_BYTES]
-    mul x4, x2, x7
-    mov w17, #ONE_AND_A_HALF_TIMES_2_TO_23
+    ldr x19, [x0, #CONV_S8_C]
+    ldr w14, [x0, #CONV_S8_OUTPUT]
+    mul x4, x22, x7
+    ldr w23, [x0, #CONV_S8_HIGH_CODE]
+    sub w23, w23, #127
+    add x17, x17, x4, lsl #6
+    sub x17, x17, #64
+    // Sums start at the folded offsets (w21 is 0), at 1.5 * 2^23 (1) or, where they may be longer, at zero (2).
+    ldr x20, [x0, #CONV_S8_START]
+    mov w21, #0
+    cmp w14, #CONV_S8_TO_S8_FOLDED
+    b.eq .Lconv_s8_8x8_neondot_started
+    adrp x20, .Lconv_s8_8x8_neondot_starts
+    add x20, x20, :lo12:.Lconv_s8_8x8_neondot_starts
+    mov w21, #2
     cmp x4, #MAX_STEPS_BELOW_2_TO_22
-    csel w17, w17, wzr, ls
-    ldp q0, q1, [x3]
-    ldp q2, q3, [x3, #32]
-    .irp sum, v16, v17, v18, v19, v20, v21, v22, v23, v24, v25, v26, v27, v28, v29, v30, v31
-    dup \sum\().4s, w17                 // pipe M, while the ASIMD pipes finish the tile before
-    .endr
-    sub x4, x4, #1
-    add x17, x3, x4, lsl #6
+    b.hi .Lconv_s8_8x8_neondot_started
+    add x20, x20, #32
+    mov w21, #1
+.Lconv_s8_8x8_neondot_started:
+    cmp x24, #8
+    b.hs .Lconv_s8_8x8_neondot_tile_8
+.Lconv_s8_8x8_neondot_last_tile:
     .irp rows, 1, 2, 3, 4, 5, 6, 7
-    cmp x16, #\rows
-    b.eq .Lconv_s8_8x8_neondot_tap_\rows
+    cmp x24, #\rows
+    b.eq .Lconv_s8_8x8_neondot_tile_\rows
     .endr
     TILE 8
     TILE 7
@@ -305,6 +410,9 @@ FUNCTION conv_s8_8x8_neondot
     TILE 1
 
 .Lconv_s8_8x8_neondot_done:
+    ldp x23, x24, [sp, #32]
+    ldp x21, x22, [sp, #16]
+    ldp x19, x20, [sp], #48
     ret
 END_FUNCTION conv_s8_8x8_neondot
 
