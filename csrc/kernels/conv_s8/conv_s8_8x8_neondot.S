@@ -1,23 +1,23 @@
-// conv_s8 with SDOT: a tile of 8 pixels x 8 channels, 8 bytes of k a step. Formula and ranges: conv_s8.h.
+// conv_s8 with SDOT: tiles of 8 pixels x 8 channels, 8 bytes of k a step. Formula and ranges: conv_s8.h.
 //
 // Layout     A: 8 bytes at each pixel's pointer, planes a_group_stride_bytes apart. B: for each tap and group 64 bytes,
 //            k 0-3 of channels 0-3 and 4-7, k 4-7 of channels 0-3 and 4-7 (conv_s8_pack_neondot).
-// Alignment  none. Over-read none. C: `rows` pixels of 8 values; 1 to 8 rows have a loop each, none computes more.
+// Alignment  none. Over-read none. A last tile of 1 to 7 pixels has a loop of its own, none computes more.
 // Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle.
-//            A step of 8 rows is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 MAC a cycle.
+//            A step of 8 pixels is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 MAC a cycle.
 //            Sixteen accumulators give every SDOT eight cycles before its register is needed again (latency 4,
-//            forwarded 1). Each value of A is loaded into one of four registers that two pixels share: renaming makes
-//            them eight, and v8-v15 need not be saved.
-// Reached    16.01 cycles a step, 31.98 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design;
-//            with 7 to 2 rows the same MAC a cycle. A call adds 38 cycles (S8), 39 to 50 (F32) when tiles follow another.
+//            forwarded 1).
+// In order   For Cortex-A55 (RK3566) each register is loaded anew as soon as its last product is issued: pixels 4-7
+//            take the place of 0-3, the next group's B and A that of this one's. v8-v15 are not needed.
+// Reached    16.00 cycles a step, 31.99 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design. A
+//            tile's start takes 7 cycles, its end 20 (folded), 38 (exact) or 50 (longer sums).
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
 //            so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the conversion, exactly.
-// Source     Arm Cortex-A76 Software Optimization Guide: ASIMD dot product latency 4(1), throughput 2, pipes V; FP
-//            convert, Q-form: throughput 1/2, pipe V0.
-//
-// Folded     kSumsToS8Folded needs neither conversion: the sums start at start[n], are floats already, and FMLA rounds to the
-//            code, so that a tile's end takes 36 operations on the ASIMD pipes.
+// Folded     kSumsToS8Folded needs neither conversion: the sums start at start[n], are floats already, and FMLA rounds
+//            to the code, so that a tile's end takes 36 operations on the ASIMD pipes.
+// Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V. SCVTF:
+//            LLVM 19, AArch64SchedNeoverseN1.td.
 //
 // Registers
 //   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left   x5 offset of the group's plane
@@ -32,6 +32,7 @@
 //   v8-v15, x18, x25-x30 are not touched.
 
 #include "asm/aarch64.h"
+#include "kernels/conv_s8/conv_s8_neondot_asm.h"
 #include "kernels/conv_s8/conv_s8_offsets.h"
 
     .arch armv8.2-a+dotprod
@@ -40,20 +41,6 @@
 #define MAX_STEPS_BELOW_2_TO_22 32
 #define FLOAT_MINUS_INFINITY 0xff800000
 #define FLOAT_INFINITY_TOP_HALF 0x7f80
-
-// An instruction for a tile that has pixel m.
-.macro PIXEL rows, m, instruction:vararg
-    .if \rows > \m
-    \instruction
-    .endif
-.endm
-
-// The last pixel's own instruction where the number of pixels is odd: m is even.
-.macro LAST rows, m, instruction:vararg
-    .if \rows == \m + 1
-    \instruction
-    .endif
-.endm
 
 // The sums of each pixel from what they start at, x20: loads cost no ASIMD pipe.
 .macro START_SUMS rows
@@ -139,140 +126,6 @@
     PIXEL \rows, 7, ldr d7, [x11, x16]
     ldr q3, [x3, #48]
     mov x5, x16
-.endm
-
-// An operation on the sums of each pixel.
-.macro ON_SUMS rows, operation
-    PIXEL \rows, 0, \operation v16, v17
-    PIXEL \rows, 1, \operation v18, v19
-    PIXEL \rows, 2, \operation v20, v21
-    PIXEL \rows, 3, \operation v22, v23
-    PIXEL \rows, 4, \operation v24, v25
-    PIXEL \rows, 5, \operation v26, v27
-    PIXEL \rows, 6, \operation v28, v29
-    PIXEL \rows, 7, \operation v30, v31
-.endm
-
-.macro CONVERT low, high
-    scvtf \low\().4s, \low\().4s
-    scvtf \high\().4s, \high\().4s
-.endm
-
-.macro SUBTRACT_START low, high         // v2: 1.5 * 2^23
-    fsub \low\().4s, \low\().4s, v2.4s
-    fsub \high\().4s, \high\().4s, v2.4s
-.endm
-
-// t = fma(sum, scale, offset); the offsets come from memory, where a copy costs no ASIMD pipe.
-.macro SCALE low, high, t_low, t_high
-    ldp q\t_low, q\t_high, [x9]
-    fmla v\t_low\().4s, \low\().4s, v0.4s
-    fmla v\t_high\().4s, \high\().4s, v1.4s
-.endm
-
-// A pixel's eight codes, saturated, as the high halves of 16 bits: FCVTZS saturates, UZP2 takes the high halves.
-.macro CODES low, high, t_low, t_high
-    SCALE \low, \high, \t_low, \t_high
-    fcvtzs v\t_low\().4s, v\t_low\().4s, #24
-    fcvtzs v\t_high\().4s, v\t_high\().4s, #24
-    uzp2 \low\().8h, v\t_low\().8h, v\t_high\().8h
-.endm
-
-// Two pixels' codes to bytes, within the limits v4, v5.
-.macro NARROW first, second
-    uzp2 \first\().16b, \first\().16b, \second\().16b
-    smax \first\().16b, \first\().16b, v4.16b
-    smin \first\().16b, \first\().16b, v5.16b
-.endm
-
-// The bytes of all pixels, and on to the next tile.
-.macro STORE_CODES rows
-    PIXEL \rows, 3, stp q16, q20, [x19]
-    PIXEL \rows, 7, stp q24, q28, [x19, #32]
-    LAST \rows, 0, str d16, [x19]
-    .if \rows == 2 || \rows == 3
-    str q16, [x19]
-    .endif
-    LAST \rows, 2, str d20, [x19, #16]
-    LAST \rows, 4, str d24, [x19, #32]
-    .if \rows == 6 || \rows == 7
-    str q24, [x19, #32]
-    .endif
-    LAST \rows, 6, str d28, [x19, #48]
-    add x19, x19, #64
-.endm
-
-.macro STORE_S8 rows
-    PIXEL \rows, 0, CODES v16, v17, 2, 3
-    PIXEL \rows, 1, CODES v18, v19, 6, 7
-    PIXEL \rows, 2, CODES v20, v21, 2, 3
-    PIXEL \rows, 3, CODES v22, v23, 6, 7
-    PIXEL \rows, 4, CODES v24, v25, 2, 3
-    PIXEL \rows, 5, CODES v26, v27, 6, 7
-    PIXEL \rows, 6, CODES v28, v29, 2, 3
-    PIXEL \rows, 7, CODES v30, v31, 6, 7
-    PIXEL \rows, 0, NARROW v16, v18
-    PIXEL \rows, 2, NARROW v20, v22
-    PIXEL \rows, 4, NARROW v24, v26
-    PIXEL \rows, 6, NARROW v28, v30
-    STORE_CODES \rows
-.endm
-
-// As CODES and NARROW where the sums are floats of 2^23 to 2^24 already: fma leaves 1.5 * 2^23 + code, whose low
-// halves are the codes in 16 bits.
-.macro FOLDED_CODES low, high, t_low, t_high
-    SCALE \low, \high, \t_low, \t_high
-    uzp1 \low\().8h, v\t_low\().8h, v\t_high\().8h
-.endm
-
-.macro FOLDED_NARROW first, second, clamped
-    sqxtn \first\().8b, \first\().8h
-    sqxtn2 \first\().16b, \second\().8h
-    smax \first\().16b, \first\().16b, v4.16b
-    .if \clamped
-    smin \first\().16b, \first\().16b, v5.16b
-    .endif
-.endm
-
-.macro STORE_FOLDED rows, clamped
-    PIXEL \rows, 0, FOLDED_CODES v16, v17, 2, 3
-    PIXEL \rows, 1, FOLDED_CODES v18, v19, 6, 7
-    PIXEL \rows, 2, FOLDED_CODES v20, v21, 2, 3
-    PIXEL \rows, 3, FOLDED_CODES v22, v23, 6, 7
-    PIXEL \rows, 4, FOLDED_CODES v24, v25, 2, 3
-    PIXEL \rows, 5, FOLDED_CODES v26, v27, 6, 7
-    PIXEL \rows, 6, FOLDED_CODES v28, v29, 2, 3
-    PIXEL \rows, 7, FOLDED_CODES v30, v31, 6, 7
-    PIXEL \rows, 0, FOLDED_NARROW v16, v18, \clamped
-    PIXEL \rows, 2, FOLDED_NARROW v20, v22, \clamped
-    PIXEL \rows, 4, FOLDED_NARROW v24, v26, \clamped
-    PIXEL \rows, 6, FOLDED_NARROW v28, v30, \clamped
-    STORE_CODES \rows
-.endm
-
-// A pixel's values; clamped: within the limits v6, v7.
-.macro STORE_PIXEL_F32 low, high, t_low, t_high, at, clamped
-    SCALE \low, \high, \t_low, \t_high
-    .if \clamped
-    fmax v\t_low\().4s, v\t_low\().4s, v6.4s
-    fmax v\t_high\().4s, v\t_high\().4s, v6.4s
-    fmin v\t_low\().4s, v\t_low\().4s, v7.4s
-    fmin v\t_high\().4s, v\t_high\().4s, v7.4s
-    .endif
-    str q\t_low, [x19, #\at]
-    str q\t_high, [x11, #\at]
-.endm
-
-.macro STORE_F32 rows, clamped
-    PIXEL \rows, 0, STORE_PIXEL_F32 v16, v17, 2, 3, 0, \clamped
-    PIXEL \rows, 1, STORE_PIXEL_F32 v18, v19, 4, 5, 16, \clamped
-    PIXEL \rows, 2, STORE_PIXEL_F32 v20, v21, 2, 3, 32, \clamped
-    PIXEL \rows, 3, STORE_PIXEL_F32 v22, v23, 4, 5, 48, \clamped
-    PIXEL \rows, 4, STORE_PIXEL_F32 v24, v25, 2, 3, 64, \clamped
-    PIXEL \rows, 5, STORE_PIXEL_F32 v26, v27, 4, 5, 80, \clamped
-    PIXEL \rows, 6, STORE_PIXEL_F32 v28, v29, 2, 3, 96, \clamped
-    PIXEL \rows, 7, STORE_PIXEL_F32 v30, v31, 4, 5, 112, \clamped
-    add x19, x19, #128
 .endm
 
 .macro TILE rows
