@@ -4,7 +4,7 @@
 //            k 0-3 of channels 0-3 and 4-7, k 4-7 of channels 0-3 and 4-7 (conv_s8_pack_neondot).
 // Alignment  none. Over-read none. A last tile of 1 to 7 pixels has a loop of its own, none computes more.
 // Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle.
-//            A step of 8 pixels is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 MAC a cycle.
+//            A step of 8 pixels is 32 SDOT (16 MAC each) and 12 loads: the bound is 512 MAC in 16 cycles, 32 a cycle.
 //            Sixteen accumulators give every SDOT eight cycles before its register is needed again (latency 4,
 //            forwarded 1).
 // In order   For Cortex-A55 (RK3566) each register is loaded anew as soon as its last product is issued: pixels 4-7

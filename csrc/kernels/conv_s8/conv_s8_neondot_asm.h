@@ -1,5 +1,5 @@
 // clang-format Language: Cpp
-// What a tile of conv_s8_8x8_neondot ends with: sums to values or codes, and to memory. Registers: conv_s8_8x8_neondot.S.
+// What a tile of conv_s8_8x8_neondot ends with: sums to values or codes, and to memory. Registers: the kernel's file.
 #ifndef EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
 #define EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
 
