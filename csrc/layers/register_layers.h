@@ -21,6 +21,11 @@ void register_layers(ncnn::Net& net);
 // weights are loaded.
 bool computed_here(const ncnn::Layer& layer);
 
+// Codes a unit of an input blob whose one consumer is a layer of this pack that takes int8 with any number of channels:
+// such an input may be set as int8, elempack 1, clamped to +-127. 0 for any other. To be asked after the weights are
+// loaded.
+float input_code_scale(const ncnn::Net& net, int blob);
+
 }  // namespace edgedeploy
 
 #endif  // EDGEDEPLOY_LAYERS_REGISTER_LAYERS_H_

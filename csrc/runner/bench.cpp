@@ -80,6 +80,7 @@ class Bench {
     session_.reset();
     const double begin_us = now_us();
     session_ = std::make_unique<Session>(manifest_, SessionOptions{threads_, !options_.disable_layers});
+    session_->choose_input_types(feeds_);
     return now_us() - begin_us;
   }
 

@@ -92,9 +92,7 @@ void InputFeed::prepare_image() {
   params_.dst = mat_;
   params_.dst_width = mat_.w;
   params_.dst_height = mat_.h;
-  params_.dst_row_stride_bytes = int64_t{4} * mat_.w;
-  // A Mat's planes are padded to 16 bytes: its step, not width times height.
-  params_.dst_channel_stride_bytes = static_cast<int64_t>(mat_.cstep * mat_.elemsize);
+  lay_out_planes();
   params_.color = kernel_color(spec_.preprocessing.color);
   memcpy(params_.mean, spec_.preprocessing.mean, sizeof(params_.mean));
   memcpy(params_.scale, spec_.preprocessing.scale, sizeof(params_.scale));
@@ -105,6 +103,22 @@ void InputFeed::prepare_image() {
   preprocess_u8f32_prepare(&params_);
 }
 
+void InputFeed::lay_out_planes() {
+  params_.dst_row_stride_bytes = static_cast<int64_t>(mat_.elemsize) * mat_.w;
+  // A Mat's planes are padded to 16 bytes: its step, not width times height.
+  params_.dst_channel_stride_bytes = static_cast<int64_t>(mat_.cstep * mat_.elemsize);
+}
+
+void InputFeed::fill_codes(float code_scale) {
+  if (!spec_.has_preprocessing) return;
+  kernel_ = select_kernel(kOpPreprocessU8S8);
+  const ncnn::Mat floats = mat_;
+  mat_.create(floats.w, floats.h, floats.c, sizeof(int8_t));
+  if (mat_.empty()) throw std::bad_alloc();
+  lay_out_planes();
+  codes_ = {params_, mat_, code_scale};
+}
+
 void InputFeed::copy_floats() {
   const size_t plane = static_cast<size_t>(mat_.w) * static_cast<size_t>(mat_.h) * static_cast<size_t>(mat_.d);
   for (int c = 0; c < mat_.c; ++c) {
@@ -113,7 +127,9 @@ void InputFeed::copy_floats() {
 }
 
 void InputFeed::fill() {
-  if (kernel_ != nullptr) {
+  if (kernel_ != nullptr && kernel_->preprocess_codes != nullptr) {
+    kernel_->preprocess_codes(&codes_);
+  } else if (kernel_ != nullptr) {
     kernel_->preprocess(&params_);
   } else {
     copy_floats();

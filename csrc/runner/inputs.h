@@ -22,6 +22,9 @@ class InputFeed {
   // Checks the array against the manifest; `source` names it in errors (kFile). Sides beyond the kernel's limits too.
   InputFeed(const InputSpec& spec, Array array, const std::string& source);
 
+  // Makes an image's Mat one of int8, `code_scale` codes a unit, for a first layer that takes them. Floats stay floats.
+  void fill_codes(float code_scale);
+
   // Fills the Mat anew; what the benchmark times as "pre".
   void fill();
 
@@ -33,6 +36,7 @@ class InputFeed {
  private:
   void check_image(const std::string& source) const;
   void prepare_image();
+  void lay_out_planes();
   void copy_floats();
 
   InputSpec spec_;
@@ -41,6 +45,7 @@ class InputFeed {
   const KernelRow* kernel_ = nullptr;  // Null for an input without preprocessing.
   std::vector<uint8_t> scratch_;
   PreprocessU8F32Params params_{};
+  PreprocessU8S8Params codes_{};
 };
 
 // An array file for each input: `chosen` by name, else the golden input. Throws RunnerError(kUsage) for a name in

@@ -16,6 +16,7 @@ using nlohmann::ordered_json;
 Results infer_once(const Manifest& manifest, const Options& options, const std::map<std::string, std::string>& chosen) {
   const std::vector<std::unique_ptr<InputFeed>> feeds = load_inputs(manifest, chosen);
   const Session session(manifest, {choose_threads(options.threads), !options.disable_layers});
+  session.choose_input_types(feeds);
   for (const auto& feed : feeds) feed->fill();
   return postprocess(manifest, session.infer(feeds));
 }

@@ -100,6 +100,13 @@ int Session::blob_index(const std::string& name, const char* role) const {
   throw RunnerError(ExitCode::kModel, "the model has no " + std::string(role) + " '" + name + "'; it has: " + names);
 }
 
+void Session::choose_input_types(const std::vector<std::unique_ptr<InputFeed>>& feeds) const {
+  for (size_t i = 0; i < feeds.size(); ++i) {
+    const float code_scale = input_code_scale(net_, input_blobs_[i]);
+    if (code_scale != 0) feeds[i]->fill_codes(code_scale);
+  }
+}
+
 ncnn::Extractor Session::extractor(const std::vector<std::unique_ptr<InputFeed>>& feeds) const {
   ncnn::Extractor extractor = net_.create_extractor();
   for (size_t i = 0; i < feeds.size(); ++i) {

@@ -23,6 +23,9 @@ class Session {
   // refuses it or lacks an input or output that the manifest names, kMemory.
   Session(const Manifest& manifest, const SessionOptions& options);
 
+  // Has images filled as int8 where the first layer takes that, which spares the floats between.
+  void choose_input_types(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;
+
   // One inference. Returns the outputs in the manifest's order, float32 and unpacked.
   std::vector<ncnn::Mat> infer(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;
 

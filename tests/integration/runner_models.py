@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import ncnn
 import numpy as np
@@ -19,6 +20,10 @@ MAGIC = 7767517
 TAG_FLOAT32 = 0
 TAG_INT8 = 0x000D4B38
 REQUANTIZE = 100
+NO_WINOGRAD = 64
+SIGMOID = 4
+SAME_UPPER = (-233,) * 4
+SAME_LOWER = (-234,) * 4
 
 
 @dataclass(kw_only=True)
@@ -78,36 +83,145 @@ def identity(inputs: dict[str, str]) -> NetWriter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointwiseCase:
-    """One int8 1x1 convolution. ``activation``: ncnn's number and its parameters."""
+class ConvolutionCase:
+    """One int8 layer and its input. Pairs are (width, height).
 
+    ``padding`` is left, top, right, bottom, or one of ``SAME_UPPER`` and ``SAME_LOWER``. ``activation`` is ncnn's
+    number and its parameters. An ``InnerProduct`` takes channels x height x width, or where ``rows`` says so, that many
+    rows of ``channels_in``.
+    """
+
+    kind: Literal["Convolution", "ConvolutionDepthWise", "InnerProduct"] = "Convolution"
     channels_in: int
     channels_out: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    pad_code: int = 0
+    groups: int = 1
     height: int = 3
     width: int = 5
+    rows: int = 0
     requantizes: bool = True
     activation: tuple[int, tuple[float, ...]] = (0, ())
     has_bias: bool = True
+    winograd: bool = True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Pixels that a window reaches over."""
+        across, down = (step * (size - 1) + 1 for step, size in zip(self.dilation, self.kernel, strict=True))
+        return across, down
+
+    @property
+    def margins(self) -> tuple[int, int, int, int]:
+        """Pixels of padding: left, top, right, bottom."""
+        if self.padding not in (SAME_UPPER, SAME_LOWER):
+            return self.padding
+        before, after = [], []
+        for size, extent, stride in zip((self.width, self.height), self.extent, self.stride, strict=True):
+            total = max(0, extent + (size - 1) // stride * stride - size)
+            small, large = total // 2, total - total // 2
+            before.append(small if self.padding == SAME_UPPER else large)
+            after.append(large if self.padding == SAME_UPPER else small)
+        return before[0], before[1], after[0], after[1]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        if self.rows:
+            return self.rows, self.channels_in
+        return self.channels_in, self.height, self.width
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Width or height below 1 where the window does not fit."""
+        if self.kind == "InnerProduct":
+            return (self.rows, self.channels_out) if self.rows else (self.channels_out,)
+        left, top, right, bottom = self.margins
+        width = (self.width + left + right - self.extent[0]) // self.stride[0] + 1
+        height = (self.height + top + bottom - self.extent[1]) // self.stride[1] + 1
+        return self.channels_out, height, width
+
+    @property
+    def products(self) -> int:
+        """Products of one output value."""
+        if self.kind == "InnerProduct":
+            return self.channels_in if self.rows else self.channels_in * self.height * self.width
+        return self.channels_in // self.groups * self.kernel[0] * self.kernel[1]
+
+    @property
+    def parameters(self) -> str:
+        """What follows the blobs in the layer's line."""
+        count = self.channels_out * self.products
+        kind, values = self.activation
+        activation = f"9={kind}"
+        if values:
+            activation += f" -23310={len(values)}," + ",".join(f"{value:e}" for value in values)
+        if self.kind == "InnerProduct":
+            return f"0={self.channels_out} 1={int(self.has_bias)} 2={count} 8=2 {activation}"
+        is_depthwise = self.kind == "ConvolutionDepthWise"
+        term = (1 if is_depthwise else 2) + (REQUANTIZE if self.requantizes else 0)
+        left, top, right, bottom = self.padding
+        parts = [
+            f"0={self.channels_out} 1={self.kernel[0]} 11={self.kernel[1]} 2={self.dilation[0]} 12={self.dilation[1]}",
+            f"3={self.stride[0]} 13={self.stride[1]} 4={left} 14={top} 15={right} 16={bottom}",
+            f"5={int(self.has_bias)} 6={count} 8={term} {activation}",
+        ]
+        parts += [f"7={self.groups}"] * is_depthwise
+        parts += [f"18={float(self.pad_code):e}"] * (self.pad_code != 0)
+        parts += [f"31={NO_WINOGRAD}"] * (not self.winograd)
+        return " ".join(parts)
 
 
-def add_pointwise(
-    net: NetWriter, case: PointwiseCase, rng: np.random.Generator, *, name: str, bottom: str, top: str
-) -> None:
-    """Append the convolution with random weights; scales spread its outputs over the int8 range."""
-    count = case.channels_in * case.channels_out
-    kind, values = case.activation
-    term = 2 + (REQUANTIZE if case.requantizes else 0)
-    parameters = f"0={case.channels_out} 1=1 5={int(case.has_bias)} 6={count} 8={term} 9={kind}"
-    if values:
-        parameters += f" -23310={len(values)}," + ",".join(f"{value:e}" for value in values)
-    net.layer("Convolution", name, [bottom], [top], parameters)
-    net.tagged_int8(rng.integers(-127, 128, count).astype(np.int8))
+@dataclass(frozen=True, kw_only=True)
+class Int8Arrays:
+    """An int8 layer's weights [channel out][channel in][row][column] and scales: codes a unit."""
+
+    weights: NDArray[np.int8]
+    bias: FloatArray
+    weight_scales: FloatArray
+    input_scale: np.float32
+    output_scale: np.float32
+
+
+def random_arrays(case: ConvolutionCase, rng: np.random.Generator) -> Int8Arrays:
+    """Random weights, and scales that spread the outputs over the int8 range and a little beyond."""
+    shape = (case.channels_out, case.products)
+    channels = case.channels_out
+    # Values of an input of unit variance: about 2.5 times a normal one, whatever the window.
+    spread = np.sqrt(case.products)
+    scales = channels if case.kind != "ConvolutionDepthWise" else case.groups
+    return Int8Arrays(
+        weights=rng.integers(-127, 128, shape).astype(np.int8),
+        bias=rng.normal(0, 1, channels).astype(np.float32) * np.float32(case.has_bias),
+        weight_scales=(rng.uniform(20, 45, scales) * spread).astype(np.float32),
+        input_scale=np.float32(rng.uniform(40, 50)),
+        output_scale=np.float32(120 if case.activation[0] == SIGMOID else rng.uniform(18, 26)),
+    )
+
+
+def add_convolution(
+    net: NetWriter,
+    case: ConvolutionCase,
+    rng: np.random.Generator,
+    *,
+    name: str,
+    bottom: str,
+    top: str,
+    arrays: Int8Arrays | None = None,
+) -> Int8Arrays:
+    """Append the layer with these arrays, or random ones; return them."""
+    arrays = arrays or random_arrays(case, rng)
+    net.layer(case.kind, name, [bottom], [top], case.parameters)
+    net.tagged_int8(arrays.weights)
     if case.has_bias:
-        net.raw_floats(rng.normal(0, 0.5, case.channels_out).astype(np.float32))
-    net.raw_floats(rng.uniform(60, 140, case.channels_out).astype(np.float32))
-    net.raw_floats(np.array([rng.uniform(40, 50)], np.float32))
-    if case.requantizes:
-        net.raw_floats(np.array([70 / np.sqrt(case.channels_in)], np.float32))
+        net.raw_floats(arrays.bias)
+    net.raw_floats(arrays.weight_scales)
+    net.raw_floats(np.array([arrays.input_scale], np.float32))
+    if case.requantizes and case.kind != "InnerProduct":
+        net.raw_floats(np.array([arrays.output_scale], np.float32))
+    return arrays
 
 
 def host_outputs(directory: Path, inputs: dict[str, FloatArray], outputs: list[str]) -> dict[str, FloatArray]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runner_models import NetWriter, PointwiseCase, add_pointwise, identity
+from runner_models import ConvolutionCase, NetWriter, add_convolution, identity
 from runner_program import Runner
 from runner_release import ReleaseInput, float_input, list_files, write_manifest, write_release
 
@@ -25,8 +25,8 @@ def release(tmp_path: Path) -> Path:
     """One convolution whose weights have every kind of record: int8, bias, scales."""
     net = NetWriter()
     net.layer("Input", "in0", [], ["in0"])
-    case = PointwiseCase(channels_in=3, channels_out=8)
-    add_pointwise(net, case, np.random.default_rng(1), name="conv", bottom="in0", top="out0")
+    case = ConvolutionCase(channels_in=3, channels_out=8)
+    add_convolution(net, case, np.random.default_rng(1), name="conv", bottom="in0", top="out0")
     directory = tmp_path / "release"
     write_release(
         directory, net, inputs={"in0": float_input(ARRAY)}, outputs={"out0": np.zeros((8, 2, 2), np.float32)},

@@ -102,8 +102,7 @@ def test_bench_lists_layers_in_order_with_shapes_precision_and_implementation(
         (2, "BinaryOp", "add", [image, image], [image], "fp32", "ncnn"),
         (3, "Convolution", "first", [image], [middle], "int8", "edgedeploy"),
         (4, "Split", "split", [middle], [middle, middle], "int8", "ncnn"),
-        # Sigmoid is not among the kernel's activations: the engine's own layer computes this one.
-        (5, "Convolution", "second", [middle], [end], "int8", "ncnn"),
+        (5, "Convolution", "second", [middle], [end], "int8", "edgedeploy"),
         (6, "Pooling", "pool", [end], [[4]], "fp32", "ncnn"),
         (7, "Noop", "end", [middle], [middle], "int8", "ncnn"),
     ]

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #if defined(__aarch64__)
 extern "C" void broken_registers(const edgedeploy::GemmS8TileParams* params);
@@ -10,6 +11,11 @@ extern "C" void broken_registers(const edgedeploy::GemmS8TileParams* params);
 namespace edgedeploy_tests {
 namespace {
 
+using edgedeploy::ConvS8Fn;
+using edgedeploy::ConvS8Params;
+using edgedeploy::DepthwiseS8Params;
+using edgedeploy::DepthwiseS8RowParams;
+using edgedeploy::DepthwiseS8Variant;
 using edgedeploy::GemmS8TileFn;
 using edgedeploy::GemmS8TileParams;
 using edgedeploy::KernelRow;
@@ -40,6 +46,130 @@ void broken_over_write(const GemmS8TileParams* params) {
   c[bytes] = 0;
 }
 
+// Pixels of the first tile: the defects spoil those.
+int64_t first_tile(const ConvS8Params& params) {
+  return params.pixels < edgedeploy::kConvS8MaxTile ? params.pixels : edgedeploy::kConvS8MaxTile;
+}
+
+// value(m, n) of each output of the first tile: fma(float(sum), scale, offset), without limits.
+struct ConvValues {
+  float quads[2][8][4];
+
+  ConvValues(ConvS8Params params, const float* scale, const float* offset) {
+    params.scale = scale;
+    params.offset = offset;
+    params.c = quads;
+    params.pixels = first_tile(params);
+    params.c_quad_stride_bytes = sizeof(quads[0]);
+    params.epilogue.output = edgedeploy::kSumsToF32;
+    params.epilogue.low_value = -std::numeric_limits<float>::infinity();
+    params.epilogue.high_value = std::numeric_limits<float>::infinity();
+    edgedeploy::conv_s8_ref(&params);
+  }
+  float value(int64_t m, int64_t n) const { return quads[n / 4][m][n % 4]; }
+};
+
+void broken_conv_fusion(const ConvS8Params* params) {
+  edgedeploy::conv_s8_ref(params);
+  if (params->epilogue.output != edgedeploy::kSumsToF32) return;
+  const float ones[8] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
+  const float zeros[8] = {};
+  const ConvValues sums(*params, ones, zeros);
+  for (int64_t m = 0; m < first_tile(*params); ++m) {
+    for (int64_t n = 0; n < 8; ++n) {
+      const float product = sums.value(m, n) * params->scale[n];
+      const float t = product + params->offset[n];
+      const float above = std::fmax(t, params->epilogue.low_value);
+      char* quad = static_cast<char*>(params->c) + n / 4 * params->c_quad_stride_bytes;
+      reinterpret_cast<float*>(quad)[m * 4 + n % 4] = std::fmin(above, params->epilogue.high_value);
+    }
+  }
+}
+
+void broken_conv_floor(const ConvS8Params* params) {
+  edgedeploy::conv_s8_ref(params);
+  if (params->epilogue.output != edgedeploy::kSumsToS8) return;
+  const ConvValues values(*params, params->scale, params->offset);
+  for (int64_t m = 0; m < first_tile(*params); ++m) {
+    for (int64_t n = 0; n < 8; ++n) {
+      const float above = std::fmax(std::floor(values.value(m, n)), static_cast<float>(params->epilogue.low_code));
+      const float code = std::fmin(above, static_cast<float>(params->epilogue.high_code));
+      static_cast<int8_t*>(params->c)[m * 8 + n] = static_cast<int8_t>(code);
+    }
+  }
+}
+
+void broken_conv_pointers(const ConvS8Params* params) {
+  constexpr int64_t kTile = edgedeploy::kConvS8MaxTile;
+  const int64_t tiles = (params->pixels + kTile - 1) / kTile;
+  const int8_t* const volatile* last_tap = params->a + (tiles * params->taps - 1) * kTile;
+  const int8_t* beyond = last_tap[params->pixels - (tiles - 1) * kTile];
+  (void)beyond;
+  edgedeploy::conv_s8_ref(params);
+}
+
+// Copies of the 3x3 reference of stride 1 with another preparation or another run.
+void broken_depthwise_padding(const DepthwiseS8RowParams* params) {
+  DepthwiseS8RowParams zeros = *params;
+  zeros.pad_code = 0;
+  edgedeploy::kDepthwiseS8K3S1Ref.prepare(&zeros);
+}
+
+void broken_depthwise_pairs(const DepthwiseS8Params* params) {
+  edgedeploy::kDepthwiseS8K3S1Ref.run(params);
+  const bool floats = params->epilogue.output == edgedeploy::kSumsToF32;
+  volatile char* const c = static_cast<char*>(params->c) + (floats ? params->c_quad_stride_bytes : 0);
+  if (params->outputs % 2 != 0) c[params->outputs * (floats ? 16 : 8)] = 0;
+}
+
+DepthwiseS8Variant with_padding_broken() {
+  DepthwiseS8Variant variant = edgedeploy::kDepthwiseS8K3S1Ref;
+  variant.prepare = broken_depthwise_padding;
+  return variant;
+}
+
+DepthwiseS8Variant with_pairs_broken() {
+  DepthwiseS8Variant variant = edgedeploy::kDepthwiseS8K3S1Ref;
+  variant.run = broken_depthwise_pairs;
+  return variant;
+}
+
+const DepthwiseS8Variant kPaddingBroken = with_padding_broken();
+const DepthwiseS8Variant kPairsBroken = with_pairs_broken();
+
+constexpr KernelRow row_of(const char* name, const DepthwiseS8Variant& variant) {
+  KernelRow row{name,
+                edgedeploy::kOpDepthwiseS8K3S1,
+                edgedeploy::kIsaNone,
+                1,
+                1,
+                1,
+                0.0f,
+                "depthwise_s8_3x3s1_ref",
+                nullptr,
+                nullptr,
+                nullptr};
+  row.depthwise = &variant;
+  return row;
+}
+
+constexpr KernelRow row_of(const char* name, ConvS8Fn kernel) {
+  KernelRow row{name,
+                edgedeploy::kOpConvS8,
+                edgedeploy::kIsaNone,
+                edgedeploy::kConvS8MaxTile,
+                8,
+                8,
+                0.0f,
+                "conv_s8_ref",
+                nullptr,
+                nullptr,
+                nullptr};
+  row.conv = kernel;
+  row.conv_pack = edgedeploy::conv_s8_pack_ref;
+  return row;
+}
+
 constexpr KernelRow row_of(const char* name, GemmS8TileFn kernel) {
   return {name,   edgedeploy::kOpGemmS8,   edgedeploy::kIsaNone, 1, 1, 1, 0.0f, "gemm_s8_ref", nullptr,
           kernel, edgedeploy::gemm_s8_pack};
@@ -48,9 +178,10 @@ constexpr KernelRow row_of(const char* name, GemmS8TileFn kernel) {
 constexpr char kPrefix[] = "broken_";
 
 constexpr KernelRow kBroken[] = {
-    row_of("broken_rounding", broken_rounding),
-    row_of("broken_over-read", broken_over_read),
-    row_of("broken_over-write", broken_over_write),
+    row_of("broken_rounding", broken_rounding),         row_of("broken_over-read", broken_over_read),
+    row_of("broken_over-write", broken_over_write),     row_of("broken_conv-fusion", broken_conv_fusion),
+    row_of("broken_conv-floor", broken_conv_floor),     row_of("broken_conv-pointers", broken_conv_pointers),
+    row_of("broken_depthwise-padding", kPaddingBroken), row_of("broken_depthwise-pairs", kPairsBroken),
 #if defined(__aarch64__)
     row_of("broken_registers", broken_registers),
 #endif

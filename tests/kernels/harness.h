@@ -48,8 +48,11 @@ bool same_value(float tolerance, float got, float expected);
 
 std::mt19937 generator(uint32_t seed);
 
+Outcome test_conv_s8(const edgedeploy::KernelRow& row, const Selection& selection);
+Outcome test_depthwise(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_gemm(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_gemm_tile(const edgedeploy::KernelRow& row, const Selection& selection);
+Outcome test_preprocess_codes(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_preprocess(const edgedeploy::KernelRow& row, const Selection& selection);
 
 }  // namespace edgedeploy_tests

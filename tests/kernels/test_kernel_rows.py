@@ -12,6 +12,7 @@ from kernel_program import ROOT, Report, run_program
 CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
 WITHOUT_DOT_PRODUCT = ("cortex-a53", "cortex-a72")
 KERNELS = ROOT / "csrc" / "kernels"
+DEPTHWISE = ("depthwise_s8_3x3s1", "depthwise_s8_3x3s2", "depthwise_s8_5x5s1", "depthwise_s8_5x5s2")
 
 
 @pytest.fixture(scope="session")
@@ -31,27 +32,47 @@ def test_kernels_agree_with_the_reference_on_a_core(reports: dict[str, Report], 
 def test_kernels_agree_with_the_reference_on_this_machine(host_program: Path) -> None:
     report = run_program([host_program])
     assert report.exit_code == 0, report.text
-    assert {"preprocess_u8f32_ref", "gemm_s8_ref"} <= set(report.ran)
+    assert {"conv_s8_ref", "preprocess_u8f32_ref", "gemm_s8_ref"} <= set(report.ran)
 
 
 def test_every_row_ran_on_some_core(reports: dict[str, Report]) -> None:
     ran = {name for report in reports.values() for name in report.ran}
-    files = {path.stem for path in KERNELS.rglob("*") if re.search(r"(_ref|_\d+x\d+_neon\w*)\.(cpp|S)$", path.name)}
-    assert ran == files, "a variant without a row, or a row that no core ran"
+    variant = re.compile(r"(_ref|_\d+x\d+(s\d)?_neon\w*)\.(cpp|S)$")
+    files = {path.stem for path in KERNELS.rglob("*") if variant.search(path.name)}
+    # depthwise_s8 has one reference for every window: depthwise_s8_3x3s1_ref is in depthwise_s8_ref.cpp.
+    assert {re.sub(r"_\d+x\d+s\d_ref$", "_ref", name) for name in ran} == files, (
+        "a variant without a row, or a row that no core ran"
+    )
 
 
 @pytest.mark.parametrize("core", WITHOUT_DOT_PRODUCT)
 def test_a_core_without_sdot_refuses_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
     report = reports[core]
-    assert report.refused == {"gemm_s8_8x8_neondot": "asimddp"}
-    assert report.selected == {"gemm_s8": "gemm_s8_4x4_neon", "preprocess_u8f32": "preprocess_u8f32_1x8_neon"}
+    assert report.refused == {
+        "conv_s8_8x8_neondot": "asimddp",
+        **{f"{op}_neondot": "asimddp" for op in DEPTHWISE},
+        "gemm_s8_8x8_neondot": "asimddp",
+    }
+    assert report.selected == {
+        "conv_s8": "conv_s8_4x8_neon",
+        **{op: f"{op}_neon" for op in DEPTHWISE},
+        "gemm_s8": "gemm_s8_4x4_neon",
+        "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
+        "preprocess_u8s8": "preprocess_u8s8_1x8_neon",
+    }
 
 
 @pytest.mark.parametrize("core", ["cortex-a76", "max"])
 def test_a_core_with_sdot_selects_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
     report = reports[core]
     assert report.refused == {}
-    assert report.selected == {"gemm_s8": "gemm_s8_8x8_neondot", "preprocess_u8f32": "preprocess_u8f32_1x8_neon"}
+    assert report.selected == {
+        "conv_s8": "conv_s8_8x8_neondot",
+        **{op: f"{op}_neondot" for op in DEPTHWISE},
+        "gemm_s8": "gemm_s8_8x8_neondot",
+        "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
+        "preprocess_u8s8": "preprocess_u8s8_1x8_neon",
+    }
 
 
 def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Path) -> None:
@@ -68,6 +89,11 @@ def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Pa
         ("rounding", r"FAIL broken_rounding shape=\w+ seed=\d+: value \d+ of \d+ is \S+, the reference has \S+"),
         ("over-read", r"FAIL fatal signal in broken_over-read"),
         ("over-write", r"FAIL fatal signal in broken_over-write"),
+        ("conv-fusion", r"FAIL broken_conv-fusion shape=\w+ seed=\d+: value \d+ of \d+ is \S+, the reference has \S+"),
+        ("conv-floor", r"FAIL broken_conv-floor shape=\w+ seed=\d+: value \d+ of \d+ is -1, the reference has 0"),
+        ("conv-pointers", r"FAIL fatal signal in broken_conv-pointers"),
+        ("depthwise-padding", r"FAIL broken_depthwise-padding shape=x\d+ seed=\d+: value \d+ of \d+ is "),
+        ("depthwise-pairs", r"FAIL fatal signal in broken_depthwise-pairs"),
         ("registers", r"FAIL broken_registers .*callee-saved registers changed, mask 0x10001 "),
     ],
 )
@@ -102,7 +128,7 @@ def test_sources_stay_short() -> None:
 
 
 def test_only_the_table_lists_kernels() -> None:
-    name = re.compile(r"\b(?:gemm_s8|preprocess_u8f32)_(?:ref|\d+x\d+_neon\w*)\b")
+    name = re.compile(r"\b(?:conv_s8|depthwise_s8|gemm_s8|preprocess_u8f32)_(?:ref|\d+x\d+(?:s\d)?_(?:ref|neon\w*))\b")
     for directory in ("runner", "layers", "python", "dispatch"):
         for path in sorted((ROOT / "csrc" / directory).rglob("*.cpp")):
             assert not name.search(path.read_text()), f"{path} names a kernel: ask the table"

@@ -61,6 +61,9 @@ size_t preprocess_u8f32_scratch_bytes(int32_t dst_width, int32_t dst_height);
 // Compute positions and weights into scratch and set the pointers. Allocates nothing.
 void preprocess_u8f32_prepare(PreprocessU8F32Params* params);
 
+// One value of the resized image, in output channel `channel`: what the references share.
+uint32_t preprocess_u8_value_ref(const PreprocessU8F32Params& params, int32_t y, int32_t x, int32_t channel);
+
 extern "C" {
 void preprocess_u8f32_ref(const PreprocessU8F32Params* params);
 void preprocess_u8f32_1x8_neon(const PreprocessU8F32Params* params);

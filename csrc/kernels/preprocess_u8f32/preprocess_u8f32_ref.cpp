@@ -23,13 +23,13 @@ uint32_t resized(const PreprocessU8F32Params& p, int32_t y, int32_t x, int32_t c
   return (((above * (kResizeWeightOne - weight)) >> 16) + ((below * weight) >> 16) + 2) >> 2;
 }
 
-uint32_t value(const PreprocessU8F32Params& p, int32_t y, int32_t x, int32_t channel) {
+}  // namespace
+
+uint32_t preprocess_u8_value_ref(const PreprocessU8F32Params& p, int32_t y, int32_t x, int32_t channel) {
   if (p.color == kColorBgr) return resized(p, y, x, channel);
   if (p.color == kColorRgb) return resized(p, y, x, 2 - channel);
   return (3735 * resized(p, y, x, 0) + 19235 * resized(p, y, x, 1) + 9798 * resized(p, y, x, 2) + (1 << 14)) >> 15;
 }
-
-}  // namespace
 
 extern "C" void preprocess_u8f32_ref(const PreprocessU8F32Params* params) {
   const PreprocessU8F32Params& p = *params;
@@ -38,7 +38,7 @@ extern "C" void preprocess_u8f32_ref(const PreprocessU8F32Params* params) {
     for (int32_t y = 0; y < p.dst_height; ++y) {
       float* row = reinterpret_cast<float*>(plane + y * p.dst_row_stride_bytes);
       for (int32_t x = 0; x < p.dst_width; ++x) {
-        const float shifted = static_cast<float>(value(p, y, x, c)) - p.mean[c];
+        const float shifted = static_cast<float>(preprocess_u8_value_ref(p, y, x, c)) - p.mean[c];
         row[x] = shifted * p.scale[c];
       }
     }

@@ -1,0 +1,44 @@
+// How int32 sums become outputs, for the operators that end in int8 or float32: conv_s8 and depthwise_s8.
+//
+//   t = fma(float(sum), scale[n], offset[n])                    one rounding; float(sum) rounds to nearest even
+//   output kSumsToF32:  C = min(max(t, low_value), high_value)
+//   output kSumsToS8:   C = min(max(floor(toward_zero(t * 2^24) / 2^24), low_code), high_code)
+//
+// toward_zero saturates to int32, and of it C is the top byte: so the offset carries the half that makes the floor a
+// rounding, and no activation that is a clamp costs anything: ReLU is a low_code, ReLU6 a high_code. Rounding is half
+// up where ncnn's is half away from zero; they differ on exact negative halves alone.
+//
+// Where the sums are bounded well enough, the scaling starts from a float without a conversion:
+//
+//   output kSumsToS8Folded:  C = min(max(saturate(fma(float_of_bits(start[n] + sum), scale[n], offset[n]) - 1.5 *
+//   2^23),
+//                                        low_code), high_code)
+//
+// start[n] + sum are the bits of a float in [2^23, 2^24), where a step of the bits is a step of 1. The bias is in
+// start[n], rounded to whole sums; offset[n] is a whole number that puts the result in [2^23, 2^24) again, off
+// 1.5 * 2^23 by less than 2^15, so that the fma itself rounds to a code (half to even) and its low 16 bits are the
+// code.
+//
+// scale and offset are finite. low_value <= high_value, neither is NaN or -0, high_value is not 0.
+// -128 <= low_code <= high_code <= 127.
+#ifndef EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_H_
+#define EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_H_
+
+#include <cstdint>
+
+namespace edgedeploy {
+
+enum SumsOutput : int32_t { kSumsToS8 = 0, kSumsToF32 = 1, kSumsToS8Folded = 2 };
+
+struct SumsEpilogue {
+  int32_t output;  // SumsOutput
+  int32_t low_code;
+  int32_t high_code;
+  float low_value;
+  float high_value;
+  int32_t reserved;
+};
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_H_

@@ -1,0 +1,107 @@
+#include "layers/convolution_s8.h"
+
+#include <layer_type.h>
+
+#include "dispatch/dispatch.h"
+#include "layers/output_tile.h"
+
+namespace edgedeploy {
+
+namespace {
+
+// Convolution's parameter ids, as ncnn's src/layer/convolution.cpp reads them.
+constexpr int kParamNumOutput = 0;
+constexpr int kParamBiasTerm = 5;
+constexpr int kParamWeightCount = 6;
+constexpr int kParamInt8ScaleTerm = 8;
+constexpr int kRequantizeAbove = 100;
+
+// Where the engine takes its int8 Winograd, which needs a quarter of the products: cores without SDOT, where a product
+// costs four times as much.
+bool engine_prefers_winograd(const ConvolutionPlan& plan, const ncnn::Option& opt) {
+  const Window& w = plan.window;
+  const bool applies = w.kernel_w == 3 && w.kernel_h == 3 && w.stride_w == 1 && w.stride_h == 1 && w.dilation_w == 1 &&
+                       w.dilation_h == 1 && plan.channels_in >= 8 && plan.channels_out >= 8;
+  return applies && opt.use_winograd_convolution &&
+         (opt.use_winograd23_convolution || opt.use_winograd43_convolution) && (cpu_features() & kIsaAsimdDp) == 0;
+}
+
+}  // namespace
+
+ConvolutionS8::ConvolutionS8() : OverStock(ncnn::LayerType::Convolution) {}
+
+bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
+  const int scale_term = pd.get(kParamInt8ScaleTerm, 0);
+  if (scale_term == 0 || !read_window(pd, &plan_.window) || !read_activation(pd, &activation_)) return false;
+  layout_ = {pd.get(kParamNumOutput, 0), pd.get(kParamBiasTerm, 0) != 0, scale_term > kRequantizeAbove};
+  if (layout_.channels <= 0) return false;
+  plan_.channels_out = layout_.channels;
+  plan_.channels_in = pd.get(kParamWeightCount, 0) / layout_.channels / plan_.window.taps();
+  const bool eights = plan_.channels_in % kConvS8Group == 0;
+  plan_.form = eights                         ? InputForm::kEights
+               : plan_.window.dilation_w == 1 ? InputForm::kInterleaved
+                                              : InputForm::kPacked;
+  plan_.taps = plan_.form == InputForm::kEights        ? plan_.window.taps()
+               : plan_.form == InputForm::kInterleaved ? plan_.window.kernel_h
+                                                       : 1;
+  plan_.k = int64_t{plan_.channels_in} * plan_.window.taps() / plan_.taps;
+  plan_.groups = (plan_.k + kConvS8Group - 1) / kConvS8Group;
+  return plan_.channels_in > 0 && plan_.taps * plan_.groups * kConvS8Group <= kConvS8MaxK;
+}
+
+Int8Layout ConvolutionS8::weights_layout() const { return layout_; }
+
+bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) const {
+  Epilogue epilogue;
+  return !engine_prefers_winograd(plan_, opt) && select_kernel(kOpConvS8) != nullptr && weights.fit_the_kernels() &&
+         make_epilogue(weights, activation_, &epilogue);
+}
+
+int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
+  make_epilogue(weights, activation_, &plan_.epilogue);
+  fold_offsets(weights, &plan_.epilogue);
+  input_scale_ = weights.input_scale;
+  plan_.kernel = select_kernel(kOpConvS8);
+  const int64_t k = plan_.k;
+  const ncnn::Mat ordered = in_kernel_order(weights.weights);
+  plan_.packed_weights.create(static_cast<int>(conv_s8_packed_bytes(plan_.channels_out, k, plan_.taps)), size_t{1});
+  if (ordered.empty() || plan_.packed_weights.empty()) return kOutOfMemory;
+  plan_.kernel->conv_pack(ordered, plan_.channels_out, k, plan_.taps, static_cast<int8_t*>(plan_.packed_weights.data));
+  return kOk;
+}
+
+// conv_pack takes weights[n][k][taps]. ncnn's [n][channel][row][column] is that with a pixel a tap, and with all of
+// them in one; where a row of the window is a tap, k is [column][channel].
+ncnn::Mat ConvolutionS8::in_kernel_order(const ncnn::Mat& weights) const {
+  if (plan_.form != InputForm::kInterleaved) return weights;
+  ncnn::Mat ordered(weights.w, size_t{1});
+  if (ordered.empty()) return ordered;
+  const int8_t* from = weights;
+  int8_t* into = ordered;
+  const Window& window = plan_.window;
+  for (int n = 0; n < plan_.channels_out; ++n, into += plan_.channels_in * window.taps()) {
+    for (int channel = 0; channel < plan_.channels_in; ++channel) {
+      for (int row = 0; row < window.kernel_h; ++row) {
+        for (int column = 0; column < window.kernel_w; ++column) {
+          into[(column * plan_.channels_in + channel) * window.kernel_h + row] = *from++;
+        }
+      }
+    }
+  }
+  return ordered;
+}
+
+int ConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const ncnn::Option& opt) const {
+  if (bottom_blob.dims > 3 || bottom_blob.c * bottom_blob.elempack != plan_.channels_in) return kFailed;
+  const int width = plan_.window.output_width(bottom_blob.w);
+  const int height = plan_.window.output_height(bottom_blob.h);
+  if (width <= 0 || height <= 0) return kFailed;
+  ConvolutionInput input;
+  const int code = convolution_input(plan_, bottom_blob, input_scale_, opt, &input);
+  if (code != kOk) return code;
+  const int created =
+      create_output(width, height, plan_.channels_out, plan_.epilogue, support_fp16_storage, opt, &top_blob);
+  return created != kOk ? created : run_convolution(plan_, input, top_blob, opt);
+}
+
+}  // namespace edgedeploy

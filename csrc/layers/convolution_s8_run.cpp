@@ -1,0 +1,147 @@
+// The product itself: stretches of output pixels shared among threads; over each, the output channels by eights.
+#include <cpu.h>
+
+#include <algorithm>
+
+#include "layers/convolution_s8.h"
+#include "layers/output_tile.h"
+
+namespace edgedeploy {
+
+namespace {
+
+constexpr int64_t kL1Share = 16 * 1024;  // Activations of a stretch: half of the smallest L1 data cache.
+constexpr int64_t kL2Share = 64 * 1024;  // Where the weights do not stay in the L2 cache themselves.
+constexpr int64_t kWeightsInL2 = 256 * 1024;
+constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How the work is cut: stretches of tiles, and each stretch's channel groups into parts.
+struct Cut {
+  int64_t tiles = 0;  // of one stretch
+  int64_t stretches = 0;
+  int parts = 1;
+};
+
+Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
+  const int64_t tile_m = plan.kernel->tile_m;
+  const int64_t all_tiles = divide_up(pixels, tile_m);
+  const int64_t k = plan.taps * plan.groups * kConvS8Group;
+  const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : kL1Share;
+  Cut cut;
+  cut.tiles = std::clamp<int64_t>(budget / (k * tile_m), 1, kMaxTiles);
+  cut.stretches = divide_up(all_tiles, cut.tiles);
+  // Few stretches would leave threads idle: share the channels as well.
+  const int groups = static_cast<int>(divide_up(plan.channels_out, kChannelGroup));
+  if (threads > 1 && cut.stretches < 4 * threads) {
+    cut.parts = static_cast<int>(std::min<int64_t>(groups, divide_up(4 * threads, cut.stretches)));
+  }
+  return cut;
+}
+
+class Convolver {
+ public:
+  Convolver(const ConvolutionPlan& plan, const ConvolutionInput& input, const ncnn::Mat& output)
+      : plan_(plan),
+        input_(input),
+        output_(output),
+        tiles_(window_of_taps(plan), input.layout, output.w),
+        pixels_(int64_t{output.w} * output.h),
+        tile_m_(plan.kernel->tile_m),
+        block_bytes_(plan.taps * plan.groups * kConvS8Group * kChannelGroup) {}
+
+  // Bytes that find() needs for a stretch of `tiles`.
+  size_t scratch_bytes(int64_t tiles) const {
+    const int64_t packed = is_packed() ? plan_.groups * kConvS8Group : 0;
+    const int64_t pointers = plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
+    return static_cast<size_t>(tiles * tile_m_ * (packed + pointers));
+  }
+
+  // Pointers to the inputs of the tiles from `first` on, which are packed first if they must be.
+  void find(int64_t first, int64_t tiles, int8_t* scratch) const {
+    const int8_t** pointers = reinterpret_cast<const int8_t**>(scratch);
+    int8_t* packed = scratch + tiles * tile_m_ * plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
+    for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
+      const int64_t pixel = (first + tile) * tile_m_;
+      const int64_t rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
+      if (!is_packed()) {
+        tiles_.point(pixel, rows, tile_m_, pointers);
+        continue;
+      }
+      pack_tile(plan_.window, input_.blob, plan_.channels_in, output_.w, pixel, rows, tile_m_, packed);
+      for (int64_t row = 0; row < rows; ++row) pointers[row] = packed + row * kConvS8Group;
+      packed += plan_.groups * tile_m_ * kConvS8Group;
+    }
+  }
+
+  // Channel group `group` of the tiles that find() prepared.
+  void compute(int64_t first, int64_t tiles, int group, const int8_t* scratch, OutputTile& out) const {
+    const int64_t pixel = first * tile_m_;
+    ConvS8Params params{};
+    params.a = reinterpret_cast<const int8_t* const*>(scratch);
+    params.taps = plan_.taps;
+    params.groups = plan_.groups;
+    params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
+    params.b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
+    params.pixels = std::min(tiles * tile_m_, pixels_ - pixel);
+    params.scale = plan_.epilogue.scale.data() + group * kChannelGroup;
+    params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
+    params.c = out.place(pixel, group);
+    params.c_quad_stride_bytes = out.quad_stride_bytes();
+    params.epilogue = plan_.epilogue.sums;
+    params.start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + group * kChannelGroup;
+    plan_.kernel->conv(&params);
+    out.store(pixel, params.pixels, group);
+  }
+
+ private:
+  bool is_packed() const { return plan_.form == InputForm::kPacked; }
+
+  // Where a row of the window is one tap, its columns are no taps of their own, and the padding lies in the input.
+  static Window window_of_taps(const ConvolutionPlan& plan) {
+    Window window = plan.window;
+    if (plan.form == InputForm::kInterleaved) window.kernel_w = 1;
+    return window;
+  }
+
+  const ConvolutionPlan& plan_;
+  const ConvolutionInput& input_;
+  const ncnn::Mat& output_;
+  const PixelTiles tiles_;
+  const int64_t pixels_;
+  const int32_t tile_m_;
+  const int64_t block_bytes_;
+};
+
+}  // namespace
+
+int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
+                    const ncnn::Option& opt) {
+  const Convolver convolver(plan, input, output);
+  const int64_t all_tiles = divide_up(int64_t{output.w} * output.h, plan.kernel->tile_m);
+  const Cut cut = cut_work(plan, int64_t{output.w} * output.h, opt.num_threads);
+  ncnn::Mat scratch;
+  scratch.create(static_cast<int>(convolver.scratch_bytes(cut.tiles)), opt.num_threads, size_t{1},
+                 opt.workspace_allocator);
+  if (scratch.empty()) return kOutOfMemory;
+  const int groups = static_cast<int>(divide_up(plan.channels_out, kChannelGroup));
+  const int tasks = static_cast<int>(cut.stretches) * cut.parts;
+
+#pragma omp parallel for num_threads(opt.num_threads)
+  for (int task = 0; task < tasks; ++task) {
+    const int64_t first = task / cut.parts * cut.tiles;
+    const int64_t tiles = std::min(cut.tiles, all_tiles - first);
+    const int part = task % cut.parts;
+    int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
+    convolver.find(first, tiles, mine);
+    alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
+    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile);
+    for (int group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
+      convolver.compute(first, tiles, group, mine, out);
+    }
+  }
+  return kOk;
+}
+
+}  // namespace edgedeploy

@@ -1,0 +1,144 @@
+#include "layers/epilogue.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+namespace edgedeploy {
+
+namespace {
+
+constexpr size_t kGroup = 8;
+constexpr int32_t kLowestCode = -127;
+constexpr int32_t kHighestCode = 127;
+
+bool is_clamp(ActivationKind kind) {
+  return kind == ActivationKind::kNone || kind == ActivationKind::kRelu || kind == ActivationKind::kClip;
+}
+
+// Half away from zero, within the codes.
+int32_t code_of(float value, float scale) {
+  const float code = std::round(value * scale);
+  return static_cast<int32_t>(std::clamp(code, static_cast<float>(kLowestCode), static_cast<float>(kHighestCode)));
+}
+
+// The kernel's limits that are the activation. False where only a tile of floats will do.
+bool limits_for(const Activation& activation, Epilogue* epilogue) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  SumsEpilogue& sums = epilogue->sums;
+  sums.low_value = -infinity;
+  sums.high_value = infinity;
+  sums.low_code = kLowestCode;
+  sums.high_code = kHighestCode;
+  if (!is_clamp(activation.kind) || (epilogue->requantizes && epilogue->output_scale <= 0)) return false;
+  const bool is_clip = activation.kind == ActivationKind::kClip;
+  if (activation.kind == ActivationKind::kRelu) {
+    sums.low_value = 0;
+    sums.low_code = 0;
+  } else if (is_clip) {
+    sums.low_value = activation.alpha + 0.0f;  // -0 becomes 0
+    sums.high_value = activation.beta;
+    // The kernels' limits must be in order and the upper one not zero; such a clip is left to the tile.
+    if (!(activation.alpha <= activation.beta) || activation.beta == 0) return false;
+    sums.low_code = code_of(activation.alpha, epilogue->output_scale);
+    sums.high_code = code_of(activation.beta, epilogue->output_scale);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epilogue* epilogue) {
+  const int channels = weights.weight_scales.w;
+  const size_t padded = (static_cast<size_t>(channels) + kGroup - 1) / kGroup * kGroup;
+  epilogue->requantizes = !weights.output_scale.empty();
+  epilogue->activation = activation;
+  epilogue->output_scale = epilogue->requantizes ? weights.output_scale[0] : 1.0f;
+  epilogue->in_registers = limits_for(activation, epilogue);
+  const bool to_codes = epilogue->requantizes && epilogue->in_registers;
+  epilogue->sums.output = to_codes ? kSumsToS8 : kSumsToF32;
+  epilogue->scale.assign(padded, 0.0f);
+  epilogue->offset.assign(padded, 0.0f);
+  for (int i = 0; i < channels; ++i) {
+    // A scale of zero marks a channel whose weights are all zero.
+    const float sum_scale =
+        weights.weight_scales[i] == 0.0f ? 0.0f : 1.0f / (weights.input_scale[0] * weights.weight_scales[i]);
+    const float bias = weights.bias.empty() ? 0.0f : weights.bias[i];
+    const float factor = to_codes ? epilogue->output_scale : 1.0f;
+    const size_t at = static_cast<size_t>(i);
+    epilogue->scale[at] = sum_scale * factor;
+    epilogue->offset[at] = to_codes ? bias * factor + 0.5f : bias;
+    if (!std::isfinite(epilogue->scale[at]) || !std::isfinite(epilogue->offset[at])) return false;
+  }
+  return std::isfinite(weights.input_scale[0]) && std::isfinite(epilogue->output_scale);
+}
+
+namespace {
+
+constexpr double kStart = 12582912.0;      // 1.5 * 2^23, in the middle of the floats that step by one
+constexpr double kRoom = 4194304.0 - 2.0;  // from there to their ends
+constexpr double kMaxCode = 32766.0;       // Codes travel in 16 bits.
+constexpr double kMaxError = 1.0 / 4096;   // codes: as many values of 4096 may come out a step apart
+constexpr double kGoodError = kMaxError / 16;
+constexpr int kMaxTries = 2048;
+constexpr int32_t kBitsOfTwoTo23 = 0x4b000000;
+constexpr double kTwoTo23 = 8388608.0;
+
+struct FoldedChannel {
+  int32_t start;
+  float offset;
+};
+
+int32_t bits_of(double value) { return kBitsOfTwoTo23 + static_cast<int32_t>(value - kTwoTo23); }
+
+// bias: in codes. largest_sum: no sum is farther from zero. False where the channel does not fit.
+//
+// A whole number of codes stands for the start itself, and the start has to be a whole number of sums: of the many
+// pairs that the room leaves, the first is taken whose difference is nearly the bias.
+bool fold_channel(double scale, double bias, double largest_sum, FoldedChannel* folded) {
+  if (std::fabs(bias) + largest_sum * std::fabs(scale) > kMaxCode) return false;
+  if (scale == 0) {
+    *folded = {bits_of(kStart), static_cast<float>(kStart + std::nearbyint(bias))};
+    return true;
+  }
+  const double middle = std::nearbyint(kStart * scale);
+  double smallest_error = kMaxError;
+  for (int i = 0; i < kMaxTries && smallest_error > kGoodError; ++i) {
+    const double codes = middle + (i % 2 == 0 ? i / 2 : -(i + 1) / 2);
+    const double start = std::nearbyint((codes + bias) / scale);
+    if (std::fabs(start - kStart) + largest_sum > kRoom) break;
+    const double error = std::fabs(start * scale - codes - bias);
+    if (error >= smallest_error) continue;
+    smallest_error = error;
+    *folded = {bits_of(start), static_cast<float>(kStart - codes)};
+  }
+  return smallest_error < kMaxError;
+}
+
+}  // namespace
+
+void fold_offsets(const Int8Weights& weights, Epilogue* epilogue) {
+  if (epilogue->sums.output != kSumsToS8) return;
+  constexpr double kLargestInput = 128;
+  constexpr float kHalf = 0.5f;  // which make_epilogue added for a floor
+  const int channels = weights.weight_scales.w;
+  const int per_channel = weights.weights.w / channels;
+  std::vector<int32_t> start(epilogue->scale.size(), bits_of(kStart));
+  std::vector<float> offset(epilogue->scale.size(), static_cast<float>(kStart));
+  const signed char* row = weights.weights;
+  for (int i = 0; i < channels; ++i, row += per_channel) {
+    double magnitude = 0;
+    for (int k = 0; k < per_channel; ++k) magnitude += std::abs(row[k]);
+    const size_t at = static_cast<size_t>(i);
+    FoldedChannel folded{};
+    if (!fold_channel(epilogue->scale[at], epilogue->offset[at] - kHalf, magnitude * kLargestInput, &folded)) return;
+    start[at] = folded.start;
+    offset[at] = folded.offset;
+  }
+  epilogue->sums.output = kSumsToS8Folded;
+  epilogue->start = start;
+  epilogue->offset = offset;
+}
+
+}  // namespace edgedeploy

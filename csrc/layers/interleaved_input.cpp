@@ -1,0 +1,120 @@
+#include "layers/interleaved_input.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#include "kernels/conv_s8/conv_s8.h"
+#include "layers/over_stock.h"
+
+namespace edgedeploy {
+
+namespace {
+
+constexpr int kImageChannels = 3;
+
+// As the engine: half away from zero, clamped to +-127.
+inline int8_t quantize(float value, float scale) {
+  const float code = std::round(value * scale);
+  return static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
+}
+
+inline int8_t code_of(float value, float scale) { return quantize(value, scale); }
+inline int8_t code_of(int8_t value, float /*scale*/) { return value; }
+
+#if defined(__aarch64__)
+inline int8x16_t quantize_16(const float* values, float32x4_t scale) {
+  const int32x4_t a = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values), scale));
+  const int32x4_t b = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values + 4), scale));
+  const int32x4_t c = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values + 8), scale));
+  const int32x4_t d = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values + 12), scale));
+  const int16x8_t low = vqmovn_high_s32(vqmovn_s32(a), b);
+  const int16x8_t high = vqmovn_high_s32(vqmovn_s32(c), d);
+  return vmaxq_s8(vqmovn_high_s16(vqmovn_s16(low), high), vdupq_n_s8(-127));
+}
+
+// Pixels of an image's row by sixteens; returns how many.
+int image_row(const float* const* planes, int width, float scale, int8_t* row) {
+  const float32x4_t scales = vdupq_n_f32(scale);
+  int x = 0;
+  for (; x + 16 <= width; x += 16) {
+    const int8x16x3_t pixels = {
+        {quantize_16(planes[0] + x, scales), quantize_16(planes[1] + x, scales), quantize_16(planes[2] + x, scales)}};
+    vst3q_s8(row + int64_t{x} * kImageChannels, pixels);
+  }
+  return x;
+}
+#else
+int image_row(const float* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) { return 0; }
+#endif
+int image_row(const int8_t* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) { return 0; }
+
+template <typename Value>
+void fill_row(const ncnn::Mat& blob, int y, float scale, int8_t* row) {
+  int done = 0;
+  if (blob.c == kImageChannels) {
+    const Value* planes[kImageChannels];
+    for (int c = 0; c < kImageChannels; ++c) planes[c] = blob.channel(c).row<const Value>(y);
+    done = image_row(planes, blob.w, scale, row);
+  }
+  for (int c = 0; c < blob.c; ++c) {
+    const Value* plane = blob.channel(c).row<const Value>(y);
+    for (int x = done; x < blob.w; ++x) row[int64_t{x} * blob.c + c] = code_of(plane[x], scale);
+  }
+}
+
+}  // namespace
+
+int interleaved_input(const ncnn::Mat& blob, const ncnn::Mat& scale, const Window& window, const ncnn::Option& opt,
+                      InterleavedInput* input) {
+  ncnn::Option workspace = opt;
+  workspace.blob_allocator = opt.workspace_allocator;
+  ncnn::Mat plain = blob;
+  if (blob.elembits() == 16) {
+    ncnn::Mat codes;
+    ncnn::quantize_to_int8(blob, codes, scale, workspace);
+    plain = codes;
+  }
+  if (plain.elempack != 1) {
+    const ncnn::Mat packed = plain;
+    ncnn::convert_packing(packed, plain, 1, workspace);
+  }
+  if (plain.empty()) return kOutOfMemory;
+
+  const Padding padding = window.padding_for(plain.w, plain.h);
+  const int rows = plain.h + padding.top + padding.bottom;
+  input->pixel_bytes = plain.c;
+  input->row_bytes = int64_t{plain.w + padding.left + padding.right} * plain.c;
+  // A window's last eight bytes may reach over the end; they meet weights of zero.
+  const int64_t bytes = input->row_bytes * rows + kConvS8Group;
+  input->bytes.create(static_cast<int>(bytes), size_t{1}, opt.workspace_allocator);
+  if (input->bytes.empty()) return kOutOfMemory;
+  int8_t* data = static_cast<int8_t*>(input->bytes.data);
+  memset(data + input->row_bytes * rows, 0, kConvS8Group);
+  const int64_t left = int64_t{padding.left} * plain.c;
+  const int64_t right = int64_t{padding.right} * plain.c;
+
+#pragma omp parallel for num_threads(opt.num_threads)
+  for (int y = 0; y < rows; ++y) {
+    int8_t* row = data + y * input->row_bytes;
+    const int source = y - padding.top;
+    if (source < 0 || source >= plain.h) {
+      memset(row, window.pad_code, static_cast<size_t>(input->row_bytes));
+      continue;
+    }
+    memset(row, window.pad_code, static_cast<size_t>(left));
+    memset(row + input->row_bytes - right, window.pad_code, static_cast<size_t>(right));
+    if (plain.elembits() == 8) {
+      fill_row<int8_t>(plain, source, 1.0f, row + left);
+    } else {
+      fill_row<float>(plain, source, scale[0], row + left);
+    }
+  }
+  return kOk;
+}
+
+}  // namespace edgedeploy

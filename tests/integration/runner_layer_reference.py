@@ -1,0 +1,87 @@
+"""What the operator pack's int8 layers compute, in numpy and to the last bit.
+
+The definition is csrc/kernels/sums_epilogue.h; activations that are no clamp are left out, because the project promises
+no bits for them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from runner_models import ConvolutionCase, FloatArray, Int8Arrays
+
+CLAMPS = (0, 1, 3)
+RELU, CLIP = 1, 3
+LOWEST, HIGHEST = -127, 127
+TOP_BYTE = 2.0**24
+
+Codes = NDArray[np.int8]
+
+
+def half_away(values: NDArray[np.floating]) -> FloatArray:
+    """Round to whole numbers, halves away from zero, and clamp to the codes. Takes float32 that is rounded already."""
+    wide = values.astype(np.float64)
+    return np.clip(np.copysign(np.floor(np.abs(wide) + 0.5), wide), LOWEST, HIGHEST).astype(np.float32)
+
+
+def quantize(values: FloatArray, scale: np.float32) -> Codes:
+    return half_away(values * scale).astype(np.int8)
+
+
+def fused(factor: FloatArray, scale: FloatArray, offset: FloatArray) -> FloatArray:
+    """factor * scale + offset with one rounding.
+
+    In float64 the product is exact. The sum is rounded to odd there, after which rounding to float32 is as good as
+    rounding the exact sum.
+    """
+    product = factor.astype(np.float64) * scale.astype(np.float64)
+    wide = np.broadcast_to(offset.astype(np.float64), product.shape)
+    total = product + wide
+    of_product = total - wide
+    error = (product - of_product) + (wide - (total - of_product))
+    bits = np.ascontiguousarray(total).view(np.int64)
+    away = np.where(np.sign(error) == np.sign(total), 1, -1)
+    odd = np.where((error != 0) & (bits % 2 == 0), bits + away, bits)
+    return odd.view(np.float64).astype(np.float32)
+
+
+def sums_of(case: ConvolutionCase, weights: NDArray[np.int8], codes: Codes) -> NDArray[np.int64]:
+    """The exact sums, in the shape of the output."""
+    if case.kind == "InnerProduct":
+        flat = codes.reshape(case.rows or 1, case.products).astype(np.float64)
+        return (flat @ weights.T.astype(np.float64)).astype(np.int64).reshape(case.output_shape)
+    left, top, right, bottom = case.margins
+    padded = np.pad(codes, ((0, 0), (top, bottom), (left, right)), constant_values=case.pad_code)
+    wide = padded.astype(np.float64).reshape(case.groups, -1, *padded.shape[1:])
+    _, height, width = case.output_shape
+    kernel = weights.astype(np.float64).reshape(case.groups, case.channels_out // case.groups, -1, *case.kernel[::-1])
+    sums = np.zeros((case.groups, case.channels_out // case.groups, height, width))
+    for r in range(case.kernel[1]):
+        for s in range(case.kernel[0]):
+            y, x = r * case.dilation[1], s * case.dilation[0]
+            seen = wide[:, :, y :: case.stride[1], x :: case.stride[0]][:, :, :height, :width]
+            sums += np.einsum("gnk,gkyx->gnyx", kernel[..., r, s], seen)
+    return sums.astype(np.int64).reshape(case.output_shape)
+
+
+def outputs_of(case: ConvolutionCase, arrays: Int8Arrays, values: FloatArray | Codes) -> FloatArray | Codes:
+    """The layer's output: codes where it requantizes. ``values``: float, or codes of a layer before."""
+    kind, limits = case.activation
+    assert kind in CLAMPS
+    one = np.float32(1)
+    codes = values if values.dtype == np.int8 else quantize(values.astype(np.float32), arrays.input_scale)
+    sums = sums_of(case, arrays.weights, codes.astype(np.int8))
+    to_codes = case.requantizes and case.kind != "InnerProduct"
+    factor = arrays.output_scale if to_codes else one
+    scale = one / (arrays.input_scale * arrays.weight_scales) * factor
+    offset = arrays.bias * factor + np.float32(0.5) if to_codes else arrays.bias
+    if case.kind != "InnerProduct":
+        scale, offset = scale[:, None, None], offset[:, None, None]
+    value = fused(sums.astype(np.float32), scale, offset)
+    low, high = {RELU: (0.0, np.inf), CLIP: tuple(limits)}.get(kind, (-np.inf, np.inf))
+    if not to_codes:
+        return np.minimum(np.maximum(value, np.float32(low)), np.float32(high))
+    fixed = np.clip(np.trunc(value.astype(np.float64) * TOP_BYTE), -(2.0**31), 2.0**31 - 1)
+    ends = np.array([max(low, -1e6), min(high, 1e6)], np.float32)
+    low_code, high_code = half_away(ends * arrays.output_scale)
+    return np.clip(np.floor(fixed / TOP_BYTE), low_code, high_code).astype(np.int8)
