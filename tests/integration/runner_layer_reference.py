@@ -15,6 +15,14 @@ RELU, CLIP = 1, 3
 LOWEST, HIGHEST = -127, 127
 TOP_BYTE = 2.0**24
 
+# Of results whose offset is folded into the start of their sums.
+MIDDLE = 1.5 * 2**23
+FOLD_ROOM = 2.0**22 - 2
+MAX_FOLDED_CODE = 32766
+MAX_FOLD_ERROR = 1 / 4096
+GOOD_FOLD_ERROR = MAX_FOLD_ERROR / 16
+TRIES = np.array([step // 2 if step % 2 == 0 else -((step + 1) // 2) for step in range(2048)], np.float64)
+
 Codes = NDArray[np.int8]
 
 
@@ -43,6 +51,40 @@ def fused(factor: FloatArray, scale: FloatArray, offset: FloatArray) -> FloatArr
     away = np.where(np.sign(error) == np.sign(total), 1, -1)
     odd = np.where((error != 0) & (bits % 2 == 0), bits + away, bits)
     return odd.view(np.float64).astype(np.float32)
+
+
+def folded_offset(scale: np.float32, bias: np.float32, magnitude: int) -> tuple[float, float] | None:
+    """Where a channel's sums start and what is added to the product, or None where its results are not folded.
+
+    A port of csrc/layers/epilogue.cpp's fold_channel: of the starts that are a whole number of sums, the first that
+    misses the bias by next to nothing, else the best.
+    """
+    wide, codes_of_bias, largest = float(scale), float(bias), magnitude * 128.0
+    if abs(codes_of_bias) + largest * abs(wide) > MAX_FOLDED_CODE:
+        return None
+    codes = np.rint(MIDDLE * wide) + TRIES
+    start = np.rint((codes + codes_of_bias) / wide)
+    fits = np.abs(start - MIDDLE) + largest <= FOLD_ROOM
+    error = np.abs(start * wide - codes - codes_of_bias)
+    error[np.logical_or.accumulate(~fits)] = MAX_FOLD_ERROR
+    good = np.flatnonzero(error <= GOOD_FOLD_ERROR)
+    best = good[0] if good.size else np.argmin(error)
+    return (start[best], MIDDLE - codes[best]) if error[best] < MAX_FOLD_ERROR else None
+
+
+def folded_codes(
+    sums: NDArray[np.int64], weights: NDArray[np.int8], scale: FloatArray, bias: FloatArray
+) -> NDArray[np.float64] | None:
+    """The codes before they are clamped, or None where not all channels can be folded."""
+    channels = [
+        folded_offset(factor, offset, int(np.abs(row.astype(np.int64)).sum()))
+        for factor, offset, row in zip(scale.ravel(), bias.ravel(), weights, strict=True)
+    ]
+    if None in channels:
+        return None
+    start, offset = np.array(channels, np.float64).T[:, :, None, None]
+    value = fused((start + sums).astype(np.float32), scale, offset.astype(np.float32))
+    return value.astype(np.float64) - MIDDLE
 
 
 def sums_of(case: ConvolutionCase, weights: NDArray[np.int8], codes: Codes) -> NDArray[np.int64]:
@@ -81,7 +123,12 @@ def outputs_of(case: ConvolutionCase, arrays: Int8Arrays, values: FloatArray | C
     low, high = {RELU: (0.0, np.inf), CLIP: tuple(limits)}.get(kind, (-np.inf, np.inf))
     if not to_codes:
         return np.minimum(np.maximum(value, np.float32(low)), np.float32(high))
-    fixed = np.clip(np.trunc(value.astype(np.float64) * TOP_BYTE), -(2.0**31), 2.0**31 - 1)
     ends = np.array([max(low, -1e6), min(high, 1e6)], np.float32)
     low_code, high_code = half_away(ends * arrays.output_scale)
+    folded = None
+    if case.kind == "Convolution":
+        folded = folded_codes(sums, arrays.weights, scale, offset - np.float32(0.5))
+    if folded is not None:
+        return np.clip(folded, low_code, high_code).astype(np.int8)
+    fixed = np.clip(np.trunc(value.astype(np.float64) * TOP_BYTE), -(2.0**31), 2.0**31 - 1)
     return np.clip(np.floor(fixed / TOP_BYTE), low_code, high_code).astype(np.int8)

@@ -139,6 +139,25 @@ def test_same_padding_of_windows_narrower_than_their_stride(runner: Runner, tmp_
             np.testing.assert_array_equal(output, outputs_of(case, arrays, values), err_msg=str(case))
 
 
+@pytest.mark.parametrize("shape", [(40,), (8, 5), (5, 8), (2, 20)])
+def test_an_inner_product_takes_inputs_of_fewer_dimensions_as_one(
+    runner: Runner, tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    case = ConvolutionCase(kind="InnerProduct", channels_in=40, channels_out=11, height=1, width=1, requantizes=False)
+    rng = np.random.default_rng(SEED)
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    arrays = add_convolution(net, case, rng, name="layer", bottom="in0", top="out0")
+    values = rng.normal(0, 1, shape).astype(np.float32)
+    expected = outputs_of(case, arrays, values)
+    write_release(tmp_path, net, inputs={"in0": batched(values)}, outputs={"out0": expected})
+    for core in PLAIN_CORES:
+        document = runner.document("selftest", "--release", tmp_path, core=core)
+        assert document["passed"] is True
+        document = runner.document("bench", "--release", tmp_path, "--runs", "1", "--layers", core=core)
+        assert [layer["implementation"] for layer in document["layers"]] == ["edgedeploy"]
+
+
 def test_layers_that_are_not_covered_go_to_the_engine_bit_for_bit(runner: Runner, tmp_path: Path) -> None:
     """Groups, depthwise windows without a kernel, more products than an int32 holds, float weights."""
     depthwise = ConvolutionCase(
