@@ -28,7 +28,7 @@ struct Activation {
 // From the ids that Convolution, ConvolutionDepthWise and InnerProduct share. False for a kind this project lacks.
 bool read_activation(const ncnn::ParamDict& pd, Activation* activation);
 
-// In place on `count` values.
+// In place on `count` values, a multiple of 4.
 void activate(const Activation& activation, float* values, int64_t count);
 
 }  // namespace edgedeploy

@@ -2,6 +2,10 @@
 
 #include <cpu.h>
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -24,6 +28,33 @@ inline void assign(float& into, float value) { into = value; }
 inline void assign(Half& into, float value) { into = to_half(value); }
 
 constexpr int kQuad = 4;
+
+#if defined(__aarch64__)
+// Codes of eight floats; FCVTAS rounds half away from zero.
+inline void quantize_eight(const float* low, const float* high, float scale, int8_t* codes) {
+  const int32x4_t first = vcvtaq_s32_f32(vmulq_n_f32(vld1q_f32(low), scale));
+  const int32x4_t second = vcvtaq_s32_f32(vmulq_n_f32(vld1q_f32(high), scale));
+  const int8x8_t narrow = vqmovn_s16(vcombine_s16(vqmovn_s32(first), vqmovn_s32(second)));
+  vst1_s8(codes, vmax_s8(narrow, vdup_n_s8(-127)));
+}
+
+// Eight floats to a pixel of eight halves.
+inline void to_halves(const float* low, const float* high, Half* halves) {
+  const float16x8_t both = vcombine_f16(vcvt_f16_f32(vld1q_f32(low)), vcvt_f16_f32(vld1q_f32(high)));
+  vst1q_f16(halves, both);
+}
+#else
+inline void quantize_eight(const float* low, const float* high, float scale, int8_t* codes) {
+  for (int i = 0; i < kChannelGroup; ++i) {
+    const float code = std::round((i < kQuad ? low[i] : high[i - kQuad]) * scale);
+    codes[i] = static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
+  }
+}
+
+inline void to_halves(const float* low, const float* high, Half* halves) {
+  for (int i = 0; i < kChannelGroup; ++i) halves[i] = to_half(i < kQuad ? low[i] : high[i - kQuad]);
+}
+#endif
 
 int output_elempack(int channels, bool requantizes, const ncnn::Option& opt) {
   if (requantizes) return channels % 8 == 0 ? 8 : 1;
@@ -70,13 +101,8 @@ void OutputTile::store_tile(int64_t first_pixel, int64_t rows, int group) {
 void OutputTile::requantize(int64_t rows) {
   int8_t* codes = reinterpret_cast<int8_t*>(tile_);
   for (int64_t row = 0; row < rows; ++row) {
-    float values[kChannelGroup];
-    memcpy(values, tile_ + row * kQuad, kQuad * sizeof(float));
-    memcpy(values + kQuad, tile_ + quad_stride_ + row * kQuad, kQuad * sizeof(float));
-    for (int i = 0; i < kChannelGroup; ++i) {
-      const float code = std::round(values[i] * epilogue_.output_scale);
-      codes[row * kChannelGroup + i] = static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
-    }
+    const float* low = tile_ + row * kQuad;
+    quantize_eight(low, low + quad_stride_, epilogue_.output_scale, codes + row * kChannelGroup);
   }
 }
 
@@ -113,7 +139,18 @@ void scatter(const float* quads, int64_t quad_stride, int64_t rows, int first, i
 void OutputTile::store_floats(int64_t first_pixel, int64_t rows, int group) {
   const int first = group * kChannelGroup;
   const int width = std::min(kChannelGroup, channels_ - first);
-  if (blob_.elembits() == 16) {
+  if (blob_.elembits() == 16 && blob_.elempack == kChannelGroup) {
+    Half* into = reinterpret_cast<Half*>(data_ + group * group_bytes_) + first_pixel * kChannelGroup;
+    for (int64_t row = 0; row < rows; ++row) {
+      to_halves(tile_ + row * kQuad, tile_ + quad_stride_ + row * kQuad, into + row * kChannelGroup);
+    }
+  } else if (blob_.elembits() == 32 && blob_.elempack == kQuad) {
+    for (int quad = 0; quad * kQuad < width; ++quad) {
+      int8_t* plane = data_ + group * group_bytes_ + quad * plane_bytes_;
+      memcpy(reinterpret_cast<float*>(plane) + first_pixel * kQuad, tile_ + quad * quad_stride_,
+             static_cast<size_t>(rows * kQuad) * sizeof(float));
+    }
+  } else if (blob_.elembits() == 16) {
     scatter<Half>(tile_, quad_stride_, rows, first, width, first_pixel, blob_);
   } else {
     scatter<float>(tile_, quad_stride_, rows, first, width, first_pixel, blob_);

@@ -30,7 +30,7 @@ from edgedeploy.cli.builtin_nets import BUILTIN_NAMES, build_builtin
 from edgedeploy.cli.builtin_ocr import OCR_NETS, page_windows
 from edgedeploy.cli.console import ConsoleProgress
 from edgedeploy.cli.projects import OpenProject
-from edgedeploy.cli.releases import LOWEST_INT8_COSINE, TRIAL_COSINE, TRIAL_SHARE, bundle_for, golden_outputs
+from edgedeploy.cli.releases import LOWEST_INT8_COSINE, TRIAL_COSINE, bundle_for, golden_outputs
 from edgedeploy.errors import MissingFileError, UsageError, close_matches
 from edgedeploy.files import file_sha256
 from edgedeploy.graph import Graph, Layer, Storage, read_graph
@@ -40,8 +40,8 @@ from edgedeploy.quantize.pipeline import INT8_OPTIONS
 APP = "cycles"
 PARAM_SUFFIX = ".param"
 MANIFEST_FILE = "manifest.json"
-INT8_SHARE = 0.5
-"""Of the largest output: roundings of int8 grow from layer to layer."""
+LARGEST_SHARE = 2.0
+"""Of the largest output, so that the cosine alone decides: a rounding can turn a single output over."""
 _SMALLEST_ERROR = 1e-3
 
 
@@ -154,8 +154,8 @@ def input_of(name: str, model: ConvertedModel, progress: ConsoleProgress) -> Sam
 def limits_of(golden: Mapping[str, FloatArray], *, int8: bool) -> ComparisonLimits:
     """Return how far the board may be from the host: enough for other roundings, too little for wrong sums."""
     largest = max((float(abs(values).max(initial=0.0)) for values in golden.values()), default=0.0)
-    cosine, share = (LOWEST_INT8_COSINE, INT8_SHARE) if int8 else (TRIAL_COSINE, TRIAL_SHARE)
-    return ComparisonLimits(cosine=cosine, max_abs_error=max(share * largest, _SMALLEST_ERROR))
+    cosine = LOWEST_INT8_COSINE if int8 else TRIAL_COSINE
+    return ComparisonLimits(cosine=cosine, max_abs_error=max(LARGEST_SHARE * largest, _SMALLEST_ERROR))
 
 
 def is_int8(graph: Graph) -> bool:

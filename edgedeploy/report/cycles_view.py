@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgedeploy.artifacts import Precision
 from edgedeploy.cyclesfile import CyclesRecord, KernelCycles, LayerCycles, SideCycles
 from edgedeploy.report import wording
 from edgedeploy.report.summary import Tile
@@ -151,10 +152,13 @@ def _sentence(record: CyclesRecord) -> str:
     check = record.ours.outputs
     if check is None:
         return "Whether the outputs are right was not checked."
-    cosine = "not finite" if check.cosine is None else f"cosine {check.cosine:.6f}"
+    cosine = "values that are not finite" if check.cosine is None else f"cosine {check.cosine:.6f}"
     if check.passed:
         return f"The outputs are those of the host ({cosine})."
-    return f"The outputs differ from the host's beyond the limits ({cosine}): see that they are right first."
+    text = f"The outputs differ from the host's beyond the limits ({cosine}): see that they are right first."
+    if check.cosine is None and record.precision == Precision.FP16:
+        text += " Half precision overflows in some networks; --precision fp16-storage computes in float32."
+    return text
 
 
 def _label(record: CyclesRecord) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from model_conversion import PP_OCR
-from runner_models import NetWriter, PointwiseCase, add_pointwise, classifier
+from runner_models import ConvolutionCase, NetWriter, add_convolution, classifier
 from runner_program import Runner
 from runner_release import float_input, golden_outputs, write_release
 from ssh_server import KEY_TYPES, PASSPHRASE, Server, free_port, make_key, start_sshd, wait_for_banner
@@ -70,18 +70,18 @@ def mixed_release(tmp_path: Path, rng: np.random.Generator) -> Path:
     net.layer("Input", "in0", [], ["in0"])
     net.layer("Input", "in1", [], ["in1"])
     net.layer("BinaryOp", "add", ["in0", "in1"], ["sum"], "0=0")
-    add_pointwise(
+    add_convolution(
         net,
-        PointwiseCase(channels_in=8, channels_out=16, activation=(1, ())),
+        ConvolutionCase(channels_in=8, channels_out=16, activation=(1, ())),
         rng,
         name="first",
         bottom="sum",
         top="mid",
     )
     net.layer("Split", "split", ["mid"], ["mid_0", "mid_1"])
-    add_pointwise(
+    add_convolution(
         net,
-        PointwiseCase(channels_in=16, channels_out=4, requantizes=False, activation=(4, ())),
+        ConvolutionCase(channels_in=16, channels_out=4, requantizes=False, activation=(4, ())),
         rng,
         name="second",
         bottom="mid_0",

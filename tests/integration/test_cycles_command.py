@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runner_models import NetWriter, PointwiseCase, add_pointwise
+from runner_models import ConvolutionCase, NetWriter, add_convolution
 
 from edgedeploy.cli import main as entry
 from edgedeploy.errors import SlowerError
@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     net.layer("Convolution", "stem", ["in0"], ["mid"], f"0={CHANNELS} 1=3 4=1 5=1 6={weights.size}")
     net.tagged_floats(weights)
     net.raw_floats(np.zeros(CHANNELS, np.float32))
-    case = PointwiseCase(channels_in=CHANNELS, channels_out=CHANNELS, requantizes=False)
-    add_pointwise(net, case, rng, name="first", bottom="mid", top="wide")
+    case = ConvolutionCase(channels_in=CHANNELS, channels_out=CHANNELS, requantizes=False)
+    add_convolution(net, case, rng, name="first", bottom="mid", top="wide")
     net.layer("Pooling", "pool", ["wide"], ["out0"], "0=1 4=1")
     directory = tmp_path_factory.mktemp("net")
     net.save(directory)
