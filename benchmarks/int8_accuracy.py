@@ -22,7 +22,7 @@ from edgedeploy.quantize.workers import Workers, open_workers
 from int8_nets.accuracy import ROWS, Bench, Measured, Row
 
 DOTPROD = "asimddp"
-_WIDTH = 104
+_WIDTH = 118
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +73,7 @@ def table_of(measured: Sequence[Measured], target: Target) -> Table:
     how = "dot product instructions" if target.dotprod else "no dot product instructions"
     table = Table(title=f"int8 for {target.name} ({how})")
     table.add_column("row", no_wrap=True)
-    for heading in ("float", "int8", "drop", "limit", "items", "layers int8/float", "SQNR dB", "s"):
+    for heading in ("float", "int8", "drop", "limit", "items", "layers int8/float", "int8 MACs", "SQNR dB", "s"):
         table.add_column(heading, justify="right")
     for item in measured:
         int8_layers, float_layers = item.layers
@@ -86,6 +86,7 @@ def table_of(measured: Sequence[Measured], target: Target) -> Table:
             limit,
             str(item.items),
             f"{int8_layers}/{float_layers}",
+            f"{100 * item.int8_macs:.1f} %",
             f"{item.sqnr_db:.1f}",
             f"{item.seconds:.0f}",
         )

@@ -175,23 +175,18 @@ class OutputEntry(Frozen):
 
 
 class SensitivityEntry(Frozen):
-    """What leaving these layers alone in float would win.
+    """What a layer in int8 loses by itself, on a few items, and what it would cost in float.
 
     Args:
-        layers: One, or a chain of them.
-        gain_db: Of the worst output's SQNR; negative where neighbours lose more than it wins.
-        noise_share: Share of the outputs' error that goes away.
-        score_points: Points of the metric that come back, on a few items: coarse; null: not measured.
-        score_share: Share of the metric's drop that goes away, on all items; null: not measured.
-        cost: Share of the int8 multiplications that would then be done in float.
+        alone_db: The outputs' SQNR with all other layers in float; null: no error.
+        noise_share: Share of the error of all layers, each measured alone: about what goes away with it in float.
+        cost: Its multiplications, and the conversions around it, as a share of all that int8 layers could do.
     """
 
-    layers: Annotated[tuple[str, ...], Field(min_length=1)]
-    gain_db: MaybeFloat
-    noise_share: MaybeFloat
-    score_points: MaybeFloat
-    score_share: MaybeFloat
-    cost: Share
+    layer: str
+    alone_db: MaybeFloat
+    noise_share: Share
+    cost: Annotated[float, Field(ge=0)]
 
 
 class PrecisionStep(Frozen):
@@ -226,8 +221,7 @@ class MetricRecord(Frozen):
         max_drop: What was allowed; null: no limit.
         held: Whether the drop is within it; null without a limit.
         put_back: Layers that were put back to float so that it holds.
-        layers: What each layer alone would win; empty where nobody asked.
-        chains: The same of chains of layers.
+        layers: What each layer alone loses; empty where nobody asked.
     """
 
     name: str
@@ -241,7 +235,6 @@ class MetricRecord(Frozen):
     put_back: tuple[str, ...]
     steps: tuple[PrecisionStep, ...]
     layers: tuple[SensitivityEntry, ...]
-    chains: tuple[SensitivityEntry, ...]
 
 
 class WorstItem(Frozen):
@@ -315,7 +308,10 @@ class FilesRecord(Frozen):
 
 
 class QuantizationRecord(Frozen):
-    """The whole of ``quantization.json``. ``command`` is the line that does it again."""
+    """The whole of ``quantization.json``. ``command`` is the line that does it again.
+
+    ``int8_macs`` is the share of the multiplications with weights that is done in int8.
+    """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     id: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")]
@@ -330,6 +326,7 @@ class QuantizationRecord(Frozen):
     passes: tuple[PassEntry, ...]
     equalization: EqualizationEntry | None
     layers: tuple[LayerEntry, ...]
+    int8_macs: Share
     outputs: tuple[OutputEntry, ...]
     metric: MetricRecord
     worst: tuple[WorstItem, ...]

@@ -116,22 +116,8 @@ def metric_record(**changes: Any) -> MetricRecord:
             ),
         ),
         "layers": (
-            SensitivityEntry(
-                layers=("conv_5",), gain_db=3.1, noise_share=0.51, score_points=0.4, score_share=None, cost=0.04
-            ),
-            SensitivityEntry(
-                layers=("conv_2",), gain_db=-0.2, noise_share=-0.02, score_points=0.0, score_share=None, cost=0.1
-            ),
-        ),
-        "chains": (
-            SensitivityEntry(
-                layers=("conv_5", "conv_6"),
-                gain_db=3.6,
-                noise_share=0.56,
-                score_points=None,
-                score_share=0.9,
-                cost=0.12,
-            ),
+            SensitivityEntry(layer="conv_5", alone_db=23.1, noise_share=0.51, cost=0.04),
+            SensitivityEntry(layer="conv_2", alone_db=None, noise_share=0.0, cost=0.1),
         ),
     }
     return MetricRecord(**{**values, **changes})
@@ -169,6 +155,7 @@ def quantization_record(**changes: Any) -> QuantizationRecord:
             kept=True,
         ),
         "layers": tuple(layer_entry(index) for index in range(LAYERS)),
+        "int8_macs": 0.96,
         "outputs": (OutputEntry(name="out0", error=Fidelity(sqnr_db=21.7, cosine=0.99662)),),
         "metric": metric_record(),
         "worst": (

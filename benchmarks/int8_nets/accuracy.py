@@ -8,9 +8,11 @@ from enum import Enum
 from typing import Any
 
 from edgedeploy.progress import Progress
+from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.evaluation import Evaluation, evaluate
+from edgedeploy.quantize.layer_costs import int8_macs
 from edgedeploy.quantize.metrics import Top1, points
-from edgedeploy.quantize.pipeline import Prepared, assemble, prepare
+from edgedeploy.quantize.pipeline import Prepared, assemble, decision_items, prepare
 from edgedeploy.quantize.precision import choose_precision
 from edgedeploy.quantize.settings import NAIVE, Settings, Target
 from edgedeploy.quantize.tasks import Workers
@@ -21,8 +23,8 @@ MIXED_CHANGED = 0.3
 """Percent of the images held out of the training set whose class mixed precision may change. Labels would let changes
 for the better make up for those for the worse, and say nothing where a few images decide."""
 CALIBRATION_DROP = 1.0
-"""Points that mixed precision may lose where layers are chosen on what calibrated."""
-CHOICE_ITEMS = 100
+"""Points that mixed precision may lose where layers are chosen on what calibrated; int8 loses more on other data."""
+CHOICE_ITEMS = 150
 """About how many of the items that calibrated layers are chosen on, where none are held out."""
 
 
@@ -64,7 +66,7 @@ ROWS = (
     Row(
         name="imagenet-mobilenetv2-mixed",
         subject="imagenet-mobilenetv2",
-        limit=None,
+        limit=5.0,
         method=Method.MIXED,
         max_drop=CALIBRATION_DROP,
     ),
@@ -72,7 +74,7 @@ ROWS = (
     Row(name="ppocr-cls", subject="ppocr-cls", limit=0.5),
     Row(name="ppocr-det", subject="ppocr-det", limit=5.0),
     Row(name="ppocr-rec", subject="ppocr-rec", limit=2.0),
-    Row(name="ppocr-rec-mixed", subject="ppocr-rec", limit=None, method=Method.MIXED, max_drop=CALIBRATION_DROP),
+    Row(name="ppocr-rec-mixed", subject="ppocr-rec", limit=2.0, method=Method.MIXED, max_drop=CALIBRATION_DROP),
     Row(name="hard-naive", subject="hard", limit=None, method=Method.NAIVE),
     Row(name="hard", subject="hard", limit=1.0),
 )
@@ -80,11 +82,13 @@ ROWS = (
 
 @dataclass(frozen=True, kw_only=True)
 class FoldResult:
-    """One fold's evaluation, and how many of the layers that multiply with weights are int8 and float."""
+    """One fold's evaluation, how many of the layers that multiply with weights are int8 and float, and the share of
+    their multiplications that is done in int8."""
 
     evaluation: Evaluation
     int8_layers: int
     float_layers: int
+    int8_macs: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +133,11 @@ class Measured:
         return min(fold.int8_layers for fold in self.folds), max(fold.float_layers for fold in self.folds)
 
     @property
+    def int8_macs(self) -> float:
+        """Share of the multiplications that is done in int8, of the fold with the least."""
+        return min(fold.int8_macs for fold in self.folds)
+
+    @property
     def holds(self) -> bool:
         return self.row.limit is None or self.drop <= self.row.limit
 
@@ -147,6 +156,7 @@ class Measured:
             "folds": [round(fold.evaluation.int8_score, 3) for fold in self.folds],
             "sqnr_db": round(self.sqnr_db, 2),
             "layers": {"int8": int8_layers, "float": float_layers},
+            "int8_macs": round(self.int8_macs, 4),
             "seconds": round(self.seconds, 1),
         }
 
@@ -177,8 +187,7 @@ class Bench:
     def _measure_fold(self, row: Row, subject: Subject, number: int) -> FoldResult:
         fold = subject.folds[number]
         prepared = self._prepare(row, subject, number)
-        keep_float = self._kept_in_float(row, prepared, subject, fold) if row.method is Method.MIXED else ()
-        model = assemble(prepared, keep_float=keep_float)
+        model = self._mixed(row, prepared, subject, fold) if row.method is Method.MIXED else assemble(prepared)
         evaluation = evaluate(
             subject.graph,
             model,
@@ -189,7 +198,12 @@ class Bench:
             progress=self.progress,
         )
         int8_layers = sum(choice.int8 for choice in model.layers)
-        return FoldResult(evaluation=evaluation, int8_layers=int8_layers, float_layers=len(model.layers) - int8_layers)
+        return FoldResult(
+            evaluation=evaluation,
+            int8_layers=int8_layers,
+            float_layers=len(model.layers) - int8_layers,
+            int8_macs=int8_macs(prepared.graph, model, fold.calibration.item(0)),
+        )
 
     def _subject(self, name: str) -> Subject:
         if name not in self._subjects:
@@ -209,7 +223,7 @@ class Bench:
             )
         return self._prepared[key]
 
-    def _kept_in_float(self, row: Row, prepared: Prepared, subject: Subject, fold: Fold) -> tuple[str, ...]:
+    def _mixed(self, row: Row, prepared: Prepared, subject: Subject, fold: Fold) -> Int8Model:
         """Choose layers on held-out images of the training set, or else on what calibrated; never on what judges."""
         held_out = fold.held_out is not None
         data = Unlabelled(data=fold.held_out) if fold.held_out is not None else fold.calibration
@@ -219,7 +233,8 @@ class Bench:
             range(len(data)) if held_out else range(0, len(data), max(1, len(data) // CHOICE_ITEMS)),
             Top1() if held_out else subject.metric,
             max_drop=row.max_drop,
+            calibration=decision_items(fold.calibration, prepared.settings),
             workers=self.workers,
             progress=self.progress,
         )
-        return found.keep_float
+        return found.model(prepared)

@@ -64,7 +64,8 @@ class About:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """What the stage's parts answered: the settings used, those tried, the network, and what it costs."""
+    """What the stage's parts answered: the settings used, those tried, the network, what it costs, and how much of the
+    multiplications is in int8, as a share."""
 
     settings: Settings
     trials: SettingsSearch | None
@@ -72,6 +73,7 @@ class Made:
     int8: Int8Model
     evaluation: Evaluation
     precision: PrecisionSearch | None
+    int8_macs: float
 
 
 def make_record(about: About, made: Made, errors: Sequence[LayerError], files: FilesRecord) -> QuantizationRecord:
@@ -107,6 +109,7 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
         ),
         equalization=_equalization(prepared.equalization),
         layers=tuple(_layer(choice, prepared.graph, by_name.get(choice.name)) for choice in made.int8.layers),
+        int8_macs=min(1.0, made.int8_macs),
         outputs=tuple(
             OutputEntry(name=output.name, error=fidelity(output.sqnr_db, output.cosine))
             for output in made.evaluation.outputs
@@ -221,7 +224,6 @@ def _metric(about: About, made: Made) -> MetricRecord:
         put_back=precision.keep_float if precision is not None else (),
         steps=_steps(precision),
         layers=_layer_sensitivities(precision),
-        chains=_chain_sensitivities(precision),
     )
 
 
@@ -240,32 +242,14 @@ def _steps(precision: PrecisionSearch | None) -> tuple[PrecisionStep, ...]:
 
 
 def _layer_sensitivities(precision: PrecisionSearch | None) -> tuple[SensitivityEntry, ...]:
-    layers = precision.layers if precision is not None else ()
-    total = max(1, sum(layer.macs for layer in layers))
     return tuple(
         SensitivityEntry(
-            layers=(layer.name,),
-            gain_db=layer.sqnr_gain_db,
-            noise_share=layer.noise_gain,
-            score_points=layer.metric_gain,
-            score_share=None,
-            cost=layer.macs / total,
+            layer=layer.name,
+            alone_db=layer.sqnr_db if layer.noise else None,
+            noise_share=min(1.0, layer.noise_share),
+            cost=layer.cost,
         )
-        for layer in layers
-    )
-
-
-def _chain_sensitivities(precision: PrecisionSearch | None) -> tuple[SensitivityEntry, ...]:
-    return tuple(
-        SensitivityEntry(
-            layers=segment.layers,
-            gain_db=segment.sqnr_gain_db,
-            noise_share=segment.noise_gain,
-            score_points=None,
-            score_share=segment.metric_gain,
-            cost=min(1.0, segment.cost),
-        )
-        for segment in (precision.segments if precision is not None else ())
+        for layer in (precision.layers if precision is not None else ())
     )
 
 

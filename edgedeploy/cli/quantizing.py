@@ -31,11 +31,13 @@ from edgedeploy.quantize.calibration_data import spread
 from edgedeploy.quantize.evaluation import evaluate
 from edgedeploy.quantize.evaluator import INT8_TASK_OPTIONS, TASK_ITEMS
 from edgedeploy.quantize.items import Data
+from edgedeploy.quantize.layer_costs import int8_macs
 from edgedeploy.quantize.layer_errors import layer_errors
 from edgedeploy.quantize.metrics import Metric, load_metric
-from edgedeploy.quantize.pipeline import Prepared, assemble, prepare
+from edgedeploy.quantize.pipeline import Prepared, assemble, decision_items, prepare
 from edgedeploy.quantize.precheck import check_quantizable
 from edgedeploy.quantize.precision import choose_precision
+from edgedeploy.quantize.rebias import rebiased
 from edgedeploy.quantize.search import search_settings
 from edgedeploy.quantize.settings import Calibrator, Settings, Target
 from edgedeploy.quantize.workers import Workers, open_workers
@@ -218,26 +220,40 @@ def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
         settings = trials.best
     prepared = prepare(job.graph, calibration, target=target, settings=settings, progress=progress)
     prepared = without(prepared, wish.section.keep_float)
+    if wish.section.keep_float:
+        prepared = rebiased(prepared, decision_items(calibration, settings))
     indices, max_drop = range(len(evaluation)), wish.section.max_drop
+    item = calibration.item(0)
     if max_drop is None and not wish.search:
         int8 = assemble(prepared)
         found = evaluate(job.graph, int8, evaluation, indices, metric, workers=workers, progress=progress)
-        return Made(settings=settings, trials=trials, prepared=prepared, int8=int8, evaluation=found, precision=None)
+        return Made(
+            settings=settings,
+            trials=trials,
+            prepared=prepared,
+            int8=int8,
+            evaluation=found,
+            precision=None,
+            int8_macs=int8_macs(prepared.graph, int8, item),
+        )
     precision = choose_precision(
         prepared,
         evaluation,
         indices,
         metric,
         max_drop=inf if max_drop is None else max_drop,
+        calibration=decision_items(calibration, settings),
         always_measure=wish.search,
         workers=workers,
         progress=progress,
     )
+    int8 = precision.model(prepared)
     return Made(
         settings=settings,
         trials=trials,
         prepared=prepared,
-        int8=assemble(prepared, keep_float=precision.keep_float),
+        int8=int8,
         evaluation=precision.after,
         precision=precision,
+        int8_macs=int8_macs(prepared.graph, int8, item),
     )

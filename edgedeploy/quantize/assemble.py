@@ -9,6 +9,7 @@ from edgedeploy.graph.engine import EngineOptions
 from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes import PassRecord
 from edgedeploy.graph.passes.edits import wiring_of
+from edgedeploy.graph.passes.linear import Values
 from edgedeploy.quantize.chains import Chains, copies_of, find_chains
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
 from edgedeploy.quantize.decide import Decision
@@ -17,7 +18,7 @@ from edgedeploy.quantize.equalize import Equalization
 from edgedeploy.quantize.ranges import encoding_for
 from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics
-from edgedeploy.quantize.write import int8_layer
+from edgedeploy.quantize.write import int8_layer, offering_layer
 
 INT8_OPTIONS = EngineOptions(winograd43=False, packing=False)
 """For int8 networks on the host, so that it computes what boards compute: its F(4,3) overflows where theirs does not,
@@ -55,11 +56,14 @@ class Prepared:
     decisions: Mapping[str, Decision]
 
 
-def assemble(prepared: Prepared, *, keep_float: Collection[str] = ()) -> Int8Model:
+def assemble(
+    prepared: Prepared, *, keep_float: Collection[str] = (), biases: Mapping[str, Values] | None = None
+) -> Int8Model:
     """Write an int8 network.
 
     Args:
         keep_float: Candidates that stay in float.
+        biases: Layer -> bias in place of the one decided with all candidates in int8.
 
     Raises:
         KeyError: A name in ``keep_float`` is none of the candidates.
@@ -71,7 +75,8 @@ def assemble(prepared: Prepared, *, keep_float: Collection[str] = ()) -> Int8Mod
     int8 = frozenset(prepared.candidates) - frozenset(keep_float)
     chains = find_chains(graph, [name for name in int8 if name in prepared.decisions])
     wiring = wiring_of(graph)
-    encodings = {source: _encoding(source, chains, prepared.encodings) for source in chains.readers}
+    encodings = encodings_of(chains, prepared.encodings)
+    moved = [source for source in chains.readers if source in chains.offered and encodings[source].middle]
     choices: list[LayerChoice] = []
     layers: list[Layer] = []
     for layer in graph.layers:
@@ -79,22 +84,36 @@ def assemble(prepared: Prepared, *, keep_float: Collection[str] = ()) -> Int8Mod
             source, output = encodings[chains.sources[layer.name]], layer.outputs[0]
             handed_on = encodings[output] if output in chains.handed_on else None
             decision = prepared.decisions[layer.name]
+            if biases is not None and layer.name in biases:
+                decision = decision.with_bias(biases[layer.name])
             layers.append(int8_layer(layer, decision.weights, source=source, handed_on=handed_on))
             choices.append(_choice(layer, decision, source, handed_on))
         elif layer.name in int8:
             layers.append(int8_dynamic_layer(layer))
             choices.append(LayerChoice(name=layer.name, type=layer.type, int8=True))
         else:
-            layers.append(layer)
+            offered = encodings[layer.outputs[0]] if layer.outputs[0] in moved else None
+            layers.append(layer if offered is None else offering_layer(layer, offered))
             choices += _float_choice(layer, prepared)
     held = {copy: encodings[source] for source in chains.handed_on for copy in copies_of(source, wiring)}
-    return Int8Model(graph=replace(graph, layers=tuple(layers)), layers=tuple(choices), encodings=held)
+    offers = {copy: encodings[source] for source in moved for copy in copies_of(source, wiring)}
+    return Int8Model(graph=replace(graph, layers=tuple(layers)), layers=tuple(choices), encodings=held, offers=offers)
+
+
+def encodings_of(chains: Chains, decided: Mapping[str, Encoding]) -> dict[str, Encoding]:
+    """Return how the source blobs are encoded.
+
+    Args:
+        chains: Of the layers that are in int8.
+        decided: Source blob -> its encoding with all candidates in int8.
+    """
+    return {source: _encoding(source, chains, decided) for source in chains.readers}
 
 
 def _encoding(source: str, chains: Chains, decided: Mapping[str, Encoding]) -> Encoding:
-    """Return the encoding decided for a blob; symmetric where the blob is no longer handed on as codes."""
+    """Return the encoding decided for a blob; symmetric where others than int8 convolutions read its numbers."""
     encoding = decided[source]
-    if encoding.middle == 0 or source in chains.handed_on:
+    if encoding.middle == 0 or source in chains.handed_on or source in chains.offered:
         return encoding
     return encoding_for(encoding.highest, shifted=False)
 

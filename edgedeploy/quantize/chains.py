@@ -22,11 +22,14 @@ class Chains:
         sources: int8 layer -> the blob it reads, before any Split.
         readers: Source blob -> int8 layers that read it, in execution order.
         handed_on: Source blobs that only int8 convolutions make and read: they can hold codes.
+        offered: Source blobs that only int8 convolutions read, and that a float convolution makes: its bias can move
+            its numbers to the middle of the readers' range.
     """
 
     sources: Mapping[str, str]
     readers: Mapping[str, tuple[str, ...]]
     handed_on: frozenset[str]
+    offered: frozenset[str]
 
 
 def find_chains(graph: Graph, int8: Collection[str]) -> Chains:
@@ -45,10 +48,15 @@ def find_chains(graph: Graph, int8: Collection[str]) -> Chains:
             source = source_blob(layer.inputs[0], wiring)
             sources[layer.name] = source
             readers[source] = (*readers.get(source, ()), layer.name)
-    handed_on = frozenset(
-        source for source in readers if _made_in_int8(source, wiring, chosen) and _read_in_int8(source, wiring, chosen)
+    made = [
+        source for source in readers if _made_by_convolution(source, wiring) and _read_in_int8(source, wiring, chosen)
+    ]
+    return Chains(
+        sources=sources,
+        readers=readers,
+        handed_on=frozenset(source for source in made if wiring.producers[source].name in chosen),
+        offered=frozenset(source for source in made if wiring.producers[source].name not in chosen),
     )
-    return Chains(sources=sources, readers=readers, handed_on=handed_on)
 
 
 def source_blob(blob: str, wiring: Wiring) -> str:
@@ -76,9 +84,8 @@ def can_shift(maker: Layer) -> bool:
     return kind is Activation.RELU or (kind is Activation.CLIP and params[0] == 0)
 
 
-def _made_in_int8(blob: str, wiring: Wiring, chosen: Collection[str]) -> bool:
-    producer = wiring.producers[blob]
-    return producer.name in chosen and producer.type in CONVOLUTIONS_2D
+def _made_by_convolution(blob: str, wiring: Wiring) -> bool:
+    return wiring.producers[blob].type in CONVOLUTIONS_2D
 
 
 def _read_in_int8(blob: str, wiring: Wiring, chosen: Collection[str]) -> bool:

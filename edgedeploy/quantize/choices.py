@@ -52,6 +52,10 @@ class Encoding:
         """Return the codes: rounded half away from zero and clamped, as the engine does it."""
         return round_to_codes(self.direction * (np.asarray(numbers, dtype=np.float64) - self.middle) * self.scale)
 
+    def moved(self, numbers: NDArray[Any]) -> FloatArray:
+        """Return the numbers, float32, from the middle of the range in its direction: as codes, but not rounded."""
+        return (self.direction * (np.asarray(numbers, dtype=np.float64) - self.middle)).astype(np.float32)
+
     @property
     def lowest(self) -> float:
         """The smallest number there is a code for."""
@@ -110,11 +114,13 @@ class Int8Model:
         graph: As the engine runs it.
         layers: One choice for every layer of the float network that has weights it multiplies with, in order.
         encodings: Of each blob that holds codes between layers.
+        offers: Of each float blob that does not hold its numbers but what ``Encoding.moved`` makes of them.
     """
 
     graph: Graph
     layers: tuple[LayerChoice, ...]
     encodings: dict[str, Encoding]
+    offers: dict[str, Encoding] = field(default_factory=dict)
 
     def choice(self, name: str) -> LayerChoice:
         """Return a layer's choice.

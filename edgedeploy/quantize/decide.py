@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,32 @@ class Decision:
         weights: Codes, scales, bias.
         accumulators: Bits of each output channel, and what the target's code can do with their sums.
         bias_change: Largest change of a bias relative to the largest magnitude of the layer's outputs.
+        means: What biases are corrected by, also where other layers stay in float; None: they are not corrected.
     """
 
     weights: Int8Weights
     accumulators: AccumulatorChoice
     bias_change: float
+    means: MeanOutputs | None = None
+
+    def with_bias(self, bias: Values) -> Decision:
+        """Return the same with another bias."""
+        return replace(self, weights=replace(self.weights, bias=bias))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOutputs:
+    """A layer's outputs on average over the rows of its windows.
+
+    Args:
+        rows: Weight of each row: they add up to 1.
+        wanted: Of the float network, without bias, float64 ``(out,)``.
+        bias: With which the layer has the float network's mean where all layers before it are in float.
+    """
+
+    rows: Values
+    wanted: Values
+    bias: Values
 
 
 def rows_per_item(layer: Layer, items: int) -> int:
@@ -168,9 +189,15 @@ class Decider:
         bits = np.asarray(accumulators.bits)
         if (bits != full).any():
             rounded = self._round(weight, weighted, bits)
-        change = np.zeros(len(weight))
+        change, means = np.zeros(len(weight)), None
         if self._settings.correct_bias:
             change = rows @ (wanted - multiply(found, rounded.values)).astype(np.float64) / len(rows)
+            alone = multiply(fake_quantize(sampled.values, encoding), rounded.values)
+            means = MeanOutputs(
+                rows=rows / len(rows),
+                wanted=rows @ wanted.astype(np.float64) / len(rows),
+                bias=bias_of(layer) + rows @ (wanted - alone).astype(np.float64) / len(rows),
+            )
         largest = float(np.abs(wanted + bias_of(layer)).max(initial=0.0))
         return Decision(
             weights=Int8Weights(
@@ -181,6 +208,7 @@ class Decider:
             ),
             accumulators=accumulators,
             bias_change=float(np.abs(change).max(initial=0.0)) / largest if largest > 0 else 0.0,
+            means=means,
         )
 
     def _round(self, weight: Values, found: Windows, bits: NDArray[np.int64]) -> RoundedWeights:

@@ -11,13 +11,15 @@ from edgedeploy.graph.model import Graph
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.error_sums import ErrorSums
-from edgedeploy.quantize.evaluator import Evaluator, ItemResult, KeepFloat, run_task, tasks_of
+from edgedeploy.quantize.evaluator import Evaluator, ItemResult, Variant, run_task, tasks_of
 from edgedeploy.quantize.items import Data
 from edgedeploy.quantize.local_workers import SerialWorkers
 from edgedeploy.quantize.metrics import Metric, points
 from edgedeploy.quantize.tasks import Workers
 
 WORST_ITEMS = 10
+LEAST_NOISE = 1e-15
+"""Of the signal's energy: float32 cannot show less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Evaluation:
         int8_score: Points of the int8 network.
         outputs: The error of each output over all items.
         noise_share: Energy of the outputs' error over that of the outputs, mean over the outputs.
+        typical_noise: The same of a typical item: the geometric mean over the items. A single item whose answer tips
+            over has most of the error's energy, but little say here.
         worst: Most harmed first: by lost score, then by SQNR.
         scores: Of each item, in order: float, int8.
     """
@@ -59,6 +63,7 @@ class Evaluation:
     int8_score: float
     outputs: tuple[OutputError, ...]
     noise_share: float
+    typical_noise: float
     worst: tuple[WorstItem, ...]
     scores: tuple[tuple[float, float], ...]
 
@@ -104,7 +109,7 @@ def evaluate(
     """
     workers = workers or SerialWorkers()
     evaluator = Evaluator(graph, _Fixed(int8.graph), data, metric)
-    tasks = tasks_of((), indices)
+    tasks = tasks_of(Variant(), indices)
     with progress.task("Comparing int8 with float") as task:
         found = workers.map(run_task, evaluator, tasks, done=lambda done: task.update(done, len(tasks)))
     return summarize([result for part in found for result in part], graph.outputs, metric.name)
@@ -116,7 +121,7 @@ class _Fixed:
 
     graph: Graph
 
-    def __call__(self, keep_float: KeepFloat) -> Graph:
+    def __call__(self, variant: Variant) -> Graph:
         return self.graph
 
 
@@ -133,6 +138,7 @@ def summarize(results: Sequence[ItemResult], outputs: Sequence[str], metric: str
             for name, total in zip(outputs, totals, strict=True)
         ),
         noise_share=float(np.mean([total.noise_share for total in totals])) if totals else 0.0,
+        typical_noise=_typical([_noise_share(result) for result in results]),
         worst=tuple(
             WorstItem(
                 index=result.index,
@@ -145,3 +151,14 @@ def summarize(results: Sequence[ItemResult], outputs: Sequence[str], metric: str
         ),
         scores=tuple((result.float_score, result.int8_score) for result in results),
     )
+
+
+def _noise_share(result: ItemResult) -> float:
+    return float(np.mean([output.noise_share for output in result.outputs])) if result.outputs else 0.0
+
+
+def _typical(shares: Sequence[float]) -> float:
+    """Return the geometric mean; items without any error count as those with the least that can be told."""
+    if not any(shares):
+        return 0.0
+    return float(np.exp(np.mean(np.log(np.maximum(shares, LEAST_NOISE)))))

@@ -24,8 +24,25 @@ TASK_ITEMS = 16
 
 KeepFloat = tuple[str, ...]
 """Names of the layers that a variant leaves in float, sorted."""
-MakeVariant = Callable[[KeepFloat], Graph]
-"""Makes the int8 network in which these layers stay in float. Pickles."""
+Biases = tuple[tuple[str, tuple[float, ...]], ...]
+"""Names of layers, each with its bias."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One int8 network of those that can be made.
+
+    Args:
+        keep_float: What it leaves in float.
+        biases: In place of those that were decided with everything in int8.
+    """
+
+    keep_float: KeepFloat = ()
+    biases: Biases = ()
+
+
+MakeVariant = Callable[[Variant], Graph]
+"""Makes the network. Pickles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +72,7 @@ class ItemResult:
 class VariantTask:
     """A variant to be run on items of the data."""
 
-    keep_float: KeepFloat
+    variant: Variant
     indices: tuple[int, ...]
 
 
@@ -98,7 +115,7 @@ class Evaluator:
         Raises:
             MetricError: An item cannot be scored.
         """
-        engine = self._variant(task.keep_float)
+        engine = self._variant(task.variant)
         return [self._run(engine, index) for index in task.indices]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -113,16 +130,16 @@ class Evaluator:
         # Several threads of a worker may share this object.
         self._lock = Lock()
         self._engine: Engine | None = None
-        self._variant_engine: tuple[KeepFloat, Engine] | None = None
+        self._variant_engine: tuple[Variant, Engine] | None = None
         self._references: dict[int, _Reference] = {}
         self._used_bytes = 0
 
-    def _variant(self, keep_float: KeepFloat) -> Engine:
+    def _variant(self, variant: Variant) -> Engine:
         """Load a variant; the tasks of one come one after the other, so the last one is kept."""
         with self._lock:
             loaded = self._variant_engine
-        if loaded is None or loaded[0] != keep_float:
-            loaded = (keep_float, Engine.from_graph(self._make_variant(keep_float), options=INT8_TASK_OPTIONS))
+        if loaded is None or loaded[0] != variant:
+            loaded = (variant, Engine.from_graph(self._make_variant(variant), options=INT8_TASK_OPTIONS))
         with self._lock:
             self._variant_engine = loaded
         return loaded[1]
@@ -162,12 +179,12 @@ def run_task(evaluator: Evaluator, task: VariantTask) -> list[ItemResult]:
     return evaluator.run(task)
 
 
-def tasks_of(keep_float: KeepFloat, indices: Sequence[int]) -> list[VariantTask]:
+def tasks_of(variant: Variant, indices: Sequence[int]) -> list[VariantTask]:
     """Cut a variant's items into tasks.
 
     Example:
-        >>> [len(task.indices) for task in tasks_of((), range(40))]
+        >>> [len(task.indices) for task in tasks_of(Variant(), range(40))]
         [16, 16, 8]
     """
     starts = range(0, len(indices), TASK_ITEMS)
-    return [VariantTask(keep_float, tuple(indices[start : start + TASK_ITEMS])) for start in starts]
+    return [VariantTask(variant, tuple(indices[start : start + TASK_ITEMS])) for start in starts]

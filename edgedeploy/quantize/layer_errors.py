@@ -55,7 +55,8 @@ class _Probe:
 
     Args:
         fed: What it is fed with when alone: input blob of the isolated network -> blob of the float network, and how
-            that is encoded first; None: fed as it is.
+            that is encoded first; None: as floats.
+        offer: Of the floats that it reads, where they are counted from the middle of its range; None: plain numbers.
         output: Its first output's name in both networks.
         alone: The name of the same in the isolated network.
         encoding: Of the output; None: floats.
@@ -64,6 +65,7 @@ class _Probe:
 
     name: str
     fed: Mapping[str, tuple[str, Encoding | None]]
+    offer: Encoding | None
     output: str
     alone: str
     encoding: Encoding | None
@@ -169,7 +171,7 @@ def _compared(
             continue
         probe = by_output[blob]
         found = Engine.extract(int8_net, blob)
-        fed = {name: _fed(expected[source], encoding) for name, (source, encoding) in probe.fed.items()}
+        fed = {name: _fed(probe, expected[source], encoding) for name, (source, encoding) in probe.fed.items()}
         alone = engines.alone.run([probe.alone], fed)[probe.alone]
         read = expected[next(iter(probe.fed.values()))[0]]
         yield probe, _Compared(read, expected[blob], found, alone)
@@ -188,6 +190,7 @@ def _probe(graph: Graph, model: Int8Model, name: str, number: int) -> _Probe:
     return _Probe(
         name=name,
         fed=fed,
+        offer=model.offers.get(written.inputs[0]),
         output=output,
         alone=f"out_{number}",
         encoding=model.encodings.get(output, choice.output),
@@ -227,9 +230,10 @@ def _quantize(blob: str) -> Layer:
     )
 
 
-def _fed(numbers: FloatArray, encoding: Encoding | None) -> FloatArray:
-    values = numbers if encoding is None else encoding.encode(numbers).astype(np.float32)
-    return values[np.newaxis]
+def _fed(probe: _Probe, numbers: FloatArray, encoding: Encoding | None) -> FloatArray:
+    if encoding is not None:
+        return encoding.encode(numbers).astype(np.float32)[np.newaxis]
+    return (numbers if probe.offer is None else probe.offer.moved(numbers))[np.newaxis]
 
 
 def _sums(probe: _Probe, compared: _Compared) -> _Sums:

@@ -68,7 +68,7 @@ def prepare(
         raise CalibrationDataError("there is no calibration data", hint="name a directory of images or arrays")
     indices = choose_indices(len(data), settings.images, settings.seed)
     sample = spread(indices, DECISION_ITEMS)
-    items = load_items(data, sample, indices)
+    items = decision_items(data, settings)
     with one_blas_thread():
         check = _check_on(items[:CHECK_ITEMS])
         with progress.task("Simplifying the network"):
@@ -102,6 +102,12 @@ def prepare(
         encodings=encodings,
         decisions=decisions,
     )
+
+
+def decision_items(data: Data, settings: Settings) -> list[Item]:
+    """Return the items that ranges and weights are decided on."""
+    indices = choose_indices(len(data), settings.images, settings.seed)
+    return load_items(data, spread(indices, DECISION_ITEMS), indices)
 
 
 def _equalized(graph: Graph, data: Data, indices: Sequence[int], check: Check, progress: Progress) -> Equalization:

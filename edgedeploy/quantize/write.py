@@ -22,6 +22,7 @@ from edgedeploy.graph.passes.linear import (
     activation_params_of,
     pad_value_of,
     pads_with_anything,
+    scale_outputs,
     with_activation,
 )
 from edgedeploy.graph.storage import Storage, make_weight
@@ -77,6 +78,16 @@ def int8_layer(layer: Layer, weights: Int8Weights, *, source: Encoding, handed_o
     if handed_on is not None:
         arrays.append(make_weight("output_scales", np.array([handed_on.scale], dtype=np.float32), Storage.UNTAGGED))
     return replace(written, weights=tuple(arrays))
+
+
+def offering_layer(layer: Layer, offered: Encoding) -> Layer:
+    """Return a float layer whose numbers its readers, all in int8, encode by a shifted range.
+
+    It gives each number's distance from the middle of the range, and clips where the codes end.
+    """
+    middle, direction = offered.middle, float(offered.direction)
+    moved = scale_outputs(layer, np.array([direction]), np.array([-direction * middle]))
+    return with_activation(moved, Activation.CLIP, (-middle, middle))
 
 
 def _bias_from_zero(weights: Int8Weights, source: Encoding) -> Values:

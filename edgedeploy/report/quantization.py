@@ -41,7 +41,6 @@ def render_quantization_html(record: QuantizationRecord, *, images: Sequence[Rep
             headroom_known=any(layer.accumulator is not None for layer in record.layers),
             steps=details.step_rows(record),
             sensitive_layers=details.sensitivity_rows(record.metric.layers, TOP_SENSITIVITIES),
-            sensitive_chains=details.sensitivity_rows(record.metric.chains, TOP_SENSITIVITIES),
             trials=details.trial_rows(record),
             speed=details.speed_rows(record),
             speed_facts=details.speed_facts(record),

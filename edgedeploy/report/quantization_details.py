@@ -62,10 +62,9 @@ class StepRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityRow:
-    layers: str
-    gain: str
+    layer: str
+    alone: str
     noise: str
-    score: str
     cost: str
 
 
@@ -123,14 +122,13 @@ def step_rows(record: QuantizationRecord) -> tuple[StepRow, ...]:
 
 
 def sensitivity_rows(entries: Sequence[SensitivityEntry], count: int) -> tuple[SensitivityRow, ...]:
-    """Return the layers or chains that win most when they alone stay in float, most first."""
-    ordered = sorted(entries, key=lambda entry: entry.noise_share or 0.0, reverse=True)
+    """Return the layers that lose most by themselves, most first."""
+    ordered = sorted(entries, key=lambda entry: entry.noise_share, reverse=True)
     return tuple(
         SensitivityRow(
-            layers=", ".join(entry.layers),
-            gain=_db(entry.gain_db),
-            noise=_share(entry.noise_share),
-            score=_share(entry.score_share) if entry.score_points is None else f"{entry.score_points:.2f} points",
+            layer=entry.layer,
+            alone=_db(entry.alone_db),
+            noise=wording.percent(entry.noise_share),
             cost=wording.percent(entry.cost),
         )
         for entry in ordered[:count]
@@ -323,10 +321,6 @@ def _fidelity_db(value: Fidelity | None) -> str:
 
 def _db(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1f} dB"
-
-
-def _share(value: float | None) -> str:
-    return NOTHING if value is None else f"{value * 100:.1f} %".replace("-", "−")
 
 
 def _cosine(value: float | None) -> str:

@@ -90,7 +90,8 @@ def _sentences(record: QuantizationRecord) -> Iterator[str]:
     fused = sum(layer.requantized for layer in record.layers)
     yield (
         f"{quantized} of {wording.plural(total, 'layer')} with weights compute in int8; {fused} of them hand int8 on "
-        "to the next layer without going through floats."
+        "to the next layer without going through floats. int8 does "
+        f"{wording.percent(record.int8_macs)} of the multiplications."
     )
     yield from _float_sentence(record)
     yield _accumulator_sentence(record)

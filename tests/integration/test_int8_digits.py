@@ -8,7 +8,7 @@ from edgedeploy.graph import Graph
 from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.evaluation import Evaluation, evaluate
 from edgedeploy.quantize.metrics import Top1
-from edgedeploy.quantize.pipeline import assemble, quantize
+from edgedeploy.quantize.pipeline import decision_items, quantize
 from edgedeploy.quantize.precision import choose_precision
 from edgedeploy.quantize.settings import NAIVE, Target
 from int8_nets.labelled import LabelledSplit, Unlabelled, digits
@@ -45,8 +45,9 @@ def test_int8_reads_digits_as_float_does(which: SmallNet, target: Target, split:
         "InnerProduct",
     }
     held_out = Unlabelled(data=split.held_out)
-    chosen = choose_precision(prepared, held_out, range(len(held_out)), Top1(), max_drop=LIMIT)
-    mixed = judged(graph, assemble(prepared, keep_float=chosen.keep_float), split)
+    items = decision_items(split.train, prepared.settings)
+    chosen = choose_precision(prepared, held_out, range(len(held_out)), Top1(), max_drop=LIMIT, calibration=items)
+    mixed = judged(graph, chosen.model(prepared), split)
     assert mixed.drop <= MIXED_LIMIT
     assert len(chosen.keep_float) < len(prepared.candidates)
 

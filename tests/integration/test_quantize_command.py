@@ -152,7 +152,8 @@ def test_search_measures_layers_and_tries_settings(project: Path, capsys: pytest
     record = read_document(succeed(capsys, project, "--search", "--images", "16"))
     assert len(record.trials) > 3
     assert sum(trial.chosen for trial in record.trials) == 1
-    assert {entry.layers for entry in record.metric.layers} == {(layer.name,) for layer in record.int8_layers}
+    assert {entry.layer for entry in record.metric.layers} == {layer.name for layer in record.int8_layers}
+    assert record.int8_macs == 1.0
     assert "--search" in record.command
 
 

@@ -11,6 +11,7 @@ from int8_toys import BadlyScaled, Noise, prepared_by_hand
 from random_nets import random_net
 
 from edgedeploy.quantize.metrics import load_metric
+from edgedeploy.quantize.pipeline import decision_items, prepare
 from edgedeploy.quantize.precision import PrecisionSearch, choose_precision
 from edgedeploy.quantize.search import SettingsSearch, search_settings
 from edgedeploy.quantize.settings import Calibrator, Rounding, Settings, Target
@@ -49,6 +50,22 @@ def _with_own_metric(workers: Workers, directory: Path) -> PrecisionSearch:
     return choose_precision(prepared, data, range(ITEMS), metric, max_drop=50.0, always_measure=True, workers=workers)
 
 
+def _with_biases(workers: Workers, directory: Path) -> PrecisionSearch:
+    data, settings = Noise(ITEMS), Settings(calibrator=Calibrator.ABSMAX, rounding=Rounding.NEAREST, images=16)
+    prepared = prepare(BadlyScaled().graph, data, target=TARGET, settings=settings)
+    found = choose_precision(
+        prepared,
+        data,
+        range(ITEMS),
+        load_metric("cosine", directory),
+        max_drop=0.01,
+        calibration=decision_items(data, settings),
+        workers=workers,
+    )
+    assert found.biases
+    return found
+
+
 def _settings(workers: Workers, directory: Path) -> SettingsSearch:
     base = Settings(calibrator=Calibrator.ABSMAX, rounding=Rounding.NEAREST, images=8)
     metric = load_metric("cosine", directory)
@@ -60,7 +77,7 @@ def _settings(workers: Workers, directory: Path) -> SettingsSearch:
     return search_settings(graph, Noise(16), TARGET, base, metric, workers=workers)
 
 
-@pytest.mark.parametrize("search", [_mixed, _with_own_metric, _settings])
+@pytest.mark.parametrize("search", [_mixed, _with_own_metric, _with_biases, _settings])
 def test_same_results_wherever_it_runs(search, on_dask: Workers, tmp_path: Path) -> None:
     expected = search(SerialWorkers(), tmp_path)
     with LocalWorkers(2) as processes:

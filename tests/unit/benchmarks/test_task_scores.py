@@ -76,10 +76,11 @@ def fold(*scores: tuple[float, float]) -> FoldResult:
         int8_score=0.0,
         outputs=(OutputError(name="out0", sqnr_db=20.0 + len(scores), cosine=0.99),),
         noise_share=0.0,
+        typical_noise=0.0,
         worst=(),
         scores=scores,
     )
-    return FoldResult(evaluation=evaluation, int8_layers=len(scores), float_layers=1)
+    return FoldResult(evaluation=evaluation, int8_layers=len(scores), float_layers=1, int8_macs=len(scores) / 10)
 
 
 def measured(limit: float | None, *folds: FoldResult) -> Measured:
@@ -89,7 +90,7 @@ def measured(limit: float | None, *folds: FoldResult) -> Measured:
 def test_a_row_is_about_the_items_of_all_folds() -> None:
     right, lost = (1.0, 1.0), (1.0, 0.0)
     row = measured(20.0, fold(right, right, lost), fold(right, right, right, right, (0.0, 0.0)))
-    assert (row.items, row.sqnr_db, row.layers) == (8, 23.0, (3, 1))
+    assert (row.items, row.sqnr_db, row.layers, row.int8_macs) == (8, 23.0, (3, 1), 0.3)
     document = row.to_json()
     assert {key: document[key] for key in ("name", "float", "int8", "drop", "limit", "holds")} == {
         "name": "some", "float": 87.5, "int8": 75.0, "drop": 12.5, "limit": 20.0, "holds": True

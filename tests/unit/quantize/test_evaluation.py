@@ -19,7 +19,7 @@ from edgedeploy.quantize.assemble import INT8_OPTIONS, assemble
 from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.error_sums import ErrorSums
 from edgedeploy.quantize.evaluation import evaluate, summarize
-from edgedeploy.quantize.evaluator import Evaluator, ItemResult, KeepFloat, VariantTask, tasks_of
+from edgedeploy.quantize.evaluator import Evaluator, ItemResult, Variant, VariantTask, tasks_of
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.metrics import Cosine, Top1
 
@@ -156,7 +156,7 @@ class CountingData:
 class Variants:
     graph: Graph
 
-    def __call__(self, keep_float: KeepFloat) -> Graph:
+    def __call__(self, variant: Variant) -> Graph:
         return self.graph
 
 
@@ -165,7 +165,7 @@ def test_inputs_and_float_outputs_are_kept_as_far_as_memory_is_given(net: Fixtur
     data = CountingData(net.data)
     item_bytes = 3 * 8 * 8 * 4 + 10 * 4
     evaluator = Evaluator(net.graph, Variants(net.model.graph), data, Top1(), kept_bytes=kept_items * item_bytes)
-    results = [evaluator.run(VariantTask((), (0, 1, 2, 3))) for _ in range(3)]
+    results = [evaluator.run(VariantTask(Variant(), (0, 1, 2, 3))) for _ in range(3)]
     assert results[0] == results[1] == results[2]
     assert len(data.loads) == loads
 
@@ -173,10 +173,10 @@ def test_inputs_and_float_outputs_are_kept_as_far_as_memory_is_given(net: Fixtur
 def test_what_was_kept_does_not_travel(net: Fixture) -> None:
     evaluator = Evaluator(net.graph, Variants(net.model.graph), net.data, Top1())
     size_bytes = len(pickle.dumps(evaluator))
-    expected = evaluator.run(VariantTask((), (0, 1)))
+    expected = evaluator.run(VariantTask(Variant(), (0, 1)))
     sent = pickle.dumps(evaluator)
     assert len(sent) == size_bytes
-    assert pickle.loads(sent).run(VariantTask((), (0, 1))) == expected
+    assert pickle.loads(sent).run(VariantTask(Variant(), (0, 1))) == expected
 
 
 def test_a_metric_cannot_spoil_the_float_outputs(net: Fixture) -> None:
@@ -205,9 +205,23 @@ def test_a_metric_that_cannot_score_stops_it(net: Fixture) -> None:
         evaluate(net.graph, assemble(prepared), no_rows, [0], Failing())
 
 
+def test_a_single_item_has_little_say_in_the_typical_noise() -> None:
+    def result(index: int, noise: float) -> ItemResult:
+        sums = ErrorSums(signal=1.0, noise=noise, product=1.0, found=1.0)
+        return ItemResult(index=index, name="", float_score=1.0, int8_score=1.0, outputs=(sums,))
+
+    quiet = [result(index, 1e-4) for index in range(9)]
+    found = summarize([*quiet, result(9, 1.0)], ["out0"], "top1")
+    assert found.noise_share == pytest.approx(0.1, rel=0.01)
+    assert found.typical_noise == pytest.approx(1e-4**0.9)
+    assert summarize([*quiet, result(9, 0.0)], ["out0"], "top1").typical_noise > 0
+    assert summarize([result(0, 0.0)], ["out0"], "top1").typical_noise == 0.0
+    assert summarize([], ["out0"], "top1").typical_noise == 0.0
+
+
 def test_items_are_cut_into_tasks() -> None:
-    tasks = tasks_of(("a",), range(35))
+    tasks = tasks_of(Variant(("a",)), range(35))
     assert [len(task.indices) for task in tasks] == [16, 16, 3]
     assert [index for task in tasks for index in task.indices] == list(range(35))
-    assert {task.keep_float for task in tasks} == {("a",)}
-    assert tasks_of((), []) == []
+    assert {task.variant for task in tasks} == {Variant(("a",))}
+    assert tasks_of(Variant(), []) == []

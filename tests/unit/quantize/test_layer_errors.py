@@ -120,6 +120,15 @@ def test_the_layer_that_does_the_harm_stands_out(net: Measured) -> None:
     assert net.errors["project"].accumulated_sqnr_db < 10
 
 
+def test_a_layer_that_reads_distances_from_the_middle_of_its_range_is_fed_with_them(net: Measured) -> None:
+    model = assemble(net.prepared, keep_float=["depthwise"])
+    assert set(model.offers) == ({"b"} if net.shifted else set())
+    errors = layer_errors(net.prepared.graph, model, net.data, range(ITEMS))
+    project = next(error for error in errors if error.name == "project")
+    assert project.own_sqnr_db == pytest.approx(net.errors["project"].own_sqnr_db, abs=0.01)
+    assert project.accumulated_sqnr_db > net.errors["project"].accumulated_sqnr_db + 10
+
+
 def test_layers_in_float_are_left_out(net: Measured) -> None:
     model = assemble(net.prepared, keep_float=["depthwise", "classes"])
     found = layer_errors(net.prepared.graph, model, net.data, [0])

@@ -104,8 +104,8 @@ def test_layers_put_back_to_float_break_chains_and_help() -> None:
     assert set(partly.encodings) == {"d", "e"}
     assert not partly.choice("dw").int8
     assert partly.choice("stem").output is None
-    assert partly.choice("project").input is not None
-    assert partly.choice("project").input.middle == 0
+    assert set(partly.offers) == {"b"}
+    assert partly.choice("project").input == model.choice("project").input
     nothing = assemble(prepared, keep_float=prepared.candidates)
     expected = run(graph, DATA)["out0"]
     assert sqnr_db(expected, run(partly.graph, DATA)["out0"]) > 25
@@ -113,6 +113,23 @@ def test_layers_put_back_to_float_break_chains_and_help() -> None:
     with pytest.raises(KeyError, match="nobody"):
         assemble(prepared, keep_float=["nobody"])
     assert model.choice("dw").int8
+
+
+@pytest.mark.parametrize("activation", ["9=1", "9=3 -23310=2,0.0,6.0"])
+def test_a_float_layer_offers_its_numbers_in_the_readers_range(activation: str) -> None:
+    prepared, model = quantize(net(activation), DATA, target=DOTPROD, settings=FEW)
+    partly = assemble(prepared, keep_float=["stem", "dw2"])
+    assert set(partly.offers) == {"a", "e"}
+    assert set(partly.encodings) == {"b"}
+    encoding = partly.offers["a"]
+    assert encoding == model.encodings["a"]
+    expected = np.clip(run(prepared.graph, DATA, blobs=("a",))["a"], encoding.lowest, encoding.highest)
+    found = run(partly.graph, DATA, blobs=("a",))["a"]
+    np.testing.assert_allclose(found, encoding.moved(expected), atol=1e-4)
+    assert np.abs(found).max() <= encoding.middle * (1 + 1e-6)
+    # Nothing is lost against codes: symmetric ranges would cost the readers a bit.
+    whole = run(net(activation), DATA)["out0"]
+    assert sqnr_db(whole, run(partly.graph, DATA)["out0"]) > sqnr_db(whole, run(model.graph, DATA)["out0"]) - 1.5
 
 
 def test_the_same_input_gives_the_same_network() -> None:

@@ -17,10 +17,10 @@ from edgedeploy.quantize.assemble import Prepared, assemble
 from edgedeploy.quantize.calibration_data import spread
 from edgedeploy.quantize.evaluation import evaluate
 from edgedeploy.quantize.items import Item
+from edgedeploy.quantize.layer_costs import int8_macs, layer_costs
 from edgedeploy.quantize.metrics import Cosine, Top1
 from edgedeploy.quantize.precision import Action, PrecisionSearch, choose_precision
-from edgedeploy.quantize.segments import count_macs, find_segments
-from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, SegmentSensitivity
+from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, LayerSensitivity
 
 ITEMS = 40
 
@@ -58,44 +58,42 @@ def test_before_and_after_are_what_the_networks_give(net: Searched) -> None:
         assert evaluate(net.prepared.source, model, net.data, range(ITEMS), Cosine()) == expected
 
 
-def test_sensitivities_are_differences_of_networks(net: Searched) -> None:
+def test_sensitivities_are_of_layers_alone_in_int8(net: Searched) -> None:
     sample = spread(range(ITEMS), SENSITIVITY_ITEMS)
-    assert [layer.name for layer in net.found.layers] == list(net.prepared.candidates)
-    base = evaluate(net.prepared.source, assemble(net.prepared), net.data, sample, Cosine())
+    candidates = net.prepared.candidates
+    assert [layer.name for layer in net.found.layers] == list(candidates)
     for layer in net.found.layers:
-        alone = evaluate(
-            net.prepared.source, assemble(net.prepared, keep_float=[layer.name]), net.data, sample, Cosine()
-        )
-        assert layer.sqnr_gain_db == alone.sqnr_db - base.sqnr_db
-        assert layer.metric_gain == base.drop - alone.drop
-        assert layer.noise_gain == pytest.approx(1 - alone.noise_share / base.noise_share)
-    assert max(net.found.layers, key=lambda layer: layer.sqnr_gain_db).name == "depthwise"
-
-
-def test_chains_are_the_segments(net: Searched) -> None:
-    assert [segment.layers for segment in net.found.segments] == [
-        ("first", "depthwise", "project"),
-        ("expand", "back"),
-        ("classes",),
-    ]
-    assert sum(segment.cost for segment in net.found.segments) == pytest.approx(1.0)
-    assert net.found.segments[0].metric_gain == pytest.approx(1.0, abs=0.05)
+        others = [name for name in candidates if name != layer.name]
+        alone = evaluate(net.prepared.source, assemble(net.prepared, keep_float=others), net.data, sample, Cosine())
+        assert layer.noise == alone.typical_noise > 0
+    assert sum(layer.noise_share for layer in net.found.layers) == pytest.approx(1.0)
+    assert max(net.found.layers, key=lambda layer: layer.noise_share).name == "depthwise"
 
 
 def test_steps_say_what_was_tried(net: Searched) -> None:
     steps = net.found.steps
     assert steps[0].action is Action.TO_FLOAT
+    assert steps[0].layers == (max(net.found.layers, key=lambda layer: layer.merit).name,)
     assert steps[0].drop_before == net.found.before.drop
-    peeled = {step.layers: step.holds for step in steps if step.action is Action.TO_INT8 and len(step.layers) == 1}
-    assert peeled[("first",)]
-    assert peeled[("project",)]
-    assert not peeled[("depthwise",)]
     assert all(step.holds == (step.drop_after <= net.max_drop) for step in steps)
+
+
+def test_layers_that_others_make_up_for_are_brought_back(net: Searched) -> None:
+    """A cheap layer comes first by its merit, and is not needed once the one that does the harm is in float."""
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=0.001)
+    brought_back = [step for step in found.steps if step.action is Action.TO_INT8]
+    assert brought_back
+    costs = {layer.name: layer.cost for layer in found.layers}
+    tried = [costs[step.layers[0]] for step in brought_back]
+    assert tried == sorted(tried, reverse=True)
+    assert found.after.drop <= 0.001
+    for step in brought_back:
+        assert (step.layers[0] not in found.keep_float) == step.holds
 
 
 def test_nothing_is_put_back_where_the_limit_holds(net: Searched) -> None:
     found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=99.0)
-    assert (found.keep_float, found.steps, found.layers, found.segments) == ((), (), (), ())
+    assert (found.keep_float, found.biases, found.steps, found.layers) == ((), (), (), ())
     assert found.evaluations == 1
     assert found.before == found.after
 
@@ -104,7 +102,6 @@ def test_sensitivities_can_be_had_anyway(net: Searched) -> None:
     found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=inf, always_measure=True)
     assert found.keep_float == ()
     assert found.layers == net.found.layers
-    assert [segment.metric_gain for segment in found.segments] == [None, None, None]
 
 
 def test_the_smallest_limit_that_cannot_be_missed_holds(net: Searched) -> None:
@@ -139,53 +136,7 @@ def test_a_network_without_candidates() -> None:
     assert (found.keep_float, found.layers, found.after.drop) == ((), (), 0.0)
 
 
-# --- segments --------------------------------------------------------------------------------------------------------
-
-
-def long_chain(count: int) -> list[str]:
-    lines = ["Input in 0 1 b0"]
-    lines += [f"Convolution c{n} 1 1 b{n - 1} b{n} 0=4 1=1 5=1 6={12 if n == 1 else 16}" for n in range(1, count + 1)]
-    return lines
-
-
-def segments_of(*lines: str, gains: dict[str, float] | None = None, longest: int = 6) -> list[tuple[str, ...]]:
-    graph = random_net(*lines)
-    names = [layer.name for layer in graph.layers if layer.weights]
-    found = find_segments(
-        graph,
-        names,
-        gains=dict.fromkeys(names, 0.0) | (gains or {}),
-        macs={name: 2**place for place, name in enumerate(names)},
-        longest=longest,
-    )
-    assert sum(segment.macs for segment in found) == 2 ** len(names) - 1  # every layer once
-    return [segment.layers for segment in found]
-
-
-def test_layers_that_read_one_blob_as_codes_belong_together() -> None:
-    assert segments_of(
-        "Input in 0 1 in0",
-        "Convolution first 1 1 in0 a 0=4 1=1 5=1 6=12",
-        "Split split 1 2 a a0 a1",
-        "Convolution left 1 1 a0 b 0=4 1=1 5=1 6=16",
-        "Convolution right 1 1 a1 c 0=4 1=1 5=1 6=16",
-        "BinaryOp add 2 1 b c d 0=0",
-        "Convolution last 1 1 d out0 0=4 1=1 5=1 6=16",
-    ) == [("first", "left", "right"), ("last",)]
-
-
-def test_a_long_chain_is_cut_at_its_worst_layer() -> None:
-    chain = tuple(f"c{n}" for n in range(1, 10))
-    assert segments_of(*long_chain(9), longest=9) == [chain]
-    assert segments_of(*long_chain(9), gains={"c4": 0.5, "c8": 0.1}, longest=5) == [chain[:3], ("c4",), chain[4:]]
-    assert segments_of(*long_chain(9), gains={"c4": 0.5, "c8": 0.1}, longest=4) == [
-        chain[:3],
-        ("c4",),
-        chain[4:7],
-        ("c8",),
-        ("c9",),
-    ]
-    assert segments_of(*long_chain(3), gains={"c1": 0.5}, longest=2) == [("c1",), ("c2", "c3")]
+# --- costs ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -193,24 +144,52 @@ def test_a_long_chain_is_cut_at_its_worst_layer() -> None:
     [
         ("Convolution x 1 1 in0 out0 0=4 1=3 3=2 4=1 5=1 6=108", (3, 8, 10), 4 * 3 * 9 * 4 * 5),
         ("ConvolutionDepthWise x 1 1 in0 out0 0=3 1=3 5=1 6=27 7=3", (3, 8, 10), 3 * 9 * 6 * 8),
+        ("Deconvolution x 1 1 in0 out0 0=4 1=2 3=2 5=1 6=48", (3, 8, 10), 48 * 8 * 10),
+        ("Convolution1D x 1 1 in0 out0 0=5 1=3 5=1 6=60", (4, 10), 60 * 8),
         ("InnerProduct x 1 1 in0 out0 0=5 1=1 2=50", (10,), 50),
         ("InnerProduct x 1 1 in0 out0 0=5 1=1 2=50", (7, 10), 7 * 50),
     ],
 )
 def test_multiplications_are_counted(line: str, shape: tuple[int, ...], macs: int) -> None:
     graph = random_net("Input in 0 1 in0", line)
-    assert count_macs(graph, ["x"], Noise(1, shape=shape).item(0)) == {"x": macs}
+    assert layer_costs(graph, ["x"], Noise(1, shape=shape).item(0))["x"].macs == macs
 
 
-def test_what_gains_most_for_its_cost_comes_first() -> None:
-    def merit(noise_gain: float, metric_gain: float | None, cost: float) -> float:
-        return SegmentSensitivity(
-            layers=("a",), sqnr_gain_db=0, noise_gain=noise_gain, metric_gain=metric_gain, macs=1, cost=cost
-        ).merit
+def test_conversions_are_those_of_blobs_that_are_handed_on() -> None:
+    graph = random_net(
+        "Input in 0 1 in0",
+        "Convolution first 1 1 in0 a 0=4 1=1 5=1 6=12",
+        "Convolution middle 1 1 a b 0=8 1=1 5=1 6=32",
+        "Convolution last 1 1 b c 0=4 1=1 5=1 6=32",
+        "Pooling pool 1 1 c p 0=1 4=1",
+        "InnerProduct classes 1 1 p out0 0=5 1=1 2=20",
+    )
+    names = ["first", "middle", "last", "classes"]
+    found = layer_costs(graph, names, Noise(1).item(0))
+    pixels = 8 * 8
+    assert [found[name].conversions for name in names] == [4 * pixels, 12 * pixels, 8 * pixels, 0]
+    assert found["middle"].total > found["middle"].macs == 32 * pixels
+    assert found["classes"].total == found["classes"].macs == 20
 
-    assert merit(0.4, None, 0.1) > merit(0.4, None, 0.2)
-    assert merit(0.4, 0.5, 0.1) > merit(0.4, None, 0.1) > merit(0.4, -0.5, 0.1)
-    assert merit(0.01, None, 0.0) < merit(0.5, None, 0.02)  # next to no multiplications is not free
+
+def test_the_share_of_multiplications_in_int8(net: Searched) -> None:
+    item = net.data.item(0)
+    graph, prepared = net.prepared.graph, net.prepared
+    costs = layer_costs(graph, prepared.candidates, item)
+    total = sum(cost.macs for cost in costs.values())
+    assert int8_macs(graph, assemble(prepared), item) == 1.0
+    assert int8_macs(graph, assemble(prepared, keep_float=prepared.candidates), item) == 0.0
+    found = int8_macs(graph, assemble(prepared, keep_float=["depthwise"]), item)
+    assert found == pytest.approx(1 - costs["depthwise"].macs / total)
+
+
+def test_what_loses_most_for_its_cost_comes_first() -> None:
+    def merit(noise_share: float, cost: float) -> float:
+        return LayerSensitivity(name="a", noise=0.01, noise_share=noise_share, macs=1, cost=cost).merit
+
+    assert merit(0.4, 0.1) > merit(0.4, 0.2)
+    assert merit(0.4, 0.1) > merit(0.3, 0.1)
+    assert merit(0.1, 0.0) == inf
 
 
 def test_items_are_spread_evenly() -> None:

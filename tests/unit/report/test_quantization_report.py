@@ -91,8 +91,9 @@ def test_every_section_is_there() -> None:
     assert "Put back to float so that the drop holds: conv_5." in page.by_id["precision"]
     assert "wins most for what it costs" in page.by_id["precision"]
     assert "too much" in page.by_id["precision"]
-    assert "conv_5, conv_6" in page.by_id["precision"] and "90.0 %" in page.by_id["precision"]
-    assert "conv_2" in page.by_id["precision"] and "−2.0 %" in page.by_id["precision"]
+    assert "23.1 dB" in page.by_id["precision"] and "51.0 %" in page.by_id["precision"]
+    assert "conv_2" in page.by_id["precision"] and "10.0 %" in page.by_id["precision"]
+    assert "int8 does 96.0 % of the multiplications" in page.text
     assert "calibrator absmax, equalize True" in page.by_id["preparation"]
     assert "undone" in page.by_id["preparation"]
     assert "its output has several readers" in page.by_id["preparation"]
@@ -251,7 +252,7 @@ def test_accumulators_without_and_with_dot_product() -> None:
 
 
 def test_steps_absent_are_explained() -> None:
-    nothing: dict[str, Any] = {"steps": (), "layers": (), "chains": (), "put_back": ()}
+    nothing: dict[str, Any] = {"steps": (), "layers": (), "put_back": ()}
     held = page_of(quantization_record(metric=metric_record(**nothing), trials=()))
     assert "Settings tried" not in held.text
     assert "The drop held with every layer" in held.by_id["precision"]
