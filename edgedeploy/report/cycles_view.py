@@ -157,7 +157,7 @@ def _sentence(record: CyclesRecord) -> str:
         return f"The outputs are those of the host ({cosine})."
     text = f"The outputs differ from the host's beyond the limits ({cosine}): see that they are right first."
     if check.cosine is None and record.precision == Precision.FP16:
-        text += " Half precision overflows in some networks; --precision fp16-storage computes in float32."
+        text += " Half precision overflows in some networks; --precision fp32 does not."
     return text
 
 
