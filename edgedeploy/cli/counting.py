@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,6 +85,8 @@ def count(countable: Countable, wish: Wish, *, progress: ConsoleProgress) -> Cyc
         CycleCountError: One of them failed.
         IncomparableRunsError: The earlier result is of something else.
     """
+    if wish.earlier is not None:
+        _check_comparable(_identity(countable, wish), wish.earlier)
     qemu = find_qemu()
     llvm = find_llvm() if wish.core.priced_as is not None else None
     counter = _Counter(
@@ -125,12 +128,7 @@ def hold_against(record: CyclesRecord, earlier: CyclesRecord | None) -> CyclesRe
     other = None
     notes = record.notes
     if earlier is not None:
-        differing = [name for name in _SAME if getattr(record, name) != getattr(earlier, name)]
-        if differing:
-            listed = ", ".join(f"{name} {getattr(earlier, name)}, now {getattr(record, name)}" for name in differing)
-            raise IncomparableRunsError(
-                f"the earlier result is of something else: {listed}", hint="count both with the same options"
-            )
+        _check_comparable({name: getattr(record, name) for name in _SAME}, earlier)
         other = earlier.ours
         if earlier.network != record.network:
             notes += ("the earlier result was counted on a network of other weights or parameters",)
@@ -147,6 +145,27 @@ def hold_against(record: CyclesRecord, earlier: CyclesRecord | None) -> CyclesRe
     return record.model_copy(
         update={"other": other, "ratio": ratio, "instructions_ratio": instructions_ratio, "notes": notes}
     )
+
+
+def _identity(countable: Countable, wish: Wish) -> dict[str, object]:
+    """Return what two results must have in common, as far as it is known before the count."""
+    return {
+        "model": countable.name,
+        "int8": countable.int8,
+        "precision": countable.precision,
+        "core": wish.core.name,
+        "priced_as": wish.core.priced_as,
+        "threads": wish.threads,
+    }
+
+
+def _check_comparable(values: Mapping[str, object], earlier: CyclesRecord) -> None:
+    differing = [name for name in _SAME if values[name] != getattr(earlier, name)]
+    if differing:
+        listed = ", ".join(f"{name} {getattr(earlier, name)}, now {values[name]}" for name in differing)
+        raise IncomparableRunsError(
+            f"the earlier result is of something else: {listed}", hint="count both with the same options"
+        )
 
 
 def parse_limit(text: str) -> float:
@@ -248,4 +267,6 @@ def _notes(wish: Wish) -> tuple[str, ...]:
         )
     if wish.threads > 1:
         notes.append("cycles are summed over threads; which thread takes which part may differ from run to run")
+        if wish.caches is not None:
+            notes.append("the emulator's interleaving of threads decides what the simulated L2 cache holds")
     return tuple(notes)
