@@ -3,9 +3,10 @@
 
     python benchmarks/operators.py [--json] [--core CORE ...] [--only NET ...]
 
-Rows: {"net", "core", "ours", "stock", "ratio", "limit", "bound", "float_stock"}, in cycles an inference, one thread. ``limit``
-is the ratio to reach, ``bound`` what the products alone take at the core's rate (32 or 8 a cycle), ``float_stock`` the same
-net in float on stock ncnn, in half precision where the core computes in it. Estimates; docs/cycles.md says by what.
+Rows: {"net", "core", "ours", "stock", "ratio", "limit", "bound", "float_stock"}, in cycles an inference, one thread.
+``limit`` is the ratio to reach, ``bound`` what the products alone take at the core's rate (32 or 8 a cycle),
+``float_stock`` the same net in float on stock ncnn, in half precision where the core computes in it. Estimates;
+docs/cycles.md says by what.
 """
 
 from __future__ import annotations
