@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,6 +13,8 @@ from edgedeploy.errors import BuildFailedError
 
 _PROBE_DEADLINE_S = 60.0
 _KERNEL_SUFFIXES = frozenset({".cpp", ".S"})
+_TABLE = "table.cpp"
+_ROW_NAME = re.compile(r'"([a-z0-9_]+)"')
 
 
 def list_kernels(runner: Path, *, architecture: str, kernel_sources: Path) -> tuple[str, ...]:
@@ -57,11 +60,13 @@ def kernels_in_probe(document: str) -> tuple[str, ...]:
 def kernels_in_bytes(binary: bytes, kernel_sources: Path) -> tuple[str, ...]:
     """Return the kernels whose name the binary's table holds.
 
-    A row's name is the stem of its file, stored as a C string; the stems of files without a row do not occur as strings
-    in a stripped program.
+    A row's name is stored as a C string. It is the stem of its file, or, where variants share one, named by the table
+    alone; stems of files without a row do not occur as strings in a stripped program.
     """
-    stems = {path.stem for path in kernel_sources.rglob("*") if path.suffix in _KERNEL_SUFFIXES}
-    return tuple(sorted(stem for stem in stems if b"\0" + stem.encode() + b"\0" in binary))
+    names = {path.stem for path in kernel_sources.rglob("*") if path.suffix in _KERNEL_SUFFIXES}
+    for table in kernel_sources.glob(_TABLE):
+        names.update(_ROW_NAME.findall(table.read_text(encoding="utf-8")))
+    return tuple(sorted(name for name in names if b"\0" + name.encode() + b"\0" in binary))
 
 
 def _launcher(architecture: str) -> list[str] | None:

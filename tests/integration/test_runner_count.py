@@ -66,7 +66,7 @@ def test_every_layer_has_its_slots_in_the_order_of_the_run(mixed_release: Path, 
 
 def test_our_kernel_counts_for_its_layers_alone(runner_symbols: Path, mixed_release: Path, counted: Any) -> None:
     """By the names of functions, which the build keeps beside the stripped program."""
-    kernel = _function(runner_symbols, "gemm_s8_4x4_neon")
+    kernel = _function(runner_symbols, "conv_s8_4x8_neon")
     document, dump = counted(mixed_release, "from=0,to=1")
     ours = {inside(layer["index"]) for layer in document["layers"] if layer["implementation"] == "edgedeploy"}
     places = [slot for (address, _), counts in dump.counts.items() if address in kernel for slot, _ in counts]
