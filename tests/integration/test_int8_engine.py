@@ -134,7 +134,7 @@ def test_codes_go_from_layer_to_layer_padded_with_the_largest_code(
 @pytest.mark.parametrize("channels", [12, 16])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_depthwise_variant_clamps_at_minus_128(runner: Runner, tmp_path: Path, channels: int, stride: int) -> None:
-    """The engine's 3x3, no activation, channels that are no multiple of eight: one step below the definition's clamp."""
+    """The engine's 3x3, no activation, channels that are no multiple of eight: a step below the definition's clamp."""
     keys = f"0={channels} 1=3 3={stride} 4=2 15=3 6={channels * 9} 7={channels} 8=101"
     line = f"ConvolutionDepthWise deep 1 1 b{{i}} out{{i}} {keys}"
     made = branches(
