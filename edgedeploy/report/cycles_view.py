@@ -16,6 +16,7 @@ from edgedeploy.report.summary import Tile
 
 RELEVANT_CHANGE = 0.001
 UNSEEN_CHANGE = 0.0005
+_ANONYMOUS = "(anonymous namespace)::"
 _UNKNOWN = "–"
 
 
@@ -111,7 +112,7 @@ def short_kernel(name: str) -> str:
     """Return a function's name without parameters, template arguments and the namespace of the engine."""
     kept: list[str] = []
     depth = 0
-    for letter in name.removeprefix("void ").removeprefix("int "):
+    for letter in name.removeprefix("void ").removeprefix("int ").replace(_ANONYMOUS, ""):
         depth += (letter == "<") - (letter == ">")
         if letter == "(" and depth == 0 and kept:
             break

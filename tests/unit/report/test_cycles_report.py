@@ -91,6 +91,7 @@ def test_variants_of_a_function_are_one_row() -> None:
         ("gemm_s8_8x8_neondot", "gemm_s8_8x8_neondot"),
         ("ncnn::Pooling_arm::forward(ncnn::Mat const&, ncnn::Mat&) const", "Pooling_arm::forward"),
         ("void ncnn::im2col<4, 1>(int) [clone ._omp_fn.0]", "im2col"),
+        ("void edgedeploy::(anonymous namespace)::fill_row<float>(int)", "edgedeploy::fill_row"),
         ("(no symbol)", "(no symbol)"),
     ],
 )
