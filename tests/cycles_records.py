@@ -92,7 +92,7 @@ def record(
         "instructions_ratio": ours.instructions / stock.instructions if stock is not None else None,
         "notes": ("no caches, no branch misses",),
     }
-    return CyclesRecord(**(values | other))  # type: ignore[arg-type]
+    return CyclesRecord.model_validate(values | other)
 
 
 def in_order(label: str = "edgedeploy") -> SideCycles:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgedeploy import modelcache
 from edgedeploy.artifacts import canonical_json
-from edgedeploy.files import file_sha256
 from edgedeploy.graph import Graph, write_graph
+from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import cache_dir
 
 RECIPE = 1
 """Raise it with every change to how built-in networks are made: old entries are then left alone."""
 
-PARAM_NAME = "model.param"
-WEIGHTS_NAME = "model.bin"
 RECORD_NAME = "net.json"
 
 
@@ -42,26 +38,12 @@ class Entry:
 
 def entry_key(document: dict[str, Any]) -> str:
     """Return the entry's name: a hash over everything that the network depends on."""
-    return hashlib.sha256(canonical_json({"recipe": RECIPE, **document})).hexdigest()[:32]
+    return modelcache.entry_key(RECIPE, document)
 
 
 def find_entry(key: str) -> Entry | None:
     """Return a whole, undamaged network, or None. A damaged one is removed."""
-    directory = nets_dir() / key
-    try:
-        record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
-        entry = Entry(
-            directory=directory,
-            inputs={name: (shape[0], shape[1], shape[2]) for name, shape in record["inputs"].items()},
-            outputs={name: tuple(shape) for name, shape in record["outputs"].items()},
-        )
-        whole = record["sha256"] == _hashes(directory)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
-        whole = False
-    if whole:
-        return entry
-    shutil.rmtree(directory, ignore_errors=True)
-    return None
+    return modelcache.find_whole(nets_dir() / key, _read)
 
 
 def add_entry(
@@ -72,23 +54,12 @@ def add_entry(
     Raises:
         OSError: The cache cannot be written.
     """
-    nets_dir().mkdir(parents=True, exist_ok=True)
-    directory = nets_dir() / key
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=nets_dir()) as name:
-        made = Path(name) / "entry"
-        made.mkdir()
+    with modelcache.scratch_directory(nets_dir()) as scratch:
+        made = modelcache.begin_entry(scratch)
         write_graph(graph, made / PARAM_NAME, made / WEIGHTS_NAME)
-        record = {"inputs": inputs, "outputs": outputs, "sha256": _hashes(made)}
+        record = {"inputs": inputs, "outputs": outputs, "sha256": modelcache.model_hashes(made)}
         (made / RECORD_NAME).write_bytes(canonical_json(record))
-        try:
-            made.rename(directory)
-        except OSError:
-            # Somebody else made the same network meanwhile; theirs is as good.
-            other = find_entry(key)
-            if other is None:
-                raise
-            return other
-    return Entry(directory=directory, inputs=inputs, outputs=outputs)
+        return modelcache.keep_entry(made, nets_dir() / key, _read)
 
 
 def nets_dir() -> Path:
@@ -96,5 +67,11 @@ def nets_dir() -> Path:
     return cache_dir() / "builtin_nets"
 
 
-def _hashes(directory: Path) -> dict[str, str]:
-    return {name: file_sha256(directory / name) for name in (PARAM_NAME, WEIGHTS_NAME)}
+def _read(directory: Path) -> Entry | None:
+    record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+    entry = Entry(
+        directory=directory,
+        inputs={name: (shape[0], shape[1], shape[2]) for name, shape in record["inputs"].items()},
+        outputs={name: tuple(shape) for name, shape in record["outputs"].items()},
+    )
+    return entry if record["sha256"] == modelcache.model_hashes(directory) else None

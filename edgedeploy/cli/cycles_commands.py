@@ -111,7 +111,7 @@ def cycles(
     )
     with _subject(model, int8, precision, shapes, project, definition, accept_differences, progress) as subject:
         record = counting.count(subject, wish, progress=progress)
-    _show(record, output, limit, as_json=as_json)
+    show_result(record, output, limit, as_json=as_json)
 
 
 def _check_words(model: str | None, *, int8: bool, precision: Precision | None, shapes: list[str] | None) -> None:
@@ -146,7 +146,7 @@ def _subject(
         yield subject
 
 
-def _show(record: CyclesRecord, output: Path | None, limit: float | None, *, as_json: bool) -> None:
+def show_result(record: CyclesRecord, output: Path | None, limit: float | None, *, as_json: bool) -> None:
     """Write and print the result, then fail where it is too slow: a failure's JSON takes the place of the result's."""
     if output is not None:
         write_cycles(record, output.absolute())

@@ -16,6 +16,7 @@ from edgedeploy.cli.conversions import copy_file
 from edgedeploy.cli.quantizing import Quantized
 from edgedeploy.errors import RunFileError, UnreadableInputError
 from edgedeploy.files import write_whole
+from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.preprocessing import read_image
 from edgedeploy.quantfile import (
     PAGE_FILE,
@@ -30,7 +31,6 @@ from edgedeploy.quantfile import (
 from edgedeploy.quantize.data_files import FileData
 from edgedeploy.quantize.items import Data, Item
 from edgedeploy.quantize.search import Subset
-from edgedeploy.quantize.store import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.report.images import ReportImage
 from edgedeploy.report.quantization import render_quantization_html
 from edgedeploy.report.quantization_details import worst_captions

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgedeploy import modelcache
 from edgedeploy.artifacts import (
     Comparison,
     ComparisonLimits,
@@ -20,14 +20,13 @@ from edgedeploy.artifacts import (
     Sample,
     canonical_json,
 )
-from edgedeploy.files import file_sha256, write_whole
+from edgedeploy.files import write_whole
+from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import cache_dir
 
 RECIPE = 2
 """Raise it with every change to how models are prepared, converted or compared: old entries are then left alone."""
 
-PARAM_NAME = "model.param"
-WEIGHTS_NAME = "model.bin"
 RECORD_NAME = "conversion.json"
 
 
@@ -50,7 +49,7 @@ class Entry:
 
 def conversion_key(document: dict[str, Any]) -> str:
     """Return the entry's name: a hash over everything that goes into the conversion."""
-    return hashlib.sha256(canonical_json({"recipe": RECIPE, **document})).hexdigest()[:32]
+    return modelcache.entry_key(RECIPE, document)
 
 
 def samples_key(samples: Sequence[Sample]) -> str:
@@ -65,49 +64,32 @@ def samples_key(samples: Sequence[Sample]) -> str:
 
 def find_entry(key: str) -> Entry | None:
     """Return a whole, undamaged conversion, or None. A damaged one is removed."""
-    directory = models_dir() / key
-    try:
-        record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
-        entry = _entry(directory, record)
-        whole = record["sha256"] == _hashes(directory)
-    except (OSError, ValueError, KeyError, TypeError):
-        whole = False
-    if whole:
-        return entry
-    shutil.rmtree(directory, ignore_errors=True)
-    return None
+    return modelcache.find_whole(models_dir() / key, _read)
 
 
-@contextmanager
-def scratch_directory() -> Iterator[Path]:
+def scratch_directory() -> AbstractContextManager[Path]:
     """Give a directory on the cache's file system, removed at the end."""
-    models_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=models_dir()) as name:
-        yield Path(name)
+    return modelcache.scratch_directory(models_dir())
 
 
 def add_entry(
     key: str, scratch: Path, *, param: Path, weights: Path, input_names: Sequence[str], outputs: Sequence[ModelOutput]
 ) -> Entry:
-    """Put a conversion into the cache; it appears whole or not at all."""
-    made = scratch / "entry"
-    made.mkdir()
+    """Put a conversion into the cache; it appears whole or not at all.
+
+    Raises:
+        OSError: The cache cannot be written.
+    """
+    made = modelcache.begin_entry(scratch)
     shutil.copyfile(param, made / PARAM_NAME)
     shutil.copyfile(weights, made / WEIGHTS_NAME)
     record = {
         "inputs": list(input_names),
         "outputs": [asdict(item) for item in outputs],
-        "sha256": _hashes(made),
+        "sha256": modelcache.model_hashes(made),
     }
     (made / RECORD_NAME).write_bytes(canonical_json(record))
-    directory = models_dir() / key
-    try:
-        made.rename(directory)
-    except OSError:
-        # Somebody else made the same conversion meanwhile; theirs is as good.
-        if not (directory / RECORD_NAME).is_file():
-            raise
-    return _entry(directory, record)
+    return modelcache.keep_entry(made, models_dir() / key, _read)
 
 
 def find_comparison(entry: Entry, key: str) -> Comparison | None:
@@ -134,13 +116,11 @@ def models_dir() -> Path:
     return cache_dir() / "models"
 
 
-def _entry(directory: Path, record: dict[str, Any]) -> Entry:
+def _read(directory: Path) -> Entry | None:
+    record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
     outputs = tuple(ModelOutput(**{**item, "shape": tuple(item["shape"])}) for item in record["outputs"])
-    return Entry(directory=directory, input_names=tuple(record["inputs"]), outputs=outputs)
-
-
-def _hashes(directory: Path) -> dict[str, str]:
-    return {name: file_sha256(directory / name) for name in (PARAM_NAME, WEIGHTS_NAME)}
+    entry = Entry(directory=directory, input_names=tuple(record["inputs"]), outputs=outputs)
+    return entry if record["sha256"] == modelcache.model_hashes(directory) else None
 
 
 def _comparison_path(entry: Entry, key: str) -> Path:

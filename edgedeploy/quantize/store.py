@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedeploy.artifacts import canonical_json
-from edgedeploy.errors import CalibrationTableError, RunFileError
+from edgedeploy import modelcache
+from edgedeploy.errors import CalibrationTableError
 from edgedeploy.files import file_sha256
 from edgedeploy.graph.files import write_graph
+from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import cache_dir
 from edgedeploy.quantfile import (
     RECORD_FILE,
@@ -30,8 +28,6 @@ from edgedeploy.quantize.table import table_of, write_table
 RECIPE = 2
 """Raise it with every change to how models are quantized or judged: old entries are then left alone."""
 
-PARAM_NAME = "model.param"
-WEIGHTS_NAME = "model.bin"
 TABLE_NAME = "model.table"
 
 
@@ -68,21 +64,12 @@ class Entry:
 
 def quantization_key(document: dict[str, Any]) -> str:
     """Return the entry's name: a hash over everything that the result depends on."""
-    return hashlib.sha256(canonical_json({"recipe": RECIPE, **document})).hexdigest()[:32]
+    return modelcache.entry_key(RECIPE, document)
 
 
 def find_entry(key: str) -> Entry | None:
     """Return a whole, undamaged int8 model, or None. A damaged one is removed."""
-    directory = quantized_dir() / key
-    try:
-        entry = Entry(directory=directory, record=read_quantization(directory / RECORD_FILE))
-        whole = _files_of(directory) == entry.record.files
-    except (OSError, RunFileError):
-        whole = False
-    if whole:
-        return entry
-    shutil.rmtree(directory, ignore_errors=True)
-    return None
+    return modelcache.find_whole(quantized_dir() / key, _read)
 
 
 def add_entry(key: str, model: Int8Model, make_record: Callable[[FilesRecord], QuantizationRecord]) -> Entry:
@@ -95,31 +82,24 @@ def add_entry(key: str, model: Int8Model, make_record: Callable[[FilesRecord], Q
     Raises:
         OSError: The cache cannot be written.
     """
-    quantized_dir().mkdir(parents=True, exist_ok=True)
-    directory = quantized_dir() / key
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=quantized_dir()) as name:
-        made = Path(name) / "entry"
-        made.mkdir()
+    with modelcache.scratch_directory(quantized_dir()) as scratch:
+        made = modelcache.begin_entry(scratch)
         write_graph(model.graph, made / PARAM_NAME, made / WEIGHTS_NAME)
         # The format cannot say every network's scales, and most people want none.
         with contextlib.suppress(CalibrationTableError):
             write_table(made / TABLE_NAME, table_of(model))
-        record = make_record(_files_of(made))
-        write_quantization(record, made / RECORD_FILE)
-        try:
-            made.rename(directory)
-        except OSError:
-            # Somebody else made the same model meanwhile; theirs is as good.
-            other = find_entry(key)
-            if other is None:
-                raise
-            return other
-    return Entry(directory=directory, record=record)
+        write_quantization(make_record(_files_of(made)), made / RECORD_FILE)
+        return modelcache.keep_entry(made, quantized_dir() / key, _read)
 
 
 def quantized_dir() -> Path:
     """Return the directory of all int8 models."""
     return cache_dir() / "quantized"
+
+
+def _read(directory: Path) -> Entry | None:
+    entry = Entry(directory=directory, record=read_quantization(directory / RECORD_FILE))
+    return entry if _files_of(directory) == entry.record.files else None
 
 
 def _files_of(directory: Path) -> FilesRecord:

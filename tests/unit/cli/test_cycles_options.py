@@ -11,7 +11,7 @@ from cycles_records import in_order, record, side
 from edgedeploy.boards.load import load_board
 from edgedeploy.cli import countable, counting
 from edgedeploy.cli import main as entry
-from edgedeploy.cli.cycles_commands import parse_shapes
+from edgedeploy.cli.cycles_commands import parse_shapes, show_result
 from edgedeploy.cycles.cores import CORES
 from edgedeploy.cyclesfile import read_cycles, write_cycles
 from edgedeploy.errors import (
@@ -101,14 +101,12 @@ def test_slower_than_allowed() -> None:
 def test_the_failure_takes_the_place_of_the_document_but_the_file_is_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from edgedeploy.cli.cycles_commands import _show  # noqa: PLC0415
-
     slower = record(side("edgedeploy", 22_000_000), stock=side("stock ncnn", 20_000_000))
     with pytest.raises(SlowerError):
-        _show(slower, tmp_path / "kept" / "result.json", 0.01, as_json=True)
+        show_result(slower, tmp_path / "kept" / "result.json", 0.01, as_json=True)
     assert capsys.readouterr().out == ""
     assert read_cycles(tmp_path / "kept" / "result.json") == slower
-    _show(slower, None, 0.2, as_json=True)
+    show_result(slower, None, 0.2, as_json=True)
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == 1 and document["ratio"] == pytest.approx(1.1)
 
@@ -131,7 +129,7 @@ def test_an_earlier_result_is_the_other_side() -> None:
 )
 def test_an_earlier_result_of_something_else_is_refused(field: str, value: object) -> None:
     with pytest.raises(IncomparableRunsError, match=field):
-        counting.hold_against(record(), record(**{field: value}))  # type: ignore[arg-type]
+        counting.hold_against(record(), record().model_copy(update={field: value}))
 
 
 def test_without_prices_only_instructions_are_compared() -> None:

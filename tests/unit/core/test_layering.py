@@ -23,6 +23,7 @@ BASE = [
     "runfile",
     "quantfile",
     "cyclesfile",
+    "modelcache",
     "project",
 ]
 STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report", "cycles"}

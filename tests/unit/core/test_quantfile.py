@@ -26,7 +26,8 @@ from edgedeploy.runfile import dump_record
 @pytest.fixture
 def document() -> dict[str, Any]:
     record = quantization_record(speed=SpeedSection(measured=speed_record(hardware=False)))
-    return json.loads(dump_record(record))  # type: ignore[no-any-return]
+    content: dict[str, Any] = json.loads(dump_record(record))
+    return content
 
 
 def test_comes_back_as_it_was_written(tmp_path: Path) -> None:

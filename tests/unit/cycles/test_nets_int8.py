@@ -19,6 +19,7 @@ from edgedeploy.files import file_sha256
 from edgedeploy.graph import Graph, Layer, check_graph, read_graph
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.passes.linear import CONVOLUTIONS_2D, LINEAR_TYPES, Activation, activation_of
+from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import CACHE_VARIABLE
 from edgedeploy.progress import SILENT
 from edgedeploy.quantize.evaluator import INT8_TASK_OPTIONS
@@ -163,7 +164,7 @@ def test_taken_from_the_cache_the_second_time(monkeypatch: pytest.MonkeyPatch) -
     assert build_builtin("squeezenet", int8=True, progress=SILENT) == first
 
 
-@pytest.mark.parametrize("file", [builtin_store.PARAM_NAME, builtin_store.WEIGHTS_NAME, builtin_store.RECORD_NAME])
+@pytest.mark.parametrize("file", [PARAM_NAME, WEIGHTS_NAME, builtin_store.RECORD_NAME])
 def test_damaged_entry_is_made_again(file: str) -> None:
     first = build_builtin("squeezenet", int8=True, progress=SILENT)
     good = first.param.read_bytes(), first.weights.read_bytes()
