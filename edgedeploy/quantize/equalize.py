@@ -7,10 +7,14 @@ Weight Equalization and Bias Correction, 2019, section 4.1.
 The engine has a weight scale for every output channel, so the range of a channel's weights costs nothing by itself;
 what costs is a blob whose channels differ, because it has one scale. So blobs are evened out, by what calibration saw
 in them, as far as the weights that read them allow it (Xiao et al., SmoothQuant, 2023, equation 4).
+
+Behind ReLU6 small channels are only made larger, and never so large that its bound comes within their reach, which is
+guessed from the spread of the numbers in front of it: a channel that calibration hardly saw may be large on other data.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -25,6 +29,11 @@ from edgedeploy.quantize.streams import Stream, find_streams
 DEFAULT_TOLERANCE = 1e-4
 STRENGTH = 0.5
 """How much of the difference between a blob's channels goes into the weights that read them; 1 is all of it."""
+CLIPPED_STRENGTH = 0.7
+"""The same behind ReLU6, though depthwise layers, which read it, mind nothing: what is left is room for data that pass
+what calibration saw."""
+ROOM = 2.0
+"""ReLU6's bound stays at least so many times above the largest value that calibration saw of a channel that grows."""
 SMALLEST_SHARE = 2.0**-10
 """A channel's range counts as at least this share of its blob's: below one int8 step nothing is gained."""
 
@@ -78,6 +87,7 @@ def equalize(
     graph: Graph,
     ranges: Mapping[str, FloatArray],
     *,
+    reaches: Mapping[str, Values] | None = None,
     check: Check | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
 ) -> Equalization:
@@ -87,6 +97,8 @@ def equalize(
         graph: In float, activations fused where they can be, as the passes leave it.
         ranges: Blob -> largest magnitude of each channel over the calibration data, float32 ``(channels,)``: of what
             layers with weights put out, and of what they read, such as sums, where that is another blob.
+        reaches: Maker of a stream behind ReLU6 -> how large each channel might become without it, float64
+            ``(channels,)``: see ``reach.py``. Streams of which nothing is said are left alone.
         check: Runs a graph on real inputs; None trusts the arithmetic.
         tolerance: Largest difference of the outputs; beyond it everything is undone.
 
@@ -95,14 +107,17 @@ def equalize(
         scale_min=0.2, scale_max=5.1)``.
     """
     layers = {layer.name: layer for layer in graph.layers}
+    reaches = reaches or {}
     pairs: list[EqualizedPair] = []
     skipped: list[SkippedPair] = []
     for stream in find_streams(graph):
-        obstacle = stream.obstacle or _unknown(stream, layers, ranges)
+        clipped = math.isfinite(stream.bound)
+        obstacle = stream.obstacle or _unknown(stream, layers, ranges, reaches if clipped else None)
         if obstacle:
             skipped += [SkippedPair(first=name, reader=stream.readers[0], reason=obstacle) for name in stream.makers]
             continue
-        factor = _factor(stream, layers, ranges)
+        seen = _seen(stream, ranges)
+        factor = _clipped_factor(stream, seen, reaches) if clipped else _factor(stream, layers, seen)
         _rescale(stream, factor, layers)
         pairs += [_pair(maker, reader, factor) for maker in stream.makers for reader in stream.readers]
     changed = replace(graph, layers=tuple(layers[layer.name] for layer in graph.layers)) if pairs else graph
@@ -134,14 +149,36 @@ def _pair(maker: str, reader: str, factor: Values) -> EqualizedPair:
     )
 
 
-def _unknown(stream: Stream, layers: Mapping[str, Layer], ranges: Mapping[str, FloatArray]) -> str:
+def _unknown(
+    stream: Stream,
+    layers: Mapping[str, Layer],
+    ranges: Mapping[str, FloatArray],
+    reaches: Mapping[str, Values] | None,
+) -> str:
     missing = [name for name in stream.makers if layers[name].outputs[0] not in ranges]
+    if reaches is not None:
+        missing += [name for name in stream.makers if name not in reaches]
     return f"nothing is known of what {missing[0]} puts out" if missing else ""
 
 
-def _factor(stream: Stream, layers: Mapping[str, Layer], ranges: Mapping[str, FloatArray]) -> Values:
+def _seen(stream: Stream, ranges: Mapping[str, FloatArray]) -> Values:
+    """Return the largest magnitude of each channel over the stream's blobs."""
+    seen = np.max([ranges[blob] for blob in stream.blobs if blob in ranges], axis=0)
+    return np.asarray(seen, dtype=np.float64)
+
+
+def _clipped_factor(stream: Stream, seen: Values, reaches: Mapping[str, Values]) -> Values:
+    """Return what each channel of blobs behind ReLU6 is divided by: at most one."""
+    reach = np.maximum(np.max([reaches[name] for name in stream.makers], axis=0), ROOM * seen)
+    largest = np.maximum(seen, reach / ROOM)
+    if not largest.any():
+        return np.ones(stream.channels)
+    even = np.maximum(largest / largest.max(), SMALLEST_SHARE) ** CLIPPED_STRENGTH
+    return np.asarray(np.where(largest > 0, np.clip(reach / stream.bound, even, 1.0), 1.0))
+
+
+def _factor(stream: Stream, layers: Mapping[str, Layer], seen: Values) -> Values:
     """Return what each channel of the stream's blobs is divided by: around one."""
-    seen = np.max([ranges[blob] for blob in stream.blobs if blob in ranges], axis=0).astype(np.float64)
     largest = float(seen.max(initial=0.0))
     if largest == 0 or not np.isfinite(largest):
         return np.ones(stream.channels)

@@ -22,10 +22,11 @@ from edgedeploy.quantize.chains import find_chains, source_blob
 from edgedeploy.quantize.choices import Encoding, Int8Model
 from edgedeploy.quantize.decide import Decider, Decision, float_windows
 from edgedeploy.quantize.encodings import choose_encodings
-from edgedeploy.quantize.equalize import Equalization, equalize
+from edgedeploy.quantize.equalize import equalize
 from edgedeploy.quantize.items import Data, Item
 from edgedeploy.quantize.precheck import check_quantizable
 from edgedeploy.quantize.prefix import ONE_THREAD
+from edgedeploy.quantize.reach import channel_reaches
 from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics, collect_statistics
 
@@ -73,7 +74,12 @@ def prepare(
         check = _check_on(items[:CHECK_ITEMS])
         with progress.task("Simplifying the network"):
             simplified, passes = run_passes(graph, check)
-        equalization = _equalized(simplified, data, sample, check, progress) if settings.equalize else None
+        equalization = None
+        if settings.equalize:
+            ranges = _channel_ranges(simplified, data, sample, progress)
+            with progress.task("Looking at clipped channels") as task:
+                reaches = channel_reaches(simplified, items, settings.seed, task)
+            equalization = equalize(simplified, ranges, reaches=reaches, check=check)
         float_graph = equalization.graph if equalization else simplified
         candidates = find_candidates(float_graph)
         statistics = _statistics(float_graph, candidates, data, indices, progress)
@@ -110,18 +116,17 @@ def decision_items(data: Data, settings: Settings) -> list[Item]:
     return load_items(data, spread(indices, DECISION_ITEMS), indices)
 
 
-def _equalized(graph: Graph, data: Data, indices: Sequence[int], check: Check, progress: Progress) -> Equalization:
-    """Even out ranges, as a part of the data shows them in what layers put out and in what others read."""
+def _channel_ranges(graph: Graph, data: Data, indices: Sequence[int], progress: Progress) -> dict[str, FloatArray]:
+    """Return the largest magnitude of each channel of what layers put out and of what others read: blob -> it."""
     wiring = wiring_of(graph)
     layers = [layer for layer in graph.layers if is_linear(layer)]
     read = [source_blob(layer.inputs[0], wiring) for layer in layers]
     blobs = tuple(dict.fromkeys([layer.outputs[0] for layer in layers] + read))
     statistics = collect_statistics(graph, blobs, data, indices, progress=progress) if blobs else {}
-    ranges = {
+    return {
         blob: np.maximum(np.abs(found.channel_minimum), np.abs(found.channel_maximum))
         for blob, found in statistics.items()
     }
-    return equalize(graph, ranges, check=check)
 
 
 def _statistics(

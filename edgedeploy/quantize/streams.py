@@ -3,10 +3,15 @@
 A positive factor a channel passes through Splits, additions, pooling and ReLU, so what the makers' outputs are divided
 by, all readers' inputs are multiplied with. Source: Nagel et al., Data-Free Quantization Through Weight Equalization
 and Bias Correction, 2019, section 4.1, whose pairs of layers are streams of one maker and one reader.
+
+ReLU6 hands a factor on up to its bound, which is the same number for all channels: such a stream says where it is. It
+counts only in front of depthwise layers: what these put out is rare and large on data that calibration did not see, and
+other readers gain little.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,7 +19,9 @@ from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes.linear import (
     Activation,
     activation_of,
+    activation_params_of,
     input_channels,
+    is_depthwise,
     is_linear,
     output_channels,
     pad_value_of,
@@ -23,7 +30,6 @@ from edgedeploy.graph.passes.linear import (
 _THROUGH = frozenset({"Split", "ReLU", "PReLU", "Dropout", "Pooling", "Interp"})
 """Layers of one input that hand a positive factor a channel on."""
 _FREE = frozenset({Activation.NONE, Activation.RELU, Activation.LEAKY_RELU})
-"""Not Clip: ReLU6 with its bound moved channel by channel is another network wherever new data pass the old maximum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,7 @@ class Stream:
     readers: tuple[str, ...]
     blobs: frozenset[str]
     channels: int
+    bound: float = math.inf
     obstacle: str = ""
 
 
@@ -77,9 +84,17 @@ def _note_limits(layer: Layer, obstacles: dict[str, str]) -> None:
     if pad_value_of(layer) != 0:
         obstacles[layer.inputs[0]] = f"{layer.name} pads with a number that is the same for all channels"
     kind = activation_of(layer)
-    if kind not in _FREE:
+    if kind not in _FREE and _upper_bound(layer) is None:
         name = kind.name.lower().replace("_", " ")
         obstacles[layer.outputs[0]] = f"the activation of {layer.name} ({name}) does not scale"
+
+
+def _upper_bound(layer: Layer) -> float | None:
+    """Return what a layer's activation clips at, where it is a ReLU below that."""
+    if activation_of(layer) is not Activation.CLIP:
+        return None
+    lowest, highest = activation_params_of(layer)
+    return highest if lowest == 0 else None
 
 
 def _stream(graph: Graph, blobs: frozenset[str], obstacles: Mapping[str, str]) -> Stream:
@@ -90,11 +105,15 @@ def _stream(graph: Graph, blobs: frozenset[str], obstacles: Mapping[str, str]) -
     same = all(output_channels(maker) == channels for maker in makers)
     if not obstacle and not (same and all(input_channels(reader) == channels for reader in readers)):
         obstacle = "its layers have different numbers of channels"
+    bounds = {layer.name: bound for layer in makers if (bound := _upper_bound(layer)) is not None}
+    if not obstacle and bounds and not all(is_depthwise(reader) for reader in readers):
+        obstacle = f"the activation of {next(iter(bounds))} (clip) does not scale"
     return Stream(
         makers=tuple(layer.name for layer in makers),
         readers=tuple(layer.name for layer in readers),
         blobs=blobs,
         channels=channels,
+        bound=min(bounds.values(), default=math.inf),
         obstacle=obstacle,
     )
 

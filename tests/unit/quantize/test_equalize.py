@@ -81,7 +81,7 @@ def test_a_residual_stream_is_rescaled_as_a_whole() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("Convolution first 1 1 x a 0=8 1=3 4=1 5=1 6=216 9=3 -23310=2,0.0,6.0", "clip"),
+        ("Convolution first 1 1 x a 0=8 1=3 4=1 5=1 6=216 9=3 -23310=2,-1.0,6.0", "clip"),
         ("Convolution first 1 1 x a 0=8 1=3 4=1 5=1 6=216 9=6 -23310=2,0.166667,0.5", "hard swish"),
     ],
 )
@@ -90,6 +90,38 @@ def test_activations_that_do_not_scale_are_left_alone(line: str, reason: str) ->
     done = equalize(graph, ranges(graph), check=outputs)
     assert [(item.first, item.reader) for item in done.skipped if reason in item.reason] == [("first", "dw")]
     assert all(pair.first != "first" for pair in done.pairs)
+
+
+CLIPPED = FIRST.replace("9=1", "9=3 -23310=2,0.0,6.0")
+
+
+def test_small_channels_behind_relu6_grow_in_front_of_a_depthwise_layer() -> None:
+    graph = uneven(random_net(INPUT, CLIPPED, DEPTHWISE, LAST), "first")
+    seen = ranges(graph)["a"]
+    reaches = {"first": np.minimum(3.0 * seen.astype(np.float64), 60.0)}
+    done = equalize(graph, ranges(graph), reaches=reaches, check=outputs)
+    assert done.kept
+    assert ("first", "dw") in {(pair.first, pair.second) for pair in done.pairs}
+    after = ranges(done.graph)["a"]
+    assert spread_of(after) < spread_of(seen) / 4
+    grown = after / seen
+    assert grown[seen == seen.max()] == pytest.approx(1.0)
+    assert grown.min() == pytest.approx(1.0)
+    assert (reaches["first"] * grown <= 6.0 * 1.0001)[grown > 1.0001].all()  # the bound stays out of reach
+
+
+def test_a_channel_whose_reach_is_the_bound_of_relu6_keeps_its_size() -> None:
+    graph = uneven(random_net(INPUT, CLIPPED, DEPTHWISE, LAST), "first")
+    done = equalize(graph, ranges(graph), reaches={"first": np.full(8, 6.0)}, check=outputs)
+    assert np.array_equal(weight_of(done.graph.layer("first")), weight_of(graph.layer("first")))
+
+
+def test_relu6_is_left_alone_where_nothing_is_known_or_dense_layers_read_it() -> None:
+    graph = random_net(INPUT, CLIPPED, DEPTHWISE, LAST)
+    assert ("first", "dw") in {(item.first, item.reader) for item in equalize(graph, ranges(graph)).skipped}
+    dense = random_net(INPUT, CLIPPED, LAST.replace(" b y ", " a y "))
+    done = equalize(dense, ranges(dense), reaches={"first": np.full(8, 1.0)})
+    assert [(item.first, item.reader) for item in done.skipped if "clip" in item.reason] == [("first", "last")]
 
 
 def test_a_layer_that_takes_no_factors_stands_in_the_way() -> None:
