@@ -89,7 +89,7 @@ def count(countable: Countable, wish: Wish, *, progress: ConsoleProgress) -> Cyc
         _check_comparable(_identity(countable, wish), wish.earlier)
     qemu = find_qemu()
     llvm = find_llvm() if wish.core.priced_as is not None else None
-    counter = _Counter(
+    counter = Counter(
         countable=countable, wish=wish, qemu=qemu, llvm=llvm, plugin=build_plugin(progress=progress), progress=progress
     )
     version = qemu_version(qemu)
@@ -199,7 +199,7 @@ def check_speed(record: CyclesRecord, limit: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Counter:
+class Counter:
     """Counts the sides of one release."""
 
     countable: Countable
