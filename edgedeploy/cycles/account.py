@@ -11,6 +11,7 @@ from edgedeploy.cycles.cores import Core
 from edgedeploy.cycles.dump import BOUNDARY_SLOT, Dump, SlotMemory, owners
 from edgedeploy.cycles.emulated import Counted, RanLayer
 from edgedeploy.cycles.macs import macs_of
+from edgedeploy.cycles.miss_prices import with_misses
 from edgedeploy.cycles.mix import Kind, bounds_of, kinds_of, mix_of
 from edgedeploy.cycles.pricing import Priced
 from edgedeploy.cycles.symbols import Symbols
@@ -18,12 +19,14 @@ from edgedeploy.cyclesfile import (
     KernelCycles,
     LayerCycles,
     MemoryFigures,
+    MissPrices,
     OutsideCycles,
     SideCycles,
     ThreadCycles,
 )
 from edgedeploy.graph import Graph
 
+INT8 = "int8"
 _OUTSIDE: int | None = None
 
 
@@ -60,15 +63,17 @@ def account(
     graph: Graph,
     priced: Priced | None,
     symbols: Symbols,
+    miss_prices: MissPrices | None = None,
 ) -> SideCycles:
     """Return what one inference of one side costs.
 
     Args:
         graph: The network that ran, for the multiply-accumulates.
         priced: None: the core has no price.
+        miss_prices: Of the core; None: misses are counted at most.
     """
     books = _booked(counted.dump, priced, symbols)
-    bill = _Bill(counted=counted, core=core, graph=graph, priced=priced, books=books)
+    bill = _Bill(counted=counted, core=core, graph=graph, priced=priced, miss_prices=miss_prices, books=books)
     return bill.side(label)
 
 
@@ -99,6 +104,7 @@ class _Bill:
     core: Core
     graph: Graph
     priced: Priced | None
+    miss_prices: MissPrices | None
     books: _Books
 
     def side(self, label: str) -> SideCycles:
@@ -117,7 +123,11 @@ class _Bill:
             unpriced_instructions=round(self.priced.unpriced_instructions / self._runs) if self.priced else 0,
             layers=layers,
             outside=OutsideCycles(
-                instructions=self._instructions(outside), cycles=self._cycles(outside), share=self._share(outside)
+                instructions=self._instructions(outside),
+                cycles=self._cycles(outside),
+                share=self._share(outside),
+                memory=self._memory(self._memory_of(_OUTSIDE)),
+                cycles_with_misses=self._with_misses(_OUTSIDE, int8=False),
             ),
             kernels=self._kernels(),
             threads=tuple(
@@ -127,6 +137,7 @@ class _Bill:
             mix=mix,
             bounds=bounds_of(mix, self.core.pipes) if self.core.pipes is not None else None,
             memory=self._memory(self.counted.dump.memory),
+            cycles_with_misses=self._total_with_misses(),
         )
 
     @property
@@ -164,6 +175,7 @@ class _Bill:
             kernel=max(sorted(within), key=lambda name: within[name], default=""),
             at_least_cycles=bounds_of(mix_of(self._an_inference(entry.kinds)), pipes).at_least if pipes else None,
             memory=self._memory(self._memory_of(layer.index)),
+            cycles_with_misses=self._with_misses(layer.index, int8=layer.precision == INT8),
         )
 
     def _kernels(self) -> tuple[KernelCycles, ...]:
@@ -184,7 +196,19 @@ class _Bill:
             return 0
         return macs_of(listed, layer.input_shapes, layer.output_shapes)
 
-    def _memory_of(self, layer: int) -> tuple[SlotMemory, ...]:
+    def _total_with_misses(self) -> int | None:
+        parts = [self._with_misses(_OUTSIDE, int8=False)]
+        parts += [self._with_misses(layer.index, int8=layer.precision == INT8) for layer in self.counted.layers]
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
+
+    def _with_misses(self, layer: int | None, *, int8: bool) -> int | None:
+        memory = self._memory(self._memory_of(layer))
+        if memory is None or self.miss_prices is None or self.priced is None:
+            return None
+        return round(with_misses(self.books.layers[layer].cycles / self._runs, memory, self.miss_prices, int8=int8))
+
+    def _memory_of(self, layer: int | None) -> tuple[SlotMemory, ...]:
         return tuple(item for item in self.counted.dump.memory if self._owners.get(item.slot, _OUTSIDE) == layer)
 
     def _memory(self, slots: tuple[SlotMemory, ...]) -> MemoryFigures | None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Counts the engine's benchmark networks with simulated caches: what benchmarks/memory_costs.py fits prices on.
+"""Counts the engine's benchmark networks with simulated caches: what benchmarks/miss_prices.py fits prices on.
 
-    python benchmarks/memory_counts.py --models DIR --counts FILE [--board NAME ...] [--net NAME ...]
+    python benchmarks/miss_counts.py --models DIR --counts FILE [--board NAME ...] [--net NAME ...]
 
 DIR holds the ``.param`` files of the engine's own benchmark (``benchmark/models`` of its source). As that benchmark
 does, weights are zeros: what runs does not depend on them. Only the engine's layers are counted, on one thread. FILE
