@@ -7,8 +7,8 @@ Rows: {"net", "core", "ours", "stock", "ratio", "limit", "bound", "float_stock",
 "stock"}}, in cycles an inference, one thread. ``limit`` is the ratio to reach, ``bound`` what the products alone take
 at the core's rate (32 or 8 a cycle), ``float_stock`` the same net in float on stock ncnn, in half precision where the
 core computes in it, ``torch`` in float32 in PyTorch (null without --torch, which fetches its wheel, and for nets that
-benchmarks/torch_cycles.py does not know). ``two_threads`` is the busiest of two threads. Estimates; docs/cycles.md
-says by what.
+benchmarks/torch_cycles.py does not know). ``two_threads`` are those of the busier of two threads, layer by layer.
+Estimates; docs/cycles.md says by what.
 
 Three counts a row, and one more with --torch: a minute or two each. --keep DIR keeps each count's document, by the
 sources that it was made of, so that what an interrupted run has counted is not counted again.
@@ -56,7 +56,7 @@ _DIGEST_DIGITS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class TwoThreads:
-    """Cycles of the busiest of two threads."""
+    """Cycles of the busier of two threads in each layer, added up."""
 
     ours: int
     stock: int
@@ -145,7 +145,7 @@ def row_for(net: str, core: str, counts: Counts, *, with_torch: bool) -> Row:
         bound=int8["ours"]["macs"] / MACS_A_CYCLE[core],
         float_stock=stock_cycles(floating),
         torch=torch_cycles(net, core, counts) if with_torch and net in REFERENCE_NAMES else None,
-        two_threads=TwoThreads(ours=busiest(threaded["ours"]), stock=busiest(threaded["stock"])),
+        two_threads=TwoThreads(ours=threaded["ours"]["span_cycles"], stock=threaded["stock"]["span_cycles"]),
     )
 
 
@@ -156,11 +156,6 @@ def stock_cycles(document: dict[str, Any]) -> int:
         raise SystemExit(f"{document['model']} in float has layers that are not ncnn's: {', '.join(own)}")
     cycles: int = document["ours"]["cycles"]
     return cycles
-
-
-def busiest(side: dict[str, Any]) -> int:
-    """Return the cycles of the thread with most."""
-    return max(thread["cycles"] for thread in side["threads"])
 
 
 def torch_cycles(net: str, core: str, counts: Counts) -> int:

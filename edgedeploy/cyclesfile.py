@@ -58,6 +58,7 @@ class LayerCycles(Frozen):
         share: Of the side's cycles; of its instructions where there are no cycles.
         at_least_cycles: By issue width and pipes, on cores that are not priced.
         cycles_with_misses: ``cycles`` and what the simulated caches' misses cost; None where none were simulated.
+        span_cycles: Of the thread with most; None with one thread.
     """
 
     index: Count
@@ -74,6 +75,7 @@ class LayerCycles(Frozen):
     at_least_cycles: Count | None = None
     memory: MemoryFigures | None = None
     cycles_with_misses: Count | None = None
+    span_cycles: Count | None = None
 
 
 class OutsideCycles(Frozen):
@@ -84,6 +86,7 @@ class OutsideCycles(Frozen):
     share: Share
     memory: MemoryFigures | None = None
     cycles_with_misses: Count | None = None
+    span_cycles: Count | None = None
 
 
 class KernelCycles(Frozen):
@@ -131,6 +134,8 @@ class SideCycles(Frozen):
         unpriced_instructions: Within the priced blocks, those that llvm cannot read or price: they cost a nop.
         cycles_with_misses: ``cycles`` and what the simulated caches' misses cost; None where none were simulated, or
             the core's misses have no price.
+        span_cycles: Those of the layers and outside added up: threads wait for each other after each layer, so no
+            split of the work takes less. None with one thread.
     """
 
     label: str
@@ -149,6 +154,7 @@ class SideCycles(Frozen):
     bounds: Bounds | None = None
     memory: MemoryFigures | None = None
     cycles_with_misses: Count | None = None
+    span_cycles: Count | None = None
 
 
 class CacheSizes(Frozen):

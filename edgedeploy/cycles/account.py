@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -53,6 +53,9 @@ class _Books:
     within: defaultdict[int | None, defaultdict[str, float]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
+    by_thread: defaultdict[int | None, defaultdict[int, float]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(float))
+    )
 
 
 def account(
@@ -92,6 +95,7 @@ def _booked(dump: Dump, priced: Priced | None, symbols: Symbols) -> _Books:
                 entry.book(instructions, cycles)
             for kind, number in kinds_of(block.code).items():
                 books.layers[layer].kinds[kind] += number * count.executions
+            books.by_thread[layer][count.vcpu] += cycles
             books.within[layer][name] += cycles if priced is not None else instructions
     return books
 
@@ -112,7 +116,8 @@ class _Bill:
         layers = tuple(self._layer(layer) for layer in self.counted.layers)
         macs = sum(layer.macs for layer in layers)
         mix = mix_of(self._an_inference(total.kinds))
-        outside = self.books.layers[_OUTSIDE]
+        outside = self._outside()
+        parts: tuple[LayerCycles | OutsideCycles, ...] = (*layers, outside)
         return SideCycles(
             label=label,
             instructions=self._instructions(total),
@@ -122,13 +127,7 @@ class _Bill:
             priced_share=self.priced.share if self.priced is not None else None,
             unpriced_instructions=round(self.priced.unpriced_instructions / self._runs) if self.priced else 0,
             layers=layers,
-            outside=OutsideCycles(
-                instructions=self._instructions(outside),
-                cycles=self._cycles(outside),
-                share=self._share(outside),
-                memory=self._memory(self._memory_of(_OUTSIDE)),
-                cycles_with_misses=self._with_misses(_OUTSIDE, int8=False),
-            ),
+            outside=outside,
             kernels=self._kernels(),
             threads=tuple(
                 ThreadCycles(vcpu=vcpu, instructions=self._instructions(entry), cycles=self._cycles(entry))
@@ -137,7 +136,8 @@ class _Bill:
             mix=mix,
             bounds=bounds_of(mix, self.core.pipes) if self.core.pipes is not None else None,
             memory=self._memory(self.counted.dump.memory),
-            cycles_with_misses=self._total_with_misses(),
+            cycles_with_misses=_sum_of([part.cycles_with_misses for part in parts]),
+            span_cycles=_sum_of([part.span_cycles for part in parts]),
         )
 
     @property
@@ -176,6 +176,18 @@ class _Bill:
             at_least_cycles=bounds_of(mix_of(self._an_inference(entry.kinds)), pipes).at_least if pipes else None,
             memory=self._memory(self._memory_of(layer.index)),
             cycles_with_misses=self._with_misses(layer.index, int8=layer.precision == INT8),
+            span_cycles=self._span(layer.index),
+        )
+
+    def _outside(self) -> OutsideCycles:
+        entry = self.books.layers[_OUTSIDE]
+        return OutsideCycles(
+            instructions=self._instructions(entry),
+            cycles=self._cycles(entry),
+            share=self._share(entry),
+            memory=self._memory(self._memory_of(_OUTSIDE)),
+            cycles_with_misses=self._with_misses(_OUTSIDE, int8=False),
+            span_cycles=self._span(_OUTSIDE),
         )
 
     def _kernels(self) -> tuple[KernelCycles, ...]:
@@ -196,11 +208,10 @@ class _Bill:
             return 0
         return macs_of(listed, layer.input_shapes, layer.output_shapes)
 
-    def _total_with_misses(self) -> int | None:
-        parts = [self._with_misses(_OUTSIDE, int8=False)]
-        parts += [self._with_misses(layer.index, int8=layer.precision == INT8) for layer in self.counted.layers]
-        known = [part for part in parts if part is not None]
-        return sum(known) if len(known) == len(parts) else None
+    def _span(self, layer: int | None) -> int | None:
+        if self.priced is None or len(self.books.threads) < 2:
+            return None
+        return round(max(self.books.by_thread[layer].values(), default=0.0) / self._runs)
 
     def _with_misses(self, layer: int | None, *, int8: bool) -> int | None:
         memory = self._memory(self._memory_of(layer))
@@ -237,3 +248,8 @@ class _Bill:
         if self.priced is not None:
             return min(1.0, entry.cycles / total.cycles) if total.cycles else 0.0
         return entry.instructions / total.instructions if total.instructions else 0.0
+
+
+def _sum_of(parts: Sequence[int | None]) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

@@ -223,6 +223,9 @@ def _side_rows(ours: SideCycles, other: SideCycles | None) -> Iterator[SideRow]:
     if ours.cycles_with_misses is not None:
         theirs = other.cycles_with_misses if other is not None else None
         yield _compared("cycles with misses, estimated", ours.cycles_with_misses, theirs, other)
+    if ours.span_cycles is not None:
+        theirs = other.span_cycles if other is not None else None
+        yield _compared("of the busiest thread, by layer", ours.span_cycles, theirs, other)
     yield _compared("instructions", ours.instructions, other.instructions if other else None, other)
     yield _compared("MAC", ours.macs, other.macs if other else None, other)
     if ours.cycles is not None:

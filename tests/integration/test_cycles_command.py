@@ -137,6 +137,9 @@ def test_threads_share_the_work(model: Path, capsys: pytest.CaptureFixture[str])
     assert len(two["threads"]) == 2
     assert max(thread["instructions"] for thread in two["threads"]) < one["instructions"]
     assert sum(thread["instructions"] for thread in two["threads"]) == two["instructions"]
+    assert max(thread["cycles"] for thread in two["threads"]) <= two["span_cycles"] < one["cycles"]
+    assert sum(part["span_cycles"] for part in (*two["layers"], two["outside"])) == two["span_cycles"]
+    assert one["span_cycles"] is None
 
 
 def test_two_counts_of_two_threads_are_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -203,3 +203,19 @@ def test_without_prices_or_caches_nothing_is_added() -> None:
         assert all(item.cycles_with_misses is None for item in side.layers)
     assert uncounted.outside.memory is None
     assert bill().outside.memory is not None and bill().outside.memory.loads == 0, "the boundary is nobody's"
+
+
+def test_threads_wait_for_each_other_after_each_layer() -> None:
+    side = bill()
+    assert (layers_of(side)["conv"].span_cycles, layers_of(side)["act"].span_cycles) == (150, 26)
+    assert side.outside.span_cycles == 5
+    assert side.span_cycles == 181
+    # The other thread does all of the activation: the sums of both are nearly the same, the span is not.
+    blocks = tuple(
+        replace(block, counts=counts((6, 1, 40), (7, 0, 6))) if block.code == ADD else block for block in DUMP.blocks
+    )
+    turned = bill(replace(COUNTED, dump=replace(DUMP, blocks=blocks)))
+    assert turned.span_cycles == 150 + 20 + 5
+    assert max(thread.cycles or 0 for thread in turned.threads) == 161
+    alone = tuple(replace(block, counts=counts((4, 0, 9))) for block in DUMP.blocks)
+    assert bill(replace(COUNTED, dump=replace(DUMP, blocks=alone))).span_cycles is None

@@ -29,8 +29,8 @@ ALONE = record()
 FASTER = record(stock=side("stock ncnn", 25_000_000, instructions=45_000_000))
 SLOWER = record(stock=side("stock ncnn", 16_000_000))
 THREADED = record(
-    side("edgedeploy").model_copy(update={"memory": MEMORY}),
-    stock=side("stock ncnn").model_copy(update={"memory": MEMORY}),
+    side("edgedeploy").model_copy(update={"memory": MEMORY, "span_cycles": 11_000_000}),
+    stock=side("stock ncnn").model_copy(update={"memory": MEMORY, "span_cycles": 12_500_000}),
     threads=2,
 )
 IN_ORDER = record(in_order(), stock=in_order("stock ncnn"), core="cortex-a53")
@@ -140,3 +140,9 @@ def test_misses_stand_beside_the_cycles_in_the_core_and_say_what_they_are_priced
     for other in (ALONE, THREADED, IN_ORDER):
         assert "with misses" not in shown(other).lower()
         assert "With misses" not in Page(render_cycles_html(other)).text
+
+
+def test_threads_show_how_well_the_work_is_split() -> None:
+    row = next(row for row in view_cycles(THREADED).sides if "busiest thread" in row.name)
+    assert (row.ours, row.other, row.change) == ("11.00 M", "12.50 M", "−12.0 %")
+    assert not any("busiest" in row.name for row in view_cycles(FASTER).sides)
