@@ -6,9 +6,9 @@
 Rows: {"net", "core", "ours", "stock", "ratio", "limit", "bound", "float_stock", "torch", "two_threads": {"ours",
 "stock"}}, in cycles an inference, one thread. ``limit`` is the ratio to reach, ``bound`` what the products alone take
 at the core's rate (32 or 8 a cycle), ``float_stock`` the same net in float on stock ncnn, in half precision where the
-core computes in it, ``torch`` in float32 in PyTorch (null without --torch, which fetches its wheel, and for nets that
-benchmarks/torch_cycles.py does not know). ``two_threads`` are those of the busier of two threads, layer by layer.
-Estimates; docs/cycles.md says by what.
+core computes in it, ``torch`` in float32 in PyTorch (null without --torch, which fetches its wheel: see
+benchmarks/torch_cycles.py). ``two_threads`` are those of the busier of two threads, layer by layer. Estimates;
+docs/cycles.md says by what.
 
 Three counts a row, and one more with --torch: a minute or two each. --keep DIR keeps each count's document, by the
 sources that it was made of, so that what an interrupted run has counted is not counted again.
@@ -29,7 +29,6 @@ from threading import Lock
 from typing import Any
 
 from edgedeploy.build.cache import tree_digest
-from edgedeploy.cycles.nets import REFERENCE_NAMES
 from edgedeploy.paths import resource_dir
 
 MACS_A_CYCLE = {"cortex-a76": 32, "cortex-a72": 8}
@@ -144,7 +143,7 @@ def row_for(net: str, core: str, counts: Counts, *, with_torch: bool) -> Row:
         limit=LIMITS[net, core],
         bound=int8["ours"]["macs"] / MACS_A_CYCLE[core],
         float_stock=stock_cycles(floating),
-        torch=torch_cycles(net, core, counts) if with_torch and net in REFERENCE_NAMES else None,
+        torch=torch_cycles(net, core, counts) if with_torch else None,
         two_threads=TwoThreads(ours=threaded["ours"]["span_cycles"], stock=threaded["stock"]["span_cycles"]),
     )
 
@@ -196,8 +195,7 @@ def main() -> None:
     parser.add_argument("--torch", action="store_true")
     arguments = parser.parse_args()
     wanted = [key for key in LIMITS if key[0] in arguments.only and key[1] in arguments.core]
-    total = sum(4 if arguments.torch and net in REFERENCE_NAMES else 3 for net, _ in wanted)
-    counts = Counts(total, arguments.keep)
+    counts = Counts(len(wanted) * (4 if arguments.torch else 3), arguments.keep)
     rows = all_rows(wanted, arguments.jobs, lambda key: row_for(*key, counts, with_torch=arguments.torch))
     print(json.dumps({"rows": [asdict(row) for row in rows]}, indent=2) if arguments.json else table(rows))
 

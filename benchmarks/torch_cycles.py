@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the reference networks cost in PyTorch's aarch64 wheel, float32, one thread, by the same ruler.
+"""What the built-in networks cost in PyTorch's aarch64 wheel, float32, one thread, by the same ruler.
 
     python benchmarks/torch_cycles.py [--json] [--core CORE ...] [--only NET ...] [--mobile]
 
@@ -24,13 +24,14 @@ import numpy as np
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.build.plugin import build_plugin
 from edgedeploy.build.tools import find_tool
-from edgedeploy.cli.builtin_nets import build_builtin
+from edgedeploy.cli.builtin_nets import BUILTIN_NAMES, build_builtin
+from edgedeploy.cli.builtin_ocr import OCR_NETS, page_windows
 from edgedeploy.cli.console import ConsoleProgress
 from edgedeploy.cycles.cores import find_core
 from edgedeploy.cycles.dump import read_dump
 from edgedeploy.cycles.emulated import find_qemu
 from edgedeploy.cycles.llvm import find_llvm
-from edgedeploy.cycles.nets import REFERENCE_NAMES, patterned_image
+from edgedeploy.cycles.nets import patterned_image
 from edgedeploy.cycles.price_cache import PriceCache
 from edgedeploy.cycles.pricing import price_dump
 from edgedeploy.emulate.image import extract, unpack_packages
@@ -113,30 +114,38 @@ def _install(packages: Sequence[str], target: Path) -> None:
 
 
 def store_net(graph: Graph, image: FloatArray, file: Path) -> None:
-    """Write what the guest runs: layers as JSON, weights by ``w:LAYER_WEIGHT``, the input."""
+    """Write what the guest runs: layers as JSON, weights as ``w`` with the layer's index and their name, the input."""
     layers = [
         {
+            "index": index,
             "type": layer.type,
             "name": layer.name,
             "inputs": list(layer.inputs),
             "outputs": list(layer.outputs),
             "params": {str(item.key): item.value for item in layer.params if isinstance(item.value, int | float)},
         }
-        for layer in graph.layers
+        for index, layer in enumerate(graph.layers)
     ]
     weights = {
-        f"w:{layer.name}_{weight.name}": np.asarray(weight.array, np.float32)
-        for layer in graph.layers
+        f"w{index}_{weight.name}": np.asarray(weight.array, np.float32)
+        for index, layer in enumerate(graph.layers)
         for weight in layer.weights
     }
     np.savez(file, layers=np.array(json.dumps(layers)), input=image, **weights)
+
+
+def input_of(net: str, shape: tuple[int, int, int], progress: ConsoleProgress) -> FloatArray:
+    """Return what is fed: a piece of a printed page to PP-OCR, which finds nothing elsewhere."""
+    if net in OCR_NETS:
+        return page_windows(OCR_NETS[net], progress=progress).tensor(0)
+    return patterned_image(shape, 0)
 
 
 def count(net: str, cores: Sequence[str], guest: Guest, *, mobile: bool, progress: ConsoleProgress) -> list[Row]:
     """Count one network on each core."""
     built = build_builtin(net, int8=False, progress=progress)
     graph = read_graph(built.param, built.weights)
-    image = patterned_image(built.inputs["in0"], 0)
+    image = input_of(net, built.inputs["in0"], progress)
     expected = Engine(built.param, built.weights, options=FLOAT_OPTIONS).run(graph.outputs, {"in0": image})["out0"]
     how = "optimize_for_mobile" if mobile else "eager"
     rows = []
@@ -183,7 +192,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--mobile", action="store_true", help="Packed for XNNPACK by optimize_for_mobile.")
     parser.add_argument("--core", nargs="*", default=list(CORES), choices=list(CORES))
-    parser.add_argument("--only", nargs="*", default=list(REFERENCE_NAMES), choices=list(REFERENCE_NAMES))
+    parser.add_argument("--only", nargs="*", default=list(BUILTIN_NAMES), choices=list(BUILTIN_NAMES))
     arguments = parser.parse_args()
     progress = ConsoleProgress()
     guest = prepare(progress)

@@ -16,20 +16,20 @@ from edgedeploy.cyclesfile import MemoryFigures, MissPrices
 MISS_PRICES: Mapping[str, MissPrices] = MappingProxyType(
     {
         "cortex-a72": MissPrices(
-            l2_hit=10.0,
-            l2_miss=10.0,
-            int8_extra=0.35,
+            l2_hit=4.6,
+            l2_miss=18.0,
+            int8_extra=0.25,
             fitted_on="published times of a Rockchip RK3399 at 1.8 GHz, January 2022",
-            networks=15,
-            error=0.07,
+            networks=12,
+            error=0.110,
         ),
         "cortex-a76": MissPrices(
-            l2_hit=0.0,
-            l2_miss=4.0,
+            l2_hit=0.8,
+            l2_miss=3.6,
             int8_extra=0.0,
             fitted_on="published times of a Raspberry Pi 5 at 2.4 GHz, December 2023",
-            networks=15,
-            error=0.07,
+            networks=12,
+            error=0.092,
         ),
     }
 )
