@@ -55,7 +55,9 @@ class Network(nn.Module):
             "HardSigmoid": lambda layer, inputs: functional.hardsigmoid(inputs[0]),
             "HardSwish": lambda layer, inputs: functional.hardswish(inputs[0]),
             "InnerProduct": self._inner_product,
-            "Interp": lambda layer, inputs: functional.interpolate(inputs[0], scale_factor=2, mode="nearest"),
+            "Interp": lambda layer, inputs: functional.interpolate(
+                inputs[0], scale_factor=(float(layer["params"]["1"]), float(layer["params"]["2"])), mode="nearest"
+            ),
             "LayerNorm": self._layer_norm,
             "MultiHeadAttention": self._attention,
             "Permute": lambda layer, inputs: (
