@@ -280,6 +280,8 @@ def _notes(wish: Wish) -> tuple[str, ...]:
         notes.append(
             f"blocks of {COVERAGE * 100:g} % of the instructions have prices of their own, the rest their average"
         )
+    if wish.miss_prices is not None:
+        notes.append("prices of misses are fitted on the engine's own layers and may be further off with other kernels")
     if wish.threads > 1:
         notes.append("cycles are summed over threads; which thread takes which part may differ from run to run")
         if wish.caches is not None:

@@ -118,6 +118,7 @@ def test_misses_are_priced_beside_the_cycles_in_the_core(model: Path, capsys: py
     found = cycles(capsys, model, "--board", "rk3399", "--memory", "--against", "stock")
     prices = found["miss_prices"]
     assert prices["l2_miss"] > 0 and "published" in prices["fitted_on"]
+    assert any("fitted on the engine's own layers" in note for note in found["notes"])
     for side in (found["ours"], found["stock"]):
         assert side["cycles_with_misses"] > side["cycles"]
         parts = [*side["layers"], side["outside"]]
