@@ -5,13 +5,15 @@
 
 DIR holds the ``.param`` files of the engine's own benchmark (``benchmark/models`` of its source). As that benchmark
 does, weights are zeros: what runs does not depend on them. Only the engine's layers are counted, on one thread. FILE
-keeps the counts, a line of JSON a board and network; what is in it is not counted again.
+keeps the counts, a line of JSON a board and network; what is in it is not counted again. Networks that cannot be
+read, or run without weights, are left out and named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,20 +105,31 @@ def main() -> None:
     arguments = parser.parse_args()
     progress = ConsoleProgress()
     nets = arguments.net or sorted(file.stem for file in arguments.models.glob("*.param"))
+    if len(nets) > 1:
+        for net in nets:
+            left_out(net, ["--models", str(arguments.models), "--counts", str(arguments.counts)], arguments.board)
+        return
     done = {(entry["board"], entry["net"]) for entry in read_counts(arguments.counts)}
-    for net in nets:
-        boards = [board for board in arguments.board if (board, net) not in done]
-        if not boards:
-            continue
-        try:
-            with zeroed(arguments.models / f"{net}.param", progress) as countable:
-                for board in boards:
-                    entry = count(countable, board, progress)
-                    with arguments.counts.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(entry) + "\n")
-                    print(f"{board} {net}: {entry['cycles'] / 1e6:.1f}M cycles, {entry['memory']}", file=sys.stderr)
-        except EdgedeployError as error:
-            print(f"{net} is left out: {error}", file=sys.stderr)
+    boards = [board for board in arguments.board if (board, nets[0]) not in done]
+    if not boards:
+        return
+    try:
+        with zeroed(arguments.models / f"{nets[0]}.param", progress) as countable:
+            for board in boards:
+                entry = count(countable, board, progress)
+                with arguments.counts.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(entry) + "\n")
+    except EdgedeployError as error:
+        raise SystemExit(str(error)) from None
+
+
+def left_out(net: str, files: list[str], boards: list[str]) -> bool:
+    """Count a network in a process of its own, since the engine crashes on some without weights; say if it failed."""
+    command = [sys.executable, str(Path(__file__).absolute()), *files, "--board", *boards, "--net", net]
+    done = subprocess.run(command, check=False)
+    if done.returncode != 0:
+        print(f"{net} is left out (status {done.returncode})", file=sys.stderr)
+    return done.returncode != 0
 
 
 if __name__ == "__main__":

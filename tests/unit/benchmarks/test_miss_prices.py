@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,3 +179,13 @@ def test_samples_carry_what_is_priced() -> None:
         memory["l2_misses"],
         counted[0]["int8_cycles"],
     )
+
+
+def test_a_network_that_cannot_be_counted_is_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.param").write_text("7767517\n2 1\nInput in0 0 1 in0\n", encoding="utf-8")
+    files = ["--models", str(tmp_path), "--counts", str(tmp_path / "counts.jsonl")]
+    assert miss_counts.left_out("broken", files, ["rk3399"])
+    assert "layers are announced" in capfd.readouterr().err
+    assert miss_counts.read_counts(tmp_path / "counts.jsonl") == []
+    (tmp_path / "counts.jsonl").write_text('{"board": "rk3399", "net": "broken"}\n', encoding="utf-8")
+    assert not miss_counts.left_out("broken", files, ["rk3399"]), "counted already"
