@@ -189,3 +189,16 @@ def test_a_network_that_cannot_be_counted_is_left_out(tmp_path: Path, capfd: pyt
     assert miss_counts.read_counts(tmp_path / "counts.jsonl") == []
     (tmp_path / "counts.jsonl").write_text('{"board": "rk3399", "net": "broken"}\n', encoding="utf-8")
     assert not miss_counts.left_out("broken", files, ["rk3399"]), "counted already"
+
+
+@pytest.mark.parametrize("core", ["cortex-a72", "cortex-a76"])
+def test_the_docs_have_the_prices(core: str) -> None:
+    prices = CORES[core].miss_prices
+    assert prices is not None
+    lines = (Path(__file__).parents[3] / "docs" / "cycles.md").read_text(encoding="utf-8").splitlines()
+    table = lines[next(at for at, line in enumerate(lines) if line.startswith("| core | l2_hit |")) :]
+    row = next(line for line in table if line.lower().startswith(f"| {core} |"))
+    cells = [cell.strip() for cell in row.split("|")]
+    assert float(cells[2].split()[0]) == prices.l2_hit and float(cells[3]) == prices.l2_miss
+    assert (0.0 if cells[4] == "-" else float(cells[4])) == prices.int8_extra
+    assert cells[6].startswith(f"{prices.error:.3f} ")
