@@ -86,16 +86,17 @@ def test_against_stock(core: str, priced_as: str, model: Path, capsys: pytest.Ca
 
 
 def test_two_counts_are_the_same_and_the_second_is_held_against_the_first(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("--core", "cortex-a76", "--memory", "--output", str(tmp_path / "first.json"))
     first = cycles(capsys, model, *words)
+    monkeypatch.setenv("LD_LIBRARY_PATH", ":".join(f"/none/{number}" for number in range(200)))
     again = ("--core", "cortex-a76", "--memory", "--against", str(tmp_path / "first.json"), "--fail-if-slower", "0.1 %")
     second = cycles(capsys, model, *again)
     assert second["other"] == first["ours"]
     assert second["ratio_with_misses"] == pytest.approx(1, abs=0.001)
     assert second["ratio"] == pytest.approx(1, abs=0.001)
-    assert second["ours"]["instructions"] == pytest.approx(first["ours"]["instructions"], rel=0.001)
+    assert second["ours"]["instructions"] == first["ours"]["instructions"], "whatever the environment"
     # An earlier result that was faster by a hundredth: today's is slower than allowed.
     first["ours"]["cycles"] = first["ours"]["cycles"] * 99 // 100
     (tmp_path / "first.json").write_text(json.dumps(first), encoding="utf-8")
