@@ -57,6 +57,8 @@ class LayerCycles(Frozen):
         kernel: The function that most of it is spent in.
         share: Of the side's cycles; of its instructions where there are no cycles.
         at_least_cycles: By issue width and pipes, on cores that are not priced.
+        cycles_with_misses: ``cycles`` and what the simulated caches' misses cost; None where none were simulated.
+        span_cycles: Of the thread with most; None with one thread.
     """
 
     index: Count
@@ -72,6 +74,8 @@ class LayerCycles(Frozen):
     kernel: str
     at_least_cycles: Count | None = None
     memory: MemoryFigures | None = None
+    cycles_with_misses: Count | None = None
+    span_cycles: Count | None = None
 
 
 class OutsideCycles(Frozen):
@@ -80,6 +84,9 @@ class OutsideCycles(Frozen):
     instructions: Count
     cycles: Count | None
     share: Share
+    memory: MemoryFigures | None = None
+    cycles_with_misses: Count | None = None
+    span_cycles: Count | None = None
 
 
 class KernelCycles(Frozen):
@@ -125,6 +132,10 @@ class SideCycles(Frozen):
         outputs: Of the self-test before the count; None where none was made.
         priced_share: Of the instructions, those in blocks that llvm-mca priced; the rest has their average.
         unpriced_instructions: Within the priced blocks, those that llvm cannot read or price: they cost a nop.
+        cycles_with_misses: ``cycles`` and what the simulated caches' misses cost; None where none were simulated, or
+            the core's misses have no price.
+        span_cycles: Those of the layers and outside added up: threads wait for each other after each layer, so no
+            split of the work takes less. None with one thread.
     """
 
     label: str
@@ -142,6 +153,8 @@ class SideCycles(Frozen):
     mix: InstructionMix
     bounds: Bounds | None = None
     memory: MemoryFigures | None = None
+    cycles_with_misses: Count | None = None
+    span_cycles: Count | None = None
 
 
 class CacheSizes(Frozen):
@@ -149,6 +162,26 @@ class CacheSizes(Frozen):
 
     l1d: str
     l2: str
+
+
+class MissPrices(Frozen):
+    """What ``cycles_with_misses`` adds to ``cycles``, and where the prices come from.
+
+    Args:
+        l2_hit: Cycles a line that the L1 data cache lacks and L2 has.
+        l2_miss: Cycles a line that L2 lacks too.
+        int8_extra: Share of an int8 layer's cycles that it takes on top.
+        fitted_on: The board whose published times they were fitted on.
+        networks: How many networks were fitted on.
+        error: Of estimate to published on as many others, root mean square.
+    """
+
+    l2_hit: Rate
+    l2_miss: Rate
+    int8_extra: Rate
+    fitted_on: str
+    networks: Count
+    error: Rate
 
 
 class CyclesRecord(Frozen):
@@ -162,6 +195,7 @@ class CyclesRecord(Frozen):
         stock: The same release with the engine's own layers alone.
         other: ``ours`` of an earlier result.
         ratio: Cycles of ``ours`` to the other side's; below 1 is fewer.
+        ratio_with_misses: The same of ``cycles_with_misses``.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -182,6 +216,8 @@ class CyclesRecord(Frozen):
     ratio: Rate | None = None
     instructions_ratio: Rate | None = None
     caches: CacheSizes | None = None
+    miss_prices: MissPrices | None = None
+    ratio_with_misses: Rate | None = None
     notes: tuple[str, ...] = ()
 
     @property

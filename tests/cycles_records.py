@@ -9,6 +9,7 @@ from edgedeploy.cyclesfile import (
     KernelCycles,
     LayerCycles,
     MemoryFigures,
+    MissPrices,
     OutputCheck,
     OutsideCycles,
     SideCycles,
@@ -18,6 +19,16 @@ from edgedeploy.cyclesfile import (
 MIX = InstructionMix(integer=3, branch=1, load=2, store=1, vector_128=3, vector_64=0, system=0)
 MEMORY = MemoryFigures(
     loads=4_000_000, stores=1_000_000, l1_misses=30_000, l1_stream_misses=29_000, l2_misses=8, l2_stream_misses=7
+)
+
+
+MISS_PRICES = MissPrices(
+    l2_hit=11.9,
+    l2_miss=6.1,
+    int8_extra=0.3,
+    fitted_on="published times of a board at 1.8 GHz, January 2022",
+    networks=9,
+    error=0.066,
 )
 
 
@@ -65,6 +76,16 @@ def side(label: str, cycles: int | None = 20_000_000, *, instructions: int = 40_
         ),
         threads=(ThreadCycles(vcpu=0, instructions=instructions, cycles=cycles),),
         mix=MIX,
+    )
+
+
+def with_misses(made: SideCycles, extra: int) -> SideCycles:
+    """Return a side whose caches lacked lines, at so many cycles in its convolution."""
+    conv, pool = made.layers
+    conv = conv.model_copy(update={"memory": MEMORY, "cycles_with_misses": (conv.cycles or 0) + extra})
+    pool = pool.model_copy(update={"memory": MEMORY, "cycles_with_misses": pool.cycles})
+    return made.model_copy(
+        update={"layers": (conv, pool), "memory": MEMORY, "cycles_with_misses": (made.cycles or 0) + extra}
     )
 
 

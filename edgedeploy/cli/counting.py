@@ -20,7 +20,7 @@ from edgedeploy.cycles.llvm import Llvm, find_llvm
 from edgedeploy.cycles.price_cache import PriceCache
 from edgedeploy.cycles.pricing import COVERAGE, price_dump
 from edgedeploy.cycles.symbols import read_symbols
-from edgedeploy.cyclesfile import CacheSizes, CyclesRecord, OutputCheck, SideCycles
+from edgedeploy.cyclesfile import CacheSizes, CyclesRecord, MissPrices, OutputCheck, SideCycles
 from edgedeploy.errors import IncomparableRunsError, SlowerError, UsageError
 from edgedeploy.paths import cache_dir
 
@@ -46,6 +46,11 @@ class Wish:
     earlier: CyclesRecord | None
     caches: tuple[str, str] | None
     command: str
+
+    @property
+    def miss_prices(self) -> MissPrices | None:
+        """What misses cost; None where there are none to price. How threads interleave decides what L2 lacks."""
+        return self.core.miss_prices if self.caches is not None and self.threads == 1 else None
 
 
 def core_of(core: str | None, board: Board | None) -> Core:
@@ -89,7 +94,7 @@ def count(countable: Countable, wish: Wish, *, progress: ConsoleProgress) -> Cyc
         _check_comparable(_identity(countable, wish), wish.earlier)
     qemu = find_qemu()
     llvm = find_llvm() if wish.core.priced_as is not None else None
-    counter = _Counter(
+    counter = Counter(
         countable=countable, wish=wish, qemu=qemu, llvm=llvm, plugin=build_plugin(progress=progress), progress=progress
     )
     version = qemu_version(qemu)
@@ -114,6 +119,7 @@ def count(countable: Countable, wish: Wish, *, progress: ConsoleProgress) -> Cyc
         ours=counter.side(OURS, disable_layers=False).model_copy(update={"outputs": counter.outputs()}),
         stock=counter.side(STOCK, disable_layers=True) if wish.stock else None,
         caches=CacheSizes(l1d=wish.caches[0], l2=wish.caches[1]) if wish.caches else None,
+        miss_prices=wish.miss_prices,
         notes=_notes(wish),
     )
     return hold_against(record, wish.earlier)
@@ -136,14 +142,22 @@ def hold_against(record: CyclesRecord, earlier: CyclesRecord | None) -> CyclesRe
         if changed:
             notes += (f"the earlier result was counted with other versions: {', '.join(changed)}",)
     against = record.stock or other
-    ratio = None
+    ratio = ratio_with_misses = None
     instructions_ratio = None
     if against is not None:
         instructions_ratio = record.ours.instructions / max(against.instructions, 1)
         if record.ours.cycles is not None and against.cycles:
             ratio = record.ours.cycles / against.cycles
+        if record.ours.cycles_with_misses is not None and against.cycles_with_misses:
+            ratio_with_misses = record.ours.cycles_with_misses / against.cycles_with_misses
     return record.model_copy(
-        update={"other": other, "ratio": ratio, "instructions_ratio": instructions_ratio, "notes": notes}
+        update={
+            "other": other,
+            "ratio": ratio,
+            "instructions_ratio": instructions_ratio,
+            "ratio_with_misses": ratio_with_misses,
+            "notes": notes,
+        }
     )
 
 
@@ -199,7 +213,7 @@ def check_speed(record: CyclesRecord, limit: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Counter:
+class Counter:
     """Counts the sides of one release."""
 
     countable: Countable
@@ -245,6 +259,7 @@ class _Counter:
             graph=countable.graph,
             priced=priced,
             symbols=read_symbols(countable.runtime.symbols),
+            miss_prices=self.wish.miss_prices,
         )
 
 
@@ -265,6 +280,8 @@ def _notes(wish: Wish) -> tuple[str, ...]:
         notes.append(
             f"blocks of {COVERAGE * 100:g} % of the instructions have prices of their own, the rest their average"
         )
+    if wish.miss_prices is not None:
+        notes.append("prices of misses are fitted on the engine's own layers and may be further off with other kernels")
     if wish.threads > 1:
         notes.append("cycles are summed over threads; which thread takes which part may differ from run to run")
         if wish.caches is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from edgedeploy.cycles.cores import Core
 from edgedeploy.cycles.dump import BOUNDARY_SLOT, Dump, SlotMemory, owners
 from edgedeploy.cycles.emulated import Counted, RanLayer
 from edgedeploy.cycles.macs import macs_of
+from edgedeploy.cycles.miss_prices import with_misses
 from edgedeploy.cycles.mix import Kind, bounds_of, kinds_of, mix_of
 from edgedeploy.cycles.pricing import Priced
 from edgedeploy.cycles.symbols import Symbols
@@ -18,12 +19,14 @@ from edgedeploy.cyclesfile import (
     KernelCycles,
     LayerCycles,
     MemoryFigures,
+    MissPrices,
     OutsideCycles,
     SideCycles,
     ThreadCycles,
 )
 from edgedeploy.graph import Graph
 
+INT8 = "int8"
 _OUTSIDE: int | None = None
 
 
@@ -50,6 +53,9 @@ class _Books:
     within: defaultdict[int | None, defaultdict[str, float]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
+    by_thread: defaultdict[int | None, defaultdict[int, float]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(float))
+    )
 
 
 def account(
@@ -60,15 +66,17 @@ def account(
     graph: Graph,
     priced: Priced | None,
     symbols: Symbols,
+    miss_prices: MissPrices | None = None,
 ) -> SideCycles:
     """Return what one inference of one side costs.
 
     Args:
         graph: The network that ran, for the multiply-accumulates.
         priced: None: the core has no price.
+        miss_prices: Of the core; None: misses are counted at most.
     """
     books = _booked(counted.dump, priced, symbols)
-    bill = _Bill(counted=counted, core=core, graph=graph, priced=priced, books=books)
+    bill = _Bill(counted=counted, core=core, graph=graph, priced=priced, miss_prices=miss_prices, books=books)
     return bill.side(label)
 
 
@@ -87,6 +95,7 @@ def _booked(dump: Dump, priced: Priced | None, symbols: Symbols) -> _Books:
                 entry.book(instructions, cycles)
             for kind, number in kinds_of(block.code).items():
                 books.layers[layer].kinds[kind] += number * count.executions
+            books.by_thread[layer][count.vcpu] += cycles
             books.within[layer][name] += cycles if priced is not None else instructions
     return books
 
@@ -99,6 +108,7 @@ class _Bill:
     core: Core
     graph: Graph
     priced: Priced | None
+    miss_prices: MissPrices | None
     books: _Books
 
     def side(self, label: str) -> SideCycles:
@@ -106,7 +116,8 @@ class _Bill:
         layers = tuple(self._layer(layer) for layer in self.counted.layers)
         macs = sum(layer.macs for layer in layers)
         mix = mix_of(self._an_inference(total.kinds))
-        outside = self.books.layers[_OUTSIDE]
+        outside = self._outside()
+        parts: tuple[LayerCycles | OutsideCycles, ...] = (*layers, outside)
         return SideCycles(
             label=label,
             instructions=self._instructions(total),
@@ -116,9 +127,7 @@ class _Bill:
             priced_share=self.priced.share if self.priced is not None else None,
             unpriced_instructions=round(self.priced.unpriced_instructions / self._runs) if self.priced else 0,
             layers=layers,
-            outside=OutsideCycles(
-                instructions=self._instructions(outside), cycles=self._cycles(outside), share=self._share(outside)
-            ),
+            outside=outside,
             kernels=self._kernels(),
             threads=tuple(
                 ThreadCycles(vcpu=vcpu, instructions=self._instructions(entry), cycles=self._cycles(entry))
@@ -127,6 +136,8 @@ class _Bill:
             mix=mix,
             bounds=bounds_of(mix, self.core.pipes) if self.core.pipes is not None else None,
             memory=self._memory(self.counted.dump.memory),
+            cycles_with_misses=_sum_of([part.cycles_with_misses for part in parts]),
+            span_cycles=_sum_of([part.span_cycles for part in parts]),
         )
 
     @property
@@ -164,6 +175,19 @@ class _Bill:
             kernel=max(sorted(within), key=lambda name: within[name], default=""),
             at_least_cycles=bounds_of(mix_of(self._an_inference(entry.kinds)), pipes).at_least if pipes else None,
             memory=self._memory(self._memory_of(layer.index)),
+            cycles_with_misses=self._with_misses(layer.index, int8=layer.precision == INT8),
+            span_cycles=self._span(layer.index),
+        )
+
+    def _outside(self) -> OutsideCycles:
+        entry = self.books.layers[_OUTSIDE]
+        return OutsideCycles(
+            instructions=self._instructions(entry),
+            cycles=self._cycles(entry),
+            share=self._share(entry),
+            memory=self._memory(self._memory_of(_OUTSIDE)),
+            cycles_with_misses=self._with_misses(_OUTSIDE, int8=False),
+            span_cycles=self._span(_OUTSIDE),
         )
 
     def _kernels(self) -> tuple[KernelCycles, ...]:
@@ -184,7 +208,18 @@ class _Bill:
             return 0
         return macs_of(listed, layer.input_shapes, layer.output_shapes)
 
-    def _memory_of(self, layer: int) -> tuple[SlotMemory, ...]:
+    def _span(self, layer: int | None) -> int | None:
+        if self.priced is None or len(self.books.threads) < 2:
+            return None
+        return round(max(self.books.by_thread[layer].values(), default=0.0) / self._runs)
+
+    def _with_misses(self, layer: int | None, *, int8: bool) -> int | None:
+        memory = self._memory(self._memory_of(layer))
+        if memory is None or self.miss_prices is None or self.priced is None:
+            return None
+        return round(with_misses(self.books.layers[layer].cycles / self._runs, memory, self.miss_prices, int8=int8))
+
+    def _memory_of(self, layer: int | None) -> tuple[SlotMemory, ...]:
         return tuple(item for item in self.counted.dump.memory if self._owners.get(item.slot, _OUTSIDE) == layer)
 
     def _memory(self, slots: tuple[SlotMemory, ...]) -> MemoryFigures | None:
@@ -213,3 +248,8 @@ class _Bill:
         if self.priced is not None:
             return min(1.0, entry.cycles / total.cycles) if total.cycles else 0.0
         return entry.instructions / total.instructions if total.instructions else 0.0
+
+
+def _sum_of(parts: Sequence[int | None]) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from edgedeploy.cycles.miss_prices import MISS_PRICES
+from edgedeploy.cyclesfile import MissPrices
 from edgedeploy.errors import UsageError, close_matches
 
 
@@ -50,6 +52,11 @@ class Core:
     l1d: str
     l2: str
     note: str = ""
+
+    @property
+    def miss_prices(self) -> MissPrices | None:
+        """What its misses cost; None where that is not known."""
+        return MISS_PRICES.get(self.name) if self.priced_as is not None else None
 
 
 _NO_CYCLES = (

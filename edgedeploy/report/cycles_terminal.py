@@ -6,11 +6,12 @@ from rich.console import Console
 from rich.text import Text
 
 from edgedeploy.cyclesfile import CyclesRecord
-from edgedeploy.report.cycles_view import CostRow, CyclesView, view_cycles
+from edgedeploy.report.cycles_view import CostRow, CyclesView, priced_misses, view_cycles
 from edgedeploy.report.terminal import MAX_COLUMNS, STYLES, new_table, print_rows, print_section, texts
 
 TOP_LAYERS = 12
 TOP_KERNELS = 8
+TOP_MISSES = 6
 _NAME_COLUMNS = 28
 _COLUMN = 12
 
@@ -24,6 +25,7 @@ def render_cycles_terminal(record: CyclesRecord, console: Console) -> None:
     console.print(Text(view.banner, style="yellow"), width=width)
     _print_sides(view, console, width)
     _print_layers(view, console, width)
+    _print_misses(record, view, console, width)
     _print_kernels(view, console, width)
     for title, rows in (("Threads", view.threads), ("Memory", view.memory)):
         if rows:
@@ -68,6 +70,18 @@ def _print_layers(view: CyclesView, console: Console, width: int) -> None:
             )
         )
     console.print(table)
+
+
+def _print_misses(record: CyclesRecord, view: CyclesView, console: Console, width: int) -> None:
+    if record.miss_prices is None or not view.misses:
+        return
+    print_section(console, "Heaviest layers with misses, estimated cycles")
+    table = new_table("Layer", "Type", ">In the core", ">With misses", width=width)
+    for row in sorted(view.layers, key=lambda item: -item.with_misses_value)[:TOP_MISSES]:
+        kind = _short(row.type.replace("onvolution", "onv"), 13)
+        table.add_row(*texts(_short(row.name, _NAME_COLUMNS), kind, row.cost, row.with_misses))
+    console.print(table)
+    console.print(Text(priced_misses(record.miss_prices)), width=width)
 
 
 def _print_kernels(view: CyclesView, console: Console, width: int) -> None:

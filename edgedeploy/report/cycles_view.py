@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgedeploy.artifacts import Precision
-from edgedeploy.cyclesfile import CyclesRecord, KernelCycles, LayerCycles, SideCycles
+from edgedeploy.cyclesfile import CyclesRecord, KernelCycles, LayerCycles, MissPrices, SideCycles
 from edgedeploy.report import wording
 from edgedeploy.report.summary import Tile
 
@@ -43,11 +43,19 @@ class CostRow:
     other: str
     mac_per_cycle: str
     kernel: str
+    with_misses: str = ""
+    with_misses_value: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class CyclesView:
-    """The head and the tables. ``unit`` is what costs are counted in; ``against`` is the other side's label."""
+    """The head and the tables.
+
+    Args:
+        unit: What costs are counted in.
+        against: The other side's label.
+        misses: Whether there is an estimate with misses.
+    """
 
     headline: str
     tone: str
@@ -56,6 +64,7 @@ class CyclesView:
     tiles: tuple[Tile, ...]
     unit: str
     priced: bool
+    misses: bool
     against: str
     sides: tuple[SideRow, ...]
     layers: tuple[CostRow, ...]
@@ -78,6 +87,7 @@ def view_cycles(record: CyclesRecord) -> CyclesView:
         tiles=tuple(_tiles(record)),
         unit="cycles" if priced else "instructions",
         priced=priced,
+        misses=ours.cycles_with_misses is not None,
         against=_label(record),
         sides=tuple(_side_rows(ours, other)),
         layers=_layer_rows(record),
@@ -178,6 +188,8 @@ def _tiles(record: CyclesRecord) -> Iterator[Tile]:
     ours = record.ours
     if ours.cycles is not None:
         yield Tile(label="Cycles, estimated", value=amount(ours.cycles), note="in the core, perfect caches")
+    if ours.cycles_with_misses is not None:
+        yield Tile(label="With misses, estimated", value=amount(ours.cycles_with_misses), note="at fitted prices")
     yield Tile(label="Instructions", value=amount(ours.instructions), note="counted")
     if ours.mac_per_cycle is not None:
         yield Tile(label="MAC a cycle", value=f"{ours.mac_per_cycle:.2f}", note=f"{amount(ours.macs)} MAC, estimated")
@@ -194,9 +206,26 @@ def _tiles(record: CyclesRecord) -> Iterator[Tile]:
         )
 
 
+def priced_misses(prices: MissPrices) -> str:
+    """Return what ``cycles_with_misses`` adds, where the prices come from and how good they are."""
+    parts = [f"{prices.l2_hit:g} cycles a line from L2", f"{prices.l2_miss:g} a line from memory"]
+    if prices.int8_extra:
+        parts.append(f"{wording.percent(prices.int8_extra)} more in int8 layers")
+    return (
+        f"{', '.join(parts)}: fitted on {prices.networks} networks' {prices.fitted_on}; "
+        f"{wording.percent(prices.error)} off on as many others"
+    )
+
+
 def _side_rows(ours: SideCycles, other: SideCycles | None) -> Iterator[SideRow]:
     if ours.cycles is not None:
         yield _compared("cycles, estimated", ours.cycles, other.cycles if other else None, other)
+    if ours.cycles_with_misses is not None:
+        theirs = other.cycles_with_misses if other is not None else None
+        yield _compared("cycles with misses, estimated", ours.cycles_with_misses, theirs, other)
+    if ours.span_cycles is not None:
+        theirs = other.span_cycles if other is not None else None
+        yield _compared("of the busiest thread, by layer", ours.span_cycles, theirs, other)
     yield _compared("instructions", ours.instructions, other.instructions if other else None, other)
     yield _compared("MAC", ours.macs, other.macs if other else None, other)
     if ours.cycles is not None:
@@ -245,6 +274,8 @@ def _layer_rows(record: CyclesRecord) -> tuple[CostRow, ...]:
             other=amount(_cost(others[layer.name])) if layer.name in others else "",
             mac_per_cycle=_rate(layer),
             kernel=short_kernel(layer.kernel),
+            with_misses=amount(layer.cycles_with_misses),
+            with_misses_value=layer.cycles_with_misses or 0,
         )
         for layer in record.ours.layers
     )
@@ -297,5 +328,7 @@ def _facts(record: CyclesRecord) -> Iterator[SideRow]:
     yield SideRow(name="Threads", ours=str(record.threads))
     if record.caches is not None:
         yield SideRow(name="Simulated caches", ours=f"L1 data {record.caches.l1d}, L2 {record.caches.l2} (KiB x ways)")
+    if record.miss_prices is not None:
+        yield SideRow(name="Misses estimated by", ours=priced_misses(record.miss_prices))
     yield SideRow(name="Versions", ours=", ".join(f"{name} {version}" for name, version in record.versions.items()))
     yield SideRow(name="Network", ours=record.network[:16])

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cycles_records import in_order, record, side
+from cycles_records import in_order, record, side, with_misses
 
 from edgedeploy.boards.load import load_board
 from edgedeploy.cli import countable, counting
@@ -171,3 +171,30 @@ def test_shapes_of_inputs() -> None:
     with pytest.raises(UsageError) as caught:
         countable.shape_of(graph.layers[1])
     assert "--input-shape b=" in caught.value.hint
+
+
+def test_results_with_misses_have_a_ratio_of_them_too() -> None:
+    missing = with_misses(side("edgedeploy", 20_000_000), 4_000_000)
+    earlier = record(with_misses(side("edgedeploy", 25_000_000), 7_000_000))
+    held = counting.hold_against(record(missing), earlier)
+    assert (held.ratio, held.ratio_with_misses) == (pytest.approx(0.8), pytest.approx(24 / 32))
+    assert counting.hold_against(record(missing), record()).ratio_with_misses is None
+    assert counting.hold_against(record(), earlier).ratio_with_misses is None
+
+
+@pytest.mark.parametrize(
+    ("core", "threads", "caches", "priced"),
+    [
+        ("cortex-a72", 1, ("32x2", "1024x16"), True),
+        ("cortex-a76", 1, ("64x4", "512x8"), True),
+        ("cortex-a76", 1, None, False),
+        ("cortex-a76", 2, ("64x4", "512x8"), False),
+        ("cortex-a53", 1, ("32x4", "512x16"), False),
+        ("cortex-a57", 1, ("32x2", "2048x16"), False),
+    ],
+)
+def test_misses_are_priced_on_one_thread_of_cores_with_published_times(
+    core: str, threads: int, caches: tuple[str, str] | None, priced: bool
+) -> None:
+    wish = counting.Wish(core=CORES[core], threads=threads, stock=False, earlier=None, caches=caches, command="")
+    assert (wish.miss_prices is not None) == priced

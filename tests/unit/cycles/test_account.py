@@ -13,7 +13,7 @@ from edgedeploy.cycles.emulated import Counted, RanLayer
 from edgedeploy.cycles.llvm import Price
 from edgedeploy.cycles.pricing import Priced
 from edgedeploy.cycles.symbols import NO_SYMBOL, parse_symbols
-from edgedeploy.cyclesfile import LayerCycles, SideCycles
+from edgedeploy.cyclesfile import LayerCycles, MissPrices, SideCycles
 from edgedeploy.graph import parse_param
 
 GRAPH = parse_param(
@@ -164,3 +164,58 @@ def test_addresses_between_functions_have_no_name() -> None:
     assert SYMBOLS.name_of(0x1030) == NO_SYMBOL
     assert SYMBOLS.name_of(0x9999) == "last one", "its size is not known"
     assert parse_symbols("").name_of(0) == NO_SYMBOL
+
+
+PRICES = MissPrices(l2_hit=10.0, l2_miss=100.0, int8_extra=0.5, fitted_on="a board", networks=4, error=0.1)
+
+
+def with_prices(counted: Counted, prices: MissPrices | None = PRICES, priced: Priced | None = PRICED) -> SideCycles:
+    return account(
+        counted,
+        label="ours",
+        core=CORES["cortex-a76"],
+        graph=GRAPH,
+        priced=priced,
+        symbols=SYMBOLS,
+        miss_prices=prices,
+    )
+
+
+def test_misses_are_priced_where_they_are_booked() -> None:
+    conv, act = COUNTED.layers
+    side = with_prices(replace(COUNTED, layers=(conv.model_copy(update={"precision": "int8"}), act)))
+    # Of three lines that L1 lacks, L2 lacks one.
+    assert layers_of(side)["conv"].cycles_with_misses == 240 + 120 + 2 * 10 + 100
+    assert layers_of(side)["act"].cycles_with_misses == 26 + 100
+    assert side.outside.cycles_with_misses == side.outside.cycles == 5
+    assert side.cycles_with_misses == 480 + 126 + 5
+    assert layers_of(with_prices(COUNTED))["conv"].cycles_with_misses == 240 + 120, "a float layer costs no more"
+    halved = layers_of(with_prices(replace(COUNTED, runs=2)))["conv"]
+    # Half a line is rounded to even.
+    assert halved.cycles_with_misses == 120 + 2 * 10
+
+
+def test_without_prices_or_caches_nothing_is_added() -> None:
+    unpriced = (with_prices(COUNTED, None), with_prices(COUNTED, priced=None))
+    uncounted = with_prices(replace(COUNTED, dump=replace(DUMP, memory=())))
+    for side in (*unpriced, uncounted):
+        assert side.cycles_with_misses is None and side.outside.cycles_with_misses is None
+        assert all(item.cycles_with_misses is None for item in side.layers)
+    assert uncounted.outside.memory is None
+    assert bill().outside.memory is not None and bill().outside.memory.loads == 0, "the boundary is nobody's"
+
+
+def test_threads_wait_for_each_other_after_each_layer() -> None:
+    side = bill()
+    assert (layers_of(side)["conv"].span_cycles, layers_of(side)["act"].span_cycles) == (150, 26)
+    assert side.outside.span_cycles == 5
+    assert side.span_cycles == 181
+    # The other thread does all of the activation: the sums of both are nearly the same, the span is not.
+    blocks = tuple(
+        replace(block, counts=counts((6, 1, 40), (7, 0, 6))) if block.code == ADD else block for block in DUMP.blocks
+    )
+    turned = bill(replace(COUNTED, dump=replace(DUMP, blocks=blocks)))
+    assert turned.span_cycles == 150 + 20 + 5
+    assert max(thread.cycles or 0 for thread in turned.threads) == 161
+    alone = tuple(replace(block, counts=counts((4, 0, 9))) for block in DUMP.blocks)
+    assert bill(replace(COUNTED, dump=replace(DUMP, blocks=alone))).span_cycles is None

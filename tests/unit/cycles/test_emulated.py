@@ -41,7 +41,7 @@ def emulator(directory: Path, *lines: str) -> Path:
 def test_the_command_counts_one_run_after_the_warm_up() -> None:
     words = command_line(PLAN, Path("qemu"), Path("/o/blocks.txt"))
     assert words == (
-        "qemu -cpu cortex-a72 -plugin /p/blocks.so,out=/o/blocks.txt,from=1,to=2 "
+        "qemu -cpu cortex-a72 -plugin /p/blocks.so,out=/o/blocks.txt,from=1,to=2 -U PATH,LD_LIBRARY_PATH "
         "/r/edgedeploy-runner count --release /r/release --runs 2 --threads 1"
     ).split(" ")
     fuller = replace(PLAN, caches=("32x2", "1024x16"), disable_layers=True, threads=4)
@@ -54,6 +54,16 @@ def test_a_count(scratch: Path) -> None:
     qemu = emulator(scratch, f"printf '{DUMP}' > $out", f"echo '{LAYERS}'")
     counted = count_inference(PLAN, qemu, scratch)
     assert (counted.runs, counted.layers, counted.dump.blocks[0].executions) == (1, (), 5)
+
+
+def test_the_users_environment_does_not_reach_the_program(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/somewhere")
+    qemu = emulator(scratch, f"env > {scratch}/seen", f"printf '{DUMP}' > $out", f"echo '{LAYERS}'")
+    count_inference(PLAN, qemu, scratch)
+    seen = dict(line.split("=", 1) for line in (scratch / "seen").read_text(encoding="utf-8").splitlines())
+    assert seen["OMP_WAIT_POLICY"] == "PASSIVE" and seen["LD_LIBRARY_PATH"] == "/somewhere"
+    assert set(seen) <= {"PATH", "LD_LIBRARY_PATH", "OMP_WAIT_POLICY", "LC_ALL", "PWD", "OLDPWD", "SHLVL", "_"}
 
 
 @pytest.mark.parametrize(

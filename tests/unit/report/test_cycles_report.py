@@ -6,7 +6,7 @@ import io
 import re
 
 import pytest
-from cycles_records import MEMORY, in_order, record, side
+from cycles_records import MEMORY, MISS_PRICES, in_order, record, side, with_misses
 from page import Page
 from rich.console import Console
 
@@ -29,12 +29,25 @@ ALONE = record()
 FASTER = record(stock=side("stock ncnn", 25_000_000, instructions=45_000_000))
 SLOWER = record(stock=side("stock ncnn", 16_000_000))
 THREADED = record(
-    side("edgedeploy").model_copy(update={"memory": MEMORY}),
-    stock=side("stock ncnn").model_copy(update={"memory": MEMORY}),
+    side("edgedeploy").model_copy(update={"memory": MEMORY, "span_cycles": 11_000_000}),
+    stock=side("stock ncnn").model_copy(update={"memory": MEMORY, "span_cycles": 12_500_000}),
     threads=2,
 )
 IN_ORDER = record(in_order(), stock=in_order("stock ncnn"), core="cortex-a53")
-ALL = {"alone": ALONE, "faster": FASTER, "slower": SLOWER, "threads": THREADED, "in order": IN_ORDER}
+MISSES = record(
+    with_misses(side("edgedeploy"), 3_000_000),
+    stock=with_misses(side("stock ncnn", 25_000_000), 5_750_000),
+    miss_prices=MISS_PRICES,
+    ratio_with_misses=23 / 30.75,
+)
+ALL = {
+    "alone": ALONE,
+    "faster": FASTER,
+    "slower": SLOWER,
+    "threads": THREADED,
+    "in order": IN_ORDER,
+    "misses": MISSES,
+}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -112,3 +125,24 @@ def test_the_page_has_every_layer_and_the_other_side() -> None:
     assert FASTER.command in page.by_id["how"]
     assert "script" not in page.tags
     assert "Data accesses" in Page(render_cycles_html(THREADED)).text
+
+
+def test_misses_stand_beside_the_cycles_in_the_core_and_say_what_they_are_priced_by() -> None:
+    page = Page(render_cycles_html(MISSES))
+    text = " ".join(shown(MISSES).split())
+    for found in (text, page.text):
+        assert "cycles with misses, estimated" in found
+        assert "23.00 M" in found and "30.75 M" in found and "−25.2 %" in found, "both sides and their ratio"
+        assert "11.9 cycles a line from L2, 6.1 a line from memory, 30.0 % more in int8 layers" in found
+        assert "published times of a board" in found and "6.6 % off on as many others" in found
+    assert "Heaviest layers with misses, estimated cycles" in text
+    assert "21.00 M" in page.by_id["layers"], "the layer with its misses"
+    for other in (ALONE, THREADED, IN_ORDER):
+        assert "with misses" not in shown(other).lower()
+        assert "With misses" not in Page(render_cycles_html(other)).text
+
+
+def test_threads_show_how_well_the_work_is_split() -> None:
+    row = next(row for row in view_cycles(THREADED).sides if "busiest thread" in row.name)
+    assert (row.ours, row.other, row.change) == ("11.00 M", "12.50 M", "−12.0 %")
+    assert not any("busiest" in row.name for row in view_cycles(FASTER).sides)
