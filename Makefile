@@ -2,6 +2,8 @@
 PYTHON ?= python3
 export PYTHON
 VENV := .venv/bin
+# Two at a time, each file's tests in one process: what they share is made once.
+PYTEST := $(VENV)/python -m pytest --numprocesses 2 --dist loadfile
 CPP_SOURCES = $(shell git ls-files 'csrc/**.cpp' 'csrc/**.h' 'tests/**.cpp' 'tests/**.h')
 
 .PHONY: help demo test nightly lint format setup clean
@@ -19,10 +21,10 @@ demo:
 	$(VENV)/edgedeploy flash --board rk3399 --emulated
 
 test: setup lint
-	$(VENV)/python -m pytest -m 'not nightly'
+	$(PYTEST) -m 'not nightly'
 
 nightly: setup lint
-	$(VENV)/python -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(VENV)/ruff check .
