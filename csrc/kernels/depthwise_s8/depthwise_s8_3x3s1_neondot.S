@@ -4,12 +4,14 @@
 // Layout     rows: for each two outputs a window of 32 bytes; weights: for each row, channels 0-3 and 4-7, the taps
 //            [w0 w1 w2 0] of the first output and [0 w0 w1 w2] of the second.
 // Alignment  none. Over-read none: rows hold whole pairs. An odd last output stores 8 bytes.
-// Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. FCVTZS
-//            of four floats takes the first pipe for two cycles. A step is 12 SDOT, 4 FSUB, 4 FMLA, 4 FCVTZS, 3 UZP2,
-//            SMAX, SMIN and a store: 34 turns of the two pipes, 17 cycles, 8.5 an output; F32 32 turns, 8 an output.
-//            Steps are short and independent: the core has the next one's SDOTs under way during an epilogue.
-// Reached    17.1 cycles a step, 8.5 an output, F32 8.0, as llvm-mca 19 estimates for neoverse-n1, the same core
-//            design, with FCVTZS's fixed-point form charged as the plain one (its model lists that alone).
+// Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A
+//            step with folded offsets is 12 SDOT, 4 FMLA, 2 UZP1, 2 SQXTN, SMAX, SMIN and a store: 11.25 cycles of the
+//            two pipes, 5.6 an output. Else four FSUB and four FCVTZS, two turns of one pipe each, come to that: 17
+//            cycles, 8.5 an output; F32 8. Steps are short and independent: the core has the next one's SDOTs under way
+//            during an epilogue.
+// Reached    11.7 cycles a step, 5.9 an output; 17.1 where offsets are not folded, as llvm-mca 19 estimates for
+//            neoverse-n1, the same core design, with FCVTZS's fixed-point form charged as the plain one (its model lists
+//            that alone).
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V; FP
 //            convert, Q-form: pipe V0.
 //
