@@ -4,14 +4,16 @@
 #include <algorithm>
 
 #include "layers/convolution_s8.h"
+#include "layers/gathered_windows.h"
 #include "layers/output_tile.h"
 
 namespace edgedeploy {
 
 namespace {
 
-constexpr int64_t kL1Share = 16 * 1024;  // Activations of a stretch: half of the smallest L1 data cache.
-constexpr int64_t kL2Share = 64 * 1024;  // Where the weights do not stay in the L2 cache themselves.
+constexpr int64_t kL1Share = 16 * 1024;       // Activations of a stretch: half of the smallest L1 data cache.
+constexpr int64_t kLargeL1Share = 32 * 1024;  // Of the larger cores with SDOT.
+constexpr int64_t kL2Share = 128 * 1024;      // Where the weights do not stay in the L2 cache themselves.
 constexpr int64_t kWeightsInL2 = 256 * 1024;
 constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
 
@@ -24,13 +26,21 @@ struct Cut {
   int parts = 1;
 };
 
+// Bytes of input that a further tile of a stretch touches: neighbouring windows share most of theirs.
+int64_t tile_bytes(const ConvolutionPlan& plan) {
+  const Window& window = plan.window;
+  const int64_t pixel_bytes = plan.taps * plan.groups * kConvS8Group;
+  if (plan.form == InputForm::kPacked || plan.form == InputForm::kGathered) return pixel_bytes * plan.kernel->tile_m;
+  const int64_t columns = plan.form == InputForm::kEights ? window.kernel_w : 1;
+  return pixel_bytes / columns * std::min<int64_t>(columns, window.stride_w) * plan.kernel->tile_m;
+}
+
 Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
-  const int64_t tile_m = plan.kernel->tile_m;
-  const int64_t all_tiles = divide_up(pixels, tile_m);
-  const int64_t k = plan.taps * plan.groups * kConvS8Group;
-  const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : kL1Share;
+  const int64_t all_tiles = divide_up(pixels, plan.kernel->tile_m);
+  const int64_t l1_share = (plan.kernel->isa & kIsaAsimdDp) != 0 ? kLargeL1Share : kL1Share;
+  const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : l1_share;
   Cut cut;
-  cut.tiles = std::clamp<int64_t>(budget / (k * tile_m), 1, kMaxTiles);
+  cut.tiles = std::clamp<int64_t>(budget / tile_bytes(plan), 1, kMaxTiles);
   cut.stretches = divide_up(all_tiles, cut.tiles);
   // Few stretches would leave threads idle: share the channels as well.
   const int groups = static_cast<int>(divide_up(plan.channels_out, kChannelGroup));
@@ -53,50 +63,65 @@ class Convolver {
 
   // Bytes that find() needs for a stretch of `tiles`.
   size_t scratch_bytes(int64_t tiles) const {
-    const int64_t packed = is_packed() ? plan_.groups * kConvS8Group : 0;
+    const int64_t packed = is_packed() || is_gathered() ? plan_.groups * kConvS8Group : 0;
     const int64_t pointers = plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
-    return static_cast<size_t>(tiles * tile_m_ * (packed + pointers));
+    return static_cast<size_t>(tiles * tile_m_ * (packed + pointers) + kGatherSlack);
   }
 
   // Pointers to the inputs of the tiles from `first` on, which are packed first if they must be.
   void find(int64_t first, int64_t tiles, int8_t* scratch) const {
     const int8_t** pointers = reinterpret_cast<const int8_t**>(scratch);
+    const int64_t first_pixel = first * tile_m_;
+    const int64_t count = std::min(tiles * tile_m_, pixels_ - first_pixel);
+    if (!is_packed() && !is_gathered()) {
+      tiles_.point(first_pixel, count, tile_m_, pointers);
+      return;
+    }
     int8_t* packed = scratch + tiles * tile_m_ * plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
+    if (is_gathered()) {
+      const int64_t bytes = plan_.groups * kConvS8Group;
+      gather_windows(plan_.window, input_.layout, output_.w, first_pixel, count, bytes, packed);
+      for (int64_t i = 0; i < count; ++i) pointers[i] = packed + i * bytes;
+      return;
+    }
     for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
       const int64_t pixel = (first + tile) * tile_m_;
       const int64_t rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
-      if (!is_packed()) {
-        tiles_.point(pixel, rows, tile_m_, pointers);
-        continue;
-      }
       pack_tile(plan_.window, input_.blob, plan_.channels_in, output_.w, pixel, rows, tile_m_, packed);
       for (int64_t row = 0; row < rows; ++row) pointers[row] = packed + row * kConvS8Group;
       packed += plan_.groups * tile_m_ * kConvS8Group;
     }
   }
 
-  // Channel group `group` of the tiles that find() prepared.
-  void compute(int64_t first, int64_t tiles, int group, const int8_t* scratch, OutputTile& out) const {
-    const int64_t pixel = first * tile_m_;
+  // What the kernel is told of the tiles that find() prepared, whatever the channels.
+  ConvS8Params params_of(int64_t first, int64_t tiles, const int8_t* scratch, const OutputTile& out) const {
     ConvS8Params params{};
     params.a = reinterpret_cast<const int8_t* const*>(scratch);
     params.taps = plan_.taps;
     params.groups = plan_.groups;
     params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
-    params.b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
-    params.pixels = std::min(tiles * tile_m_, pixels_ - pixel);
-    params.scale = plan_.epilogue.scale.data() + group * kChannelGroup;
-    params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
-    params.c = out.place(pixel, group);
-    params.c_quad_stride_bytes = out.quad_stride_bytes();
-    params.epilogue = plan_.epilogue.sums;
-    params.start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + group * kChannelGroup;
-    plan_.kernel->conv(&params);
-    out.store(pixel, params.pixels, group);
+    params.pixels = std::min(tiles * tile_m_, pixels_ - first * tile_m_);
+    params.epilogue = out.sums();
+    return params;
+  }
+
+  // Channel group `group` of them.
+  void compute(int64_t first, int group, ConvS8Params* params, OutputTile& out) const {
+    const int64_t pixel = first * tile_m_;
+    const int channel = group * kChannelGroup;
+    params->b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
+    params->scale = plan_.epilogue.scale.data() + channel;
+    params->offset = plan_.epilogue.offset.data() + channel;
+    params->c = out.place(pixel, group);
+    params->c_quad_stride_bytes = out.quad_stride_bytes();
+    params->start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + channel;
+    plan_.kernel->conv(params);
+    out.store(pixel, params->pixels, group);
   }
 
  private:
   bool is_packed() const { return plan_.form == InputForm::kPacked; }
+  bool is_gathered() const { return plan_.form == InputForm::kGathered; }
 
   // Where a row of the window is one tap, its columns are no taps of their own, and the padding lies in the input.
   static Window window_of_taps(const ConvolutionPlan& plan) {
@@ -136,9 +161,11 @@ int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, 
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     convolver.find(first, tiles, mine);
     alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
-    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile);
+    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
+                   plan.kernel->conv_to_f16);
+    ConvS8Params params = convolver.params_of(first, tiles, mine, out);
     for (int group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
-      convolver.compute(first, tiles, group, mine, out);
+      convolver.compute(first, group, &params, out);
     }
   }
   return kOk;

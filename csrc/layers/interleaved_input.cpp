@@ -8,7 +8,6 @@
 #include <arm_neon.h>
 #endif
 
-#include "kernels/conv_s8/conv_s8.h"
 #include "layers/over_stock.h"
 
 namespace edgedeploy {
@@ -48,10 +47,21 @@ int image_row(const float* const* planes, int width, float scale, int8_t* row) {
   }
   return x;
 }
+
+int image_row(const int8_t* const* planes, int width, float /*scale*/, int8_t* row) {
+  int x = 0;
+  for (; x + 16 <= width; x += 16) {
+    const int8x16x3_t pixels = {{vld1q_s8(planes[0] + x), vld1q_s8(planes[1] + x), vld1q_s8(planes[2] + x)}};
+    vst3q_s8(row + int64_t{x} * kImageChannels, pixels);
+  }
+  return x;
+}
 #else
-int image_row(const float* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) { return 0; }
+template <typename Value>
+int image_row(const Value* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) {
+  return 0;
+}
 #endif
-int image_row(const int8_t* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) { return 0; }
 
 template <typename Value>
 void fill_row(const ncnn::Mat& blob, int y, float scale, int8_t* row) {
@@ -89,12 +99,12 @@ int interleaved_input(const ncnn::Mat& blob, const ncnn::Mat& scale, const Windo
   const int rows = plain.h + padding.top + padding.bottom;
   input->pixel_bytes = plain.c;
   input->row_bytes = int64_t{plain.w + padding.left + padding.right} * plain.c;
-  // A window's last eight bytes may reach over the end; they meet weights of zero.
-  const int64_t bytes = input->row_bytes * rows + kConvS8Group;
+  // A window's last bytes may reach over the end; they meet weights of zero.
+  const int64_t bytes = input->row_bytes * rows + kInterleavedSlack;
   input->bytes.create(static_cast<int>(bytes), size_t{1}, opt.workspace_allocator);
   if (input->bytes.empty()) return kOutOfMemory;
   int8_t* data = static_cast<int8_t*>(input->bytes.data);
-  memset(data + input->row_bytes * rows, 0, kConvS8Group);
+  memset(data + input->row_bytes * rows, 0, kInterleavedSlack);
   const int64_t left = int64_t{padding.left} * plain.c;
   const int64_t right = int64_t{padding.right} * plain.c;
 

@@ -4,12 +4,14 @@
 // Layout     rows: for each two outputs a window of 32 bytes; weights: for each row, channels 0-3 and 4-7, the taps
 //            [w0 w1 w2 0] of the first output and [0 w0 w1 w2] of the second.
 // Alignment  none. Over-read none: rows hold whole pairs. An odd last output stores 8 bytes.
-// Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. FCVTZS
-//            of four floats takes the first pipe for two cycles. A step is 12 SDOT, 4 FSUB, 4 FMLA, 4 FCVTZS, 3 UZP2,
-//            SMAX, SMIN and a store: 34 turns of the two pipes, 17 cycles, 8.5 an output; F32 32 turns, 8 an output.
-//            Steps are short and independent: the core has the next one's SDOTs under way during an epilogue.
-// Reached    17.1 cycles a step, 8.5 an output, F32 8.0, as llvm-mca 19 estimates for neoverse-n1, the same core
-//            design, with FCVTZS's fixed-point form charged as the plain one (its model lists that alone).
+// Target     Cortex-A76 (RK3588, Raspberry Pi 5): two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A
+//            step with folded offsets is 12 SDOT, 4 FMLA, 2 UZP1, 2 SQXTN, SMAX, SMIN and a store: 11.25 cycles of the
+//            two pipes, 5.6 an output. Else four FSUB and four FCVTZS, two turns of one pipe each, come to that: 17
+//            cycles, 8.5 an output; F32 8. Steps are short and independent: the core has the next one's SDOTs under way
+//            during an epilogue.
+// Reached    11.7 cycles a step, 5.9 an output; 17.1 where offsets are not folded, as llvm-mca 19 estimates for
+//            neoverse-n1, the same core design, with the fixed-point FCVTZS charged as the plain one (its model lists
+//            that alone).
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V; FP
 //            convert, Q-form: pipe V0.
 //
@@ -46,15 +48,76 @@
     sdot v3.4s, v9.16b, v27.16b
 .endm
 
+.macro STORE_PAIR_FOLDED
+    PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
+    st1 {v4.16b}, [x10], #16
+.endm
+
+.macro STORE_LAST_FOLDED
+    PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
+    str d4, [x10], #8
+.endm
+
+.macro STORE_PAIR_S8
+    PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
+    st1 {v4.16b}, [x10], #16
+.endm
+
+.macro STORE_LAST_S8
+    PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
+    str d4, [x10], #8
+.endm
+
+.macro STORE_PAIR_F32
+    STORE_F32 0, 1, 4, 5
+    STORE_F32 2, 3, 6, 7
+.endm
+
+.macro STORE_LAST_F32
+    STORE_F32 0, 1, 4, 5
+.endm
+
+// All rows: pairs of outputs, and the last one of an odd number.
+.macro ROWS output
+.Ldepthwise_s8_3x3s1_neondot_\output\()_row:
+    ldp x1, x2, [x4]
+    ldr x3, [x4, #16]
+    add x4, x4, #8
+    mov x12, x17
+    cbz x17, .Ldepthwise_s8_3x3s1_neondot_\output\()_last
+.Ldepthwise_s8_3x3s1_neondot_\output\()_pair:
+    PAIR_SUMS
+    STORE_PAIR_\output
+    subs x12, x12, #1
+    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\()_pair
+.Ldepthwise_s8_3x3s1_neondot_\output\()_last:
+    tbz x16, #0, .Ldepthwise_s8_3x3s1_neondot_\output\()_next_row
+    PAIR_SUMS
+    STORE_LAST_\output
+.Ldepthwise_s8_3x3s1_neondot_\output\()_next_row:
+    subs x15, x15, #1
+    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\()_row
+    b .Ldepthwise_s8_3x3s1_neondot_done
+.endm
+
 FUNCTION depthwise_s8_3x3s1_neondot
     SAVE_D8_D15
     ldp x4, x5, [x0, #DEPTHWISE_S8_ROWS]
-    ldp x1, x2, [x4]
-    ldr x3, [x4, #16]
     ld1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x5], #64
     ld1 {v20.16b, v21.16b, v22.16b, v23.16b}, [x5], #64
     ld1 {v24.16b, v25.16b, v26.16b, v27.16b}, [x5]
-    PAIR_STEPS depthwise_s8_3x3s1_neondot, PAIR_TO_S8_UZP2
+    LOAD_CONSTANTS .Ldepthwise_s8_3x3s1_neondot_magic
+    b.eq .Ldepthwise_s8_3x3s1_neondot_f32
+    lsr x17, x16, #1
+    cbz w13, .Ldepthwise_s8_3x3s1_neondot_s8
+    ROWS FOLDED
+.Ldepthwise_s8_3x3s1_neondot_s8:
+    ROWS S8
+.Ldepthwise_s8_3x3s1_neondot_f32:
+    LOAD_VALUES
+    lsr x17, x16, #1
+    ROWS F32
+.Ldepthwise_s8_3x3s1_neondot_done:
     RESTORE_D8_D15
     ret
 END_FUNCTION depthwise_s8_3x3s1_neondot

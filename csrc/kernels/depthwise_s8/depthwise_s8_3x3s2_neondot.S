@@ -5,11 +5,10 @@
 //            takes [w0 w1 w2 0] of it; the second [0 0 w0 w1] and, of the next quad, [w2 0 0 0]. These three vectors
 //            are the weights of each row, for channels 0-3, then 4-7.
 // Alignment  none. Over-read none: rows hold whole steps of four outputs and the quad after them.
-// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step is 72 SDOT and 88
-//            turns of the epilogue (see 3x3s1): 80 cycles, 10 an output. A window of its own for every output would
-//            save 1.5 of them, and cost prepare 2.
-// Reached    84.1 cycles a step, 10.5 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design,
-//            with FCVTZS's fixed-point form charged as the plain one (its model lists that alone).
+// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step with folded offsets is
+//            72 SDOT and 42 turns of the epilogue (see 3x3s1): 57 cycles, 7.1 an output. A window of its own for every
+//            output would save 1.5 of them, and cost prepare 2.
+// Reached    59.4 cycles a step, 7.4 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
 //
 // Registers, besides: v0-v4 the quads, v5-v7 the weights, each of four channels
@@ -73,7 +72,7 @@
 .endm
 
 FUNCTION depthwise_s8_3x3s2_neondot
-    STEPS depthwise_s8_3x3s2_neondot, 3, 128
+    STEPS depthwise_s8_3x3s2_neondot, 3, 2, 128
     ret
 END_FUNCTION depthwise_s8_3x3s2_neondot
 

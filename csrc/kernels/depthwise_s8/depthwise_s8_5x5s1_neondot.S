@@ -6,11 +6,10 @@
 //            [w4 0 0 0]    [w3 w4 0 0]   [w2 w3 w4 0] [w1 w2 w3 w4]: eight vectors, the weights of each row, in pairs,
 //            for channels 0-3, then 4-7.
 // Alignment  none. Over-read none: rows hold whole steps of four outputs and the quad after them.
-// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step is 160 SDOT and 88
-//            turns of the epilogue (see 3x3s1): 124 cycles, 15.5 an output. Weights do not fit into registers; with
-//            eight outputs a step each is loaded once for two SDOTs, which the load pipes can do.
-// Reached    126.1 cycles a step, 15.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design,
-//            with FCVTZS's fixed-point form charged as the plain one (its model lists that alone).
+// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step with folded offsets is
+//            160 SDOT and 42 turns of the epilogue (see 3x3s1): 101 cycles, 12.6 an output. Weights do not fit into
+//            registers; with eight outputs a step each is loaded once for two SDOTs, which the load pipes can do.
+// Reached    102.4 cycles a step, 12.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
 //
 // Registers, besides: v0-v2 the quads, v3-v10 the weights, each of four channels
@@ -82,7 +81,7 @@
 .endm
 
 FUNCTION depthwise_s8_5x5s1_neondot
-    STEPS depthwise_s8_5x5s1_neondot, 5, 64
+    STEPS depthwise_s8_5x5s1_neondot, 5, 1, 64
     ret
 END_FUNCTION depthwise_s8_5x5s1_neondot
 

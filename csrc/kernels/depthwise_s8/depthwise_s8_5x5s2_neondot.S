@@ -5,10 +5,9 @@
 //            [w0 w1 w2 w3] and [0 0 w0 w1] of it, [w4 0 0 0] and [w2 w3 w4 0] of the next quad. The weights of each
 //            row, for channels 0-3, then 4-7: output 2j's two vectors, then output 2j + 1's.
 // Alignment  none. Over-read none: rows hold whole steps of four outputs and the quad after them.
-// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step is 160 SDOT and 88
-//            turns of the epilogue (see 3x3s1): 124 cycles, 15.5 an output.
-// Reached    126.1 cycles a step, 15.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design,
-//            with FCVTZS's fixed-point form charged as the plain one (its model lists that alone).
+// Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step with folded offsets is
+//            160 SDOT and 42 turns of the epilogue (see 3x3s1): 101 cycles, 12.6 an output.
+// Reached    102.4 cycles a step, 12.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
 //
 // Registers, besides: v0-v4 the quads, v5-v8 the weights, each of four channels
@@ -80,7 +79,7 @@
 .endm
 
 FUNCTION depthwise_s8_5x5s2_neondot
-    STEPS depthwise_s8_5x5s2_neondot, 5, 128
+    STEPS depthwise_s8_5x5s2_neondot, 5, 2, 128
     ret
 END_FUNCTION depthwise_s8_5x5s2_neondot
 
