@@ -6,9 +6,10 @@
 #define EDGEDEPLOY_ASM_AARCH64_H_
 
 // clang-format off
-.macro FUNCTION name
+// alignment: bits of the address. A function that loops is aligned to its size, so that no loop lies across two pages.
+.macro FUNCTION name, alignment=4
     .text
-    .p2align 4
+    .p2align \alignment
     .global \name
     .hidden \name
     .type \name, %function

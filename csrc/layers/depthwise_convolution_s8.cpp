@@ -112,6 +112,7 @@ bool DepthwiseConvolutionS8::covers(const Int8Weights& weights, const ncnn::Opti
 
 int DepthwiseConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
   make_epilogue(weights, activation_, &epilogue_);
+  fold_offsets(weights, &epilogue_);
   input_scale_ = weights.input_scale;
   variant_ = variant_for(window_);
   const int groups = layout_.channels / kChannelGroup;
@@ -156,6 +157,7 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
     params.scale = epilogue_.scale.data() + group * kChannelGroup;
     params.offset = epilogue_.offset.data() + group * kChannelGroup;
     params.epilogue = epilogue_.sums;
+    params.start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + group * kChannelGroup;
     for (int y = 0; y < height; ++y) {
       ring.rows_from(y * window_.stride_h - padding.top, rows);
       params.c = out.place(int64_t{y} * width, group);

@@ -126,7 +126,7 @@ def outputs_of(case: ConvolutionCase, arrays: Int8Arrays, values: FloatArray | C
     ends = np.array([max(low, -1e6), min(high, 1e6)], np.float32)
     low_code, high_code = half_away(ends * arrays.output_scale)
     folded = None
-    if case.kind == "Convolution":
+    if case.kind != "InnerProduct":
         folded = folded_codes(sums, arrays.weights, scale, offset - np.float32(0.5))
     if folded is not None:
         return np.clip(folded, low_code, high_code).astype(np.int8)

@@ -55,6 +55,7 @@ struct Problem {
   int64_t channels = 0;  // of the weights; the last eight are used
   std::unique_ptr<GuardedBuffer<int8_t>> weights;
   GuardedBuffer<float> scale, offset;
+  GuardedBuffer<int32_t> start{kChannels};
   SumsEpilogue epilogue{};
 
   Problem(const DepthwiseS8Variant& variant, int64_t outputs, uint32_t seed) : scale(kChannels), offset(kChannels) {
@@ -100,13 +101,27 @@ struct Problem {
       if (extreme == kSpecial && random() % 2 == 0) scale[i] = choice(special, random());
       if (extreme == kSpecial && random() % 2 == 0) offset[i] = choice(special, random());
     }
-    epilogue.output = seed / kExtremes % 2 == 0 ? edgedeploy::kSumsToS8 : edgedeploy::kSumsToF32;
+    const edgedeploy::SumsOutput outputs_of[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
+                                                 edgedeploy::kSumsToS8Folded};
+    epilogue.output = outputs_of[seed / kExtremes % 3];
+    if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(&random);
     const CodeRange& codes = choice(kCodeRanges, random());
     const ValueRange& values = choice(kValueRanges, random());
     epilogue.low_code = codes.low;
     epilogue.high_code = codes.high;
     epilogue.low_value = values.low;
     epilogue.high_value = values.high;
+  }
+
+  // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit.
+  void fold(std::mt19937* random) {
+    constexpr int32_t kStartBits = 0x4b400000;
+    const float scales[] = {0.0f, 0x1p-10f, -0x1p-10f, 0x1p-13f, 1e-3f, 1e-5f};
+    for (size_t n = 0; n < start.size(); ++n) {
+      start[n] = kStartBits + static_cast<int32_t>((*random)() % 8192) - 4096;
+      scale[n] = choice(scales, (*random)());
+      offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
+    }
   }
 };
 
@@ -159,6 +174,7 @@ bool compute(const CaseId& id, const DepthwiseS8Variant& variant, const Problem&
   params.c = out.c.data();
   params.c_quad_stride_bytes = static_cast<int64_t>(out.quad_stride_bytes);
   params.epilogue = problem.epilogue;
+  params.start = problem.start.data();
   return call_kernel(id, variant.run, params);
 }
 

@@ -304,7 +304,7 @@
     b .Lconv_s8_4x8_neon_next_tap_\rows
 .endm
 
-FUNCTION conv_s8_4x8_neon
+FUNCTION conv_s8_4x8_neon, 12
     sub sp, sp, #80
     .cfi_def_cfa_offset 80
     ldp x7, x6, [x0, #CONV_S8_GROUPS]

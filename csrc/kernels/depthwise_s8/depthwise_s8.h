@@ -40,6 +40,7 @@ struct DepthwiseS8Params {
   void* c;                      // S8: outputs x 8 bytes. F32: outputs x 4 floats, and again c_quad_stride_bytes further
   int64_t c_quad_stride_bytes;  // F32: from channels 0-3 to channels 4-7; S8: unused
   SumsEpilogue epilogue;
+  const int32_t* start;  // [8] where the sums start, for kSumsToS8Folded; else unused
 };
 
 // A variant: how rows are prepared, weights packed, and outputs computed. Nothing reads or writes beyond what it is

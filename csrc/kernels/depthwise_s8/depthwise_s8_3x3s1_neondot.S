@@ -54,7 +54,7 @@ FUNCTION depthwise_s8_3x3s1_neondot
     ld1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x5], #64
     ld1 {v20.16b, v21.16b, v22.16b, v23.16b}, [x5], #64
     ld1 {v24.16b, v25.16b, v26.16b, v27.16b}, [x5]
-    PAIR_STEPS depthwise_s8_3x3s1_neondot, PAIR_TO_S8_UZP2
+    PAIR_STEPS depthwise_s8_3x3s1_neondot
     RESTORE_D8_D15
     ret
 END_FUNCTION depthwise_s8_3x3s1_neondot

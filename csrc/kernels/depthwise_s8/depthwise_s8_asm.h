@@ -1,12 +1,13 @@
 // clang-format Language: Cpp
-// What the depthwise_s8 kernels in assembly share: constants, and the way from sums to outputs (sums_epilogue.h).
+// What the depthwise_s8 kernels with SDOT share: constants, and the way from sums to outputs (sums_epilogue.h).
 //
 // Sums start at the bits of the float M = 1.5 * 2^23 instead of 0. As |sum| < 2^22, the finished bits are the float
 // M + sum, and subtracting M gives float(sum), exact, where SCVTF would cost two turns of the one pipe that converts.
+// With folded offsets the sums start where the params say, and neither is needed.
 // FMLA adds to a copy of the offset; the copy is a load, which leaves the ASIMD pipes alone.
 //
 // Registers, here and in every kernel that includes this
-//   x0 params   x8 offset   x9 two vectors of M   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left   w13 output
+//   x0 params   x8 offset   x9 M twice, or the start   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left   w13 output
 //   v11 scale 0-3   v12 scale 4-7   v13 M   v14 low, v15 high: codes or values
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_ASM_H_
@@ -39,7 +40,7 @@
     .endr
 .endm
 
-// Takes x14-x17. Flags: Z set for S8.
+// Takes x14-x17. Flags: Z set for F32.
 .macro LOAD_CONSTANTS magic
     adr x9, \magic
     ldp x14, x8, [x0, #DEPTHWISE_S8_SCALE]
@@ -52,7 +53,10 @@
     add x11, x10, x11
     dup v14.16b, w15
     dup v15.16b, w16
-    cmp w13, #DEPTHWISE_S8_TO_S8
+    cmp w13, #DEPTHWISE_S8_TO_S8_FOLDED
+    ldr x14, [x0, #DEPTHWISE_S8_START]
+    csel x9, x14, x9, eq
+    cmp w13, #DEPTHWISE_S8_TO_F32
 .endm
 
 // Follows LOAD_CONSTANTS for F32.
@@ -80,8 +84,8 @@
     fcvtzs v\t3\().4s, v\t3\().4s, #24
 .endm
 
-// Their top bytes, clamped, to 16 codes in t0. UZP2 is the shorter way where it is one operation (Cortex-A76).
-.macro PAIR_TO_S8_UZP2 a0, a1, a2, a3, t0, t1, t2, t3
+// Their top bytes, clamped, to 16 codes in t0.
+.macro PAIR_TO_S8 a0, a1, a2, a3, t0, t1, t2, t3
     PAIR_TO_FIXED \a0, \a1, \a2, \a3, \t0, \t1, \t2, \t3
     uzp2 v\t0\().8h, v\t0\().8h, v\t1\().8h
     uzp2 v\t2\().8h, v\t2\().8h, v\t3\().8h
@@ -90,15 +94,18 @@
     smin v\t0\().16b, v\t0\().16b, v15.16b
 .endm
 
-// SHRN is where UZP2 is three (Cortex-A72).
-.macro PAIR_TO_S8_SHRN a0, a1, a2, a3, t0, t1, t2, t3
-    PAIR_TO_FIXED \a0, \a1, \a2, \a3, \t0, \t1, \t2, \t3
-    shrn v\t0\().4h, v\t0\().4s, #16
-    shrn v\t2\().4h, v\t2\().4s, #16
-    shrn2 v\t0\().8h, v\t1\().4s, #16
-    shrn2 v\t2\().8h, v\t3\().4s, #16
-    shrn v\t0\().8b, v\t0\().8h, #8
-    shrn2 v\t0\().16b, v\t2\().8h, #8
+// The same where offsets are folded: the codes are the low halves of the floats' bits.
+.macro PAIR_TO_S8_FOLDED a0, a1, a2, a3, t0, t1, t2, t3
+    ldp q\t0, q\t1, [x8]
+    ldp q\t2, q\t3, [x8]
+    fmla v\t0\().4s, v\a0\().4s, v11.4s
+    fmla v\t1\().4s, v\a1\().4s, v12.4s
+    fmla v\t2\().4s, v\a2\().4s, v11.4s
+    fmla v\t3\().4s, v\a3\().4s, v12.4s
+    uzp1 v\t0\().8h, v\t0\().8h, v\t1\().8h
+    uzp1 v\t2\().8h, v\t2\().8h, v\t3\().8h
+    sqxtn v\t0\().8b, v\t0\().8h
+    sqxtn2 v\t0\().16b, v\t2\().8h
     smax v\t0\().16b, v\t0\().16b, v14.16b
     smin v\t0\().16b, v\t0\().16b, v15.16b
 .endm
@@ -121,13 +128,23 @@
 
 // Two outputs a step, until none is left. The including file defines PAIR_SUMS, which leaves them in v0-v3; v4-v7 are
 // free after it.
-.macro PAIR_STEPS name, to_s8
+.macro PAIR_STEPS name
     LOAD_CONSTANTS .L\name\()_magic
-    b.ne .L\name\()_f32
+    b.eq .L\name\()_f32
+    cbz w13, .L\name\()_s8
+
+.L\name\()_folded:
+    PAIR_SUMS
+    PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
+    subs x12, x12, #2
+    b.lo .L\name\()_last
+    st1 {v4.16b}, [x10], #16
+    b.ne .L\name\()_folded
+    b .L\name\()_done
 
 .L\name\()_s8:
     PAIR_SUMS
-    \to_s8 0, 1, 2, 3, 4, 5, 6, 7
+    PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
     subs x12, x12, #2
     b.lo .L\name\()_last
     st1 {v4.16b}, [x10], #16

@@ -21,7 +21,9 @@ static_assert(offsetof(DepthwiseS8Params, epilogue.low_code) == DEPTHWISE_S8_LOW
 static_assert(offsetof(DepthwiseS8Params, epilogue.high_code) == DEPTHWISE_S8_HIGH_CODE);
 static_assert(offsetof(DepthwiseS8Params, epilogue.low_value) == DEPTHWISE_S8_LOW_VALUE);
 static_assert(offsetof(DepthwiseS8Params, epilogue.high_value) == DEPTHWISE_S8_HIGH_VALUE);
-static_assert(kSumsToS8 == DEPTHWISE_S8_TO_S8);
+static_assert(offsetof(DepthwiseS8Params, start) == DEPTHWISE_S8_START);
+static_assert(kSumsToS8 == DEPTHWISE_S8_TO_S8 && kSumsToF32 == DEPTHWISE_S8_TO_F32);
+static_assert(kSumsToS8Folded == DEPTHWISE_S8_TO_S8_FOLDED);
 
 // The largest sum stays where floats are whole: DEPTHWISE_S8_MAGIC is 1.5 * 2^23.
 static_assert(kDepthwiseS8MaxKernel * kDepthwiseS8MaxKernel * 128 * 127 < 1 << 22);

@@ -36,8 +36,8 @@
     b.ne \label
 .endm
 
-.macro STORE_PAIR_S8 name, a0, a1, a2, a3
-    PAIR_TO_S8_UZP2 \a0, \a1, \a2, \a3, 0, 1, 2, 3
+.macro STORE_PAIR_S8 to_s8, name, a0, a1, a2, a3
+    \to_s8 \a0, \a1, \a2, \a3, 0, 1, 2, 3
     subs x12, x12, #2
     b.lo .L\name\()_last
     st1 {v0.16b}, [x10], #16
@@ -56,18 +56,26 @@
     SAVE_D8_D15
     LOAD_CONSTANTS .L\name\()_magic
     mov x1, #0
-    b.eq .L\name\()_step
+    b.ne .L\name\()_step
     LOAD_VALUES
 .L\name\()_step:
     cmp x12, #4
     b.ls .L\name\()_four
     SUMS .L\name\()_eight_rows, \kernel, 8
     add x1, x1, #\step_bytes
-    cbnz w13, .L\name\()_f32
-    STORE_PAIR_S8 \name, 16, 17, 18, 19
-    STORE_PAIR_S8 \name, 20, 21, 22, 23
-    STORE_PAIR_S8 \name, 24, 25, 26, 27
-    STORE_PAIR_S8 \name, 28, 29, 30, 31
+    cbz w13, .L\name\()_s8
+    tbnz w13, #0, .L\name\()_f32
+    STORE_PAIR_S8 PAIR_TO_S8_FOLDED, \name, 16, 17, 18, 19
+    STORE_PAIR_S8 PAIR_TO_S8_FOLDED, \name, 20, 21, 22, 23
+    STORE_PAIR_S8 PAIR_TO_S8_FOLDED, \name, 24, 25, 26, 27
+    STORE_PAIR_S8 PAIR_TO_S8_FOLDED, \name, 28, 29, 30, 31
+    b .L\name\()_step
+
+.L\name\()_s8:
+    STORE_PAIR_S8 PAIR_TO_S8, \name, 16, 17, 18, 19
+    STORE_PAIR_S8 PAIR_TO_S8, \name, 20, 21, 22, 23
+    STORE_PAIR_S8 PAIR_TO_S8, \name, 24, 25, 26, 27
+    STORE_PAIR_S8 PAIR_TO_S8, \name, 28, 29, 30, 31
     b .L\name\()_step
 
 .L\name\()_f32:
@@ -79,9 +87,15 @@
 
 .L\name\()_four:
     SUMS .L\name\()_four_rows, \kernel, 4
-    cbnz w13, .L\name\()_four_f32
-    STORE_PAIR_S8 \name, 16, 17, 18, 19
-    STORE_PAIR_S8 \name, 20, 21, 22, 23
+    cbz w13, .L\name\()_four_s8
+    tbnz w13, #0, .L\name\()_four_f32
+    STORE_PAIR_S8 PAIR_TO_S8_FOLDED, \name, 16, 17, 18, 19
+    STORE_PAIR_S8 PAIR_TO_S8_FOLDED, \name, 20, 21, 22, 23
+    b .L\name\()_last
+
+.L\name\()_four_s8:
+    STORE_PAIR_S8 PAIR_TO_S8, \name, 16, 17, 18, 19
+    STORE_PAIR_S8 PAIR_TO_S8, \name, 20, 21, 22, 23
 
 .L\name\()_last:
     str d0, [x10]
