@@ -54,6 +54,7 @@ Outcome test_row(const KernelRow& row, const Selection& selection) {
   if (row.preprocess != nullptr) return edgedeploy_tests::test_preprocess(row, selection);
   if (row.preprocess_codes != nullptr) return edgedeploy_tests::test_preprocess_codes(row, selection);
   if (row.depthwise != nullptr) return edgedeploy_tests::test_depthwise(row, selection);
+  if (row.winograd != nullptr) return edgedeploy_tests::test_winograd_s8(row, selection);
   if (row.conv != nullptr) return edgedeploy_tests::test_conv_s8(row, selection);
   return add(edgedeploy_tests::test_gemm_tile(row, selection), edgedeploy_tests::test_gemm(row, selection));
 }

@@ -37,14 +37,14 @@ struct Reference {
       for (int64_t tap = 0; tap < kernel * kernel; ++tap) {
         sum += p->rows[tap / kernel][(x * stride + tap % kernel) * kChannels + n] * p->weights[tap * kChannels + n];
       }
-      char* const quad = static_cast<char*>(p->c) + n / 4 * p->c_quad_stride_bytes;
       if (p->epilogue.output == kSumsToF32) {
-        reinterpret_cast<float*>(quad)[x * 4 + n % 4] = sums_to_f32(sum, p->scale[n], p->offset[n], p->epilogue);
-      } else if (p->epilogue.output == kSumsToS8Folded) {
-        static_cast<int8_t*>(p->c)[i] = sums_to_s8_folded(sum, p->start[n], p->scale[n], p->offset[n], p->epilogue);
-      } else {
-        static_cast<int8_t*>(p->c)[i] = sums_to_s8(sum, p->scale[n], p->offset[n], p->epilogue);
+        float* const quad = reinterpret_cast<float*>(static_cast<char*>(p->c) + n / 4 * p->c_quad_stride_bytes);
+        quad[x * 4 + n % 4] = sums_to_f32(sum, p->scale[n], p->offset[n], p->epilogue);
+        continue;
       }
+      static_cast<int8_t*>(p->c)[i] = p->epilogue.output == kSumsToS8Folded
+                                          ? sums_to_s8_folded(sum, p->start[n], p->scale[n], p->offset[n], p->epilogue)
+                                          : sums_to_s8(sum, p->scale[n], p->offset[n], p->epilogue);
     }
   }
 
