@@ -201,8 +201,9 @@ class Call {
   }
 
   template <int rows, int columns, int point, size_t... j>
-  void transform_columns(const int (&slots)[kWinogradS8Classes], int16_t* into, const int8_t* pixels, int64_t row,
-                         std::index_sequence<j...> /*columns*/) const {
+  [[gnu::always_inline]] void transform_columns(const int (&slots)[kWinogradS8Classes], int16_t* into,
+                                                const int8_t* pixels, int64_t row,
+                                                std::index_sequence<j...> /*columns*/) const {
     const int16x8_t along[] = {column_point<rows, point>(pixels + j * kGroup, row)...};
     int16x8_t points[columns + 2];
     row_points<columns>(along, points);
@@ -255,21 +256,22 @@ class Call {
   }
 
   template <int rows, int columns, int row, size_t... j>
-  static void outputs_of(const Places& m, int64_t offset, int32x4_t (&y)[kWinogradS8Tile],
-                         std::index_sequence<j...> /*columns*/) {
+  [[gnu::always_inline]] static void outputs_of(const Places& m, int64_t offset, int32x4_t (&y)[kWinogradS8Tile],
+                                                std::index_sequence<j...> /*columns*/) {
     const int32x4_t along[] = {
         column_of<rows, row, winograd_s8_point(columns, j)>(m, offset, std::make_index_sequence<rows + 2>())...};
     row_outputs<columns>(along, y);
   }
 
   template <int rows, int row, int across, size_t... i>
-  static int32x4_t column_of(const Places& m, int64_t offset, std::index_sequence<i...> /*rows*/) {
+  [[gnu::always_inline]] static int32x4_t column_of(const Places& m, int64_t offset,
+                                                    std::index_sequence<i...> /*rows*/) {
     const int32x4_t points[] = {load<winograd_s8_point(rows, i), across>(m, offset)...};
     return column_output<rows, row>(points);
   }
 
   template <int down, int across>
-  static int32x4_t load(const Places& m, int64_t offset) {
+  [[gnu::always_inline]] static int32x4_t load(const Places& m, int64_t offset) {
     const int32_t* from = m[winograd_s8_class(down)][winograd_s8_class(across)];
     return vld1q_s32(from + offset + (down * kWinogradS8Points + across) * kPointM);
   }

@@ -17,14 +17,14 @@ inline int16x8_t twice(int16x8_t v) { return vshlq_n_s16(v, 1); }
 struct PixelColumn {
   const int8_t* top;
   int64_t row;
-  int8x8_t pixel(int r) const { return vld1_s8(top + r * row); }
-  int16x8_t sum(int a, int b) const { return vaddl_s8(pixel(a), pixel(b)); }
-  int16x8_t difference(int a, int b) const { return vsubl_s8(pixel(a), pixel(b)); }
+  [[gnu::always_inline]] int8x8_t pixel(int r) const { return vld1_s8(top + r * row); }
+  [[gnu::always_inline]] int16x8_t sum(int a, int b) const { return vaddl_s8(pixel(a), pixel(b)); }
+  [[gnu::always_inline]] int16x8_t difference(int a, int b) const { return vsubl_s8(pixel(a), pixel(b)); }
 };
 
 // One point of a column of pixels of 8 channels, `row` bytes apart, for a tile of that many outputs.
 template <int outputs, int point>
-inline int16x8_t column_point(const int8_t* column, int64_t row) {
+[[gnu::always_inline]] inline int16x8_t column_point(const int8_t* column, int64_t row) {
   const PixelColumn pixels{column, row};
   if constexpr (outputs == 4) {
     if constexpr (point == 0) return vaddq_s16(pixels.difference(4, 2), four_times(pixels.difference(0, 2)));
@@ -49,7 +49,7 @@ inline int16x8_t column_point(const int8_t* column, int64_t row) {
 
 // All points of a row, in the tile's order.
 template <int outputs>
-inline void row_points(const int16x8_t (&d)[outputs + 2], int16x8_t (&v)[outputs + 2]) {
+[[gnu::always_inline]] inline void row_points(const int16x8_t (&d)[outputs + 2], int16x8_t (&v)[outputs + 2]) {
   const int16x8_t d31 = vsubq_s16(d[3], d[1]);
   if constexpr (outputs == 4) {
     const int16x8_t d42 = vsubq_s16(d[4], d[2]);
@@ -77,15 +77,15 @@ inline void row_points(const int16x8_t (&d)[outputs + 2], int16x8_t (&v)[outputs
 }
 
 template <int bits>
-inline int32x4_t shifted(int32x4_t v) {
+[[gnu::always_inline]] inline int32x4_t shifted(int32x4_t v) {
   return vshlq_n_s32(v, bits);
 }
 
-inline int32x4_t three_times(int32x4_t v) { return vaddq_s32(v, shifted<1>(v)); }
+[[gnu::always_inline]] inline int32x4_t three_times(int32x4_t v) { return vaddq_s32(v, shifted<1>(v)); }
 
 // 24 times the output of a row, modulo 2^32, from the tile's points of a column.
 template <int outputs, int row>
-inline int32x4_t column_output(const int32x4_t (&m)[outputs + 2]) {
+[[gnu::always_inline]] inline int32x4_t column_output(const int32x4_t (&m)[outputs + 2]) {
   if constexpr (outputs == 4) {
     if constexpr (row == 0) return vaddq_s32(m[0], vaddq_s32(vaddq_s32(m[1], m[2]), vaddq_s32(m[3], m[4])));
     if constexpr (row == 1) return vaddq_s32(vsubq_s32(m[1], m[2]), shifted<1>(vsubq_s32(m[3], m[4])));
@@ -105,7 +105,7 @@ inline int32x4_t column_output(const int32x4_t (&m)[outputs + 2]) {
 
 // 24 times all outputs of a row.
 template <int outputs>
-inline void row_outputs(const int32x4_t (&m)[outputs + 2], int32x4_t (&y)[4]) {
+[[gnu::always_inline]] inline void row_outputs(const int32x4_t (&m)[outputs + 2], int32x4_t (&y)[4]) {
   if constexpr (outputs == 4) {
     const int32x4_t sum1 = vaddq_s32(m[1], m[2]);
     const int32x4_t sum2 = vaddq_s32(m[3], m[4]);
@@ -124,7 +124,9 @@ inline void row_outputs(const int32x4_t (&m)[outputs + 2], int32x4_t (&y)[4]) {
 
 // The sum: nine times that is what is left of 576 times it without the 64, and 0x38e38e39 is nine's inverse modulo
 // 2^32.
-inline int32x4_t sum_of(int32x4_t y) { return vshrq_n_s32(vmulq_s32(y, vdupq_n_s32(0x38e38e39)), 6); }
+[[gnu::always_inline]] inline int32x4_t sum_of(int32x4_t y) {
+  return vshrq_n_s32(vmulq_s32(y, vdupq_n_s32(0x38e38e39)), 6);
+}
 
 }  // namespace edgedeploy
 
