@@ -61,14 +61,15 @@ class Convolver {
   // Pointers to the inputs of the tiles from `first` on, which are packed first if they must be.
   void find(int64_t first, int64_t tiles, int8_t* scratch) const {
     const int8_t** pointers = reinterpret_cast<const int8_t**>(scratch);
+    if (!is_packed()) {
+      const int64_t pixel = first * tile_m_;
+      tiles_.point(pixel, std::min(tiles * tile_m_, pixels_ - pixel), tile_m_, pointers);
+      return;
+    }
     int8_t* packed = scratch + tiles * tile_m_ * plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
     for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
       const int64_t pixel = (first + tile) * tile_m_;
       const int64_t rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
-      if (!is_packed()) {
-        tiles_.point(pixel, rows, tile_m_, pointers);
-        continue;
-      }
       pack_tile(plan_.window, input_.blob, plan_.channels_in, output_.w, pixel, rows, tile_m_, packed);
       for (int64_t row = 0; row < rows; ++row) pointers[row] = packed + row * kConvS8Group;
       packed += plan_.groups * tile_m_ * kConvS8Group;

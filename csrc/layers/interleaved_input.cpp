@@ -48,10 +48,21 @@ int image_row(const float* const* planes, int width, float scale, int8_t* row) {
   }
   return x;
 }
+
+int image_row(const int8_t* const* planes, int width, float /*scale*/, int8_t* row) {
+  int x = 0;
+  for (; x + 16 <= width; x += 16) {
+    const int8x16x3_t pixels = {{vld1q_s8(planes[0] + x), vld1q_s8(planes[1] + x), vld1q_s8(planes[2] + x)}};
+    vst3q_s8(row + int64_t{x} * kImageChannels, pixels);
+  }
+  return x;
+}
 #else
-int image_row(const float* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) { return 0; }
+template <typename Value>
+int image_row(const Value* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) {
+  return 0;
+}
 #endif
-int image_row(const int8_t* const* /*planes*/, int /*width*/, float /*scale*/, int8_t* /*row*/) { return 0; }
 
 template <typename Value>
 void fill_row(const ncnn::Mat& blob, int y, float scale, int8_t* row) {

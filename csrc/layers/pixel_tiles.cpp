@@ -7,37 +7,90 @@
 
 namespace edgedeploy {
 
-void PixelTiles::point(int64_t first, int64_t rows, int32_t tile_m, const int8_t** pointers) const {
-  // A tile may run over the end of a row of outputs, or over several short ones.
-  for (int64_t done = 0; done < rows;) {
-    const int oy = static_cast<int>((first + done) / output_width_);
-    const int ox = static_cast<int>((first + done) % output_width_);
-    const int64_t run = std::min<int64_t>(rows - done, output_width_ - ox);
-    point_along_row(oy, ox, run, tile_m, pointers + done);
-    done += run;
+namespace {
+
+constexpr int kWholeTile = 8;
+
+// Pixels `step` bytes apart. The usual number of them has no loop.
+inline void point_inside(const int8_t* at, int64_t step, int rows, const int8_t** pointers) {
+  if (rows == kWholeTile) {
+    const int8_t* const four = at + 4 * step;
+    pointers[0] = at;
+    pointers[1] = at + step;
+    pointers[2] = at + 2 * step;
+    pointers[3] = at + 3 * step;
+    pointers[4] = four;
+    pointers[5] = four + step;
+    pointers[6] = four + 2 * step;
+    pointers[7] = four + 3 * step;
+    return;
+  }
+  for (int i = 0; i < rows; ++i, at += step) pointers[i] = at;
+}
+
+// One tap, and an output for each pixel in turn.
+bool takes_each_pixel(const Window& window, const PixelLayout& layout, int output_width) {
+  const Padding& padding = layout.padding;
+  return window.taps() == 1 && window.stride_w == 1 && window.stride_h == 1 && output_width == layout.width &&
+         layout.row_bytes == layout.width * layout.pixel_bytes &&
+         (padding.left | padding.top | padding.right | padding.bottom) == 0;
+}
+
+}  // namespace
+
+PixelTiles::PixelTiles(const Window& window, const PixelLayout& layout, int output_width)
+    : window_(window),
+      layout_(layout),
+      output_width_(output_width),
+      is_one_run_(takes_each_pixel(window, layout, output_width)) {}
+
+void PixelTiles::point(int64_t first, int64_t pixels, int32_t tile_m, const int8_t** pointers) const {
+  if (is_one_run_) {
+    const int8_t* const at = layout_.data + first * layout_.pixel_bytes;
+    for (int64_t i = 0; i < pixels; ++i) pointers[i] = at + i * layout_.pixel_bytes;
+    return;
+  }
+  int oy = static_cast<int>(first / output_width_);
+  int ox = static_cast<int>(first % output_width_);
+  for (; pixels > 0; pixels -= tile_m, pointers += window_.taps() * tile_m) {
+    // A tile may run over the end of a row of outputs, or over several short ones.
+    const int rows = static_cast<int>(std::min<int64_t>(pixels, tile_m));
+    for (int done = 0; done < rows;) {
+      const int run = std::min(rows - done, output_width_ - ox);
+      point_along_row(oy, ox, run, tile_m, pointers + done);
+      done += run;
+      ox += run;
+      if (ox < output_width_) continue;
+      ox = 0;
+      ++oy;
+    }
   }
 }
 
-void PixelTiles::point_along_row(int oy, int ox, int64_t rows, int32_t tile_m, const int8_t** pointers) const {
+void PixelTiles::point_along_row(int oy, int ox, int rows, int32_t tile_m, const int8_t** pointers) const {
   const int x_begin = ox * window_.stride_w - layout_.padding.left;
+  const int reach = (rows - 1) * window_.stride_w;
   const int64_t step = window_.stride_w * layout_.pixel_bytes;
-  for (int r = 0; r < window_.kernel_h; ++r) {
-    const int y = oy * window_.stride_h - layout_.padding.top + r * window_.dilation_h;
+  int y = oy * window_.stride_h - layout_.padding.top;
+  for (int r = 0; r < window_.kernel_h; ++r, y += window_.dilation_h) {
     const bool row_inside = y >= 0 && y < layout_.height;
-    for (int s = 0; s < window_.kernel_w; ++s, pointers += tile_m) {
-      const int x0 = x_begin + s * window_.dilation_w;
-      const int64_t x_last = x0 + (rows - 1) * window_.stride_w;
-      if (row_inside && x0 >= 0 && x_last < layout_.width) {
-        const int8_t* at = layout_.data + y * layout_.row_bytes + x0 * layout_.pixel_bytes;
-        for (int64_t i = 0; i < rows; ++i, at += step) pointers[i] = at;
-        continue;
-      }
-      for (int64_t i = 0; i < rows; ++i) {
-        const int64_t x = x0 + i * window_.stride_w;
-        const bool inside = row_inside && x >= 0 && x < layout_.width;
-        pointers[i] = inside ? layout_.data + y * layout_.row_bytes + x * layout_.pixel_bytes : layout_.pad;
+    const int8_t* const row = layout_.data + (row_inside ? y * layout_.row_bytes : 0);
+    int x = x_begin;
+    for (int s = 0; s < window_.kernel_w; ++s, x += window_.dilation_w, pointers += tile_m) {
+      if (!row_inside) {
+        for (int i = 0; i < rows; ++i) pointers[i] = layout_.pad;
+      } else if (x >= 0 && x + reach < layout_.width) {
+        point_inside(row + x * layout_.pixel_bytes, step, rows, pointers);
+      } else {
+        point_at_edge(row, x, rows, pointers);
       }
     }
+  }
+}
+
+void PixelTiles::point_at_edge(const int8_t* row, int x, int rows, const int8_t** pointers) const {
+  for (int i = 0; i < rows; ++i, x += window_.stride_w) {
+    pointers[i] = x >= 0 && x < layout_.width ? row + x * layout_.pixel_bytes : layout_.pad;
   }
 }
 

@@ -23,18 +23,19 @@ struct PixelLayout {
 
 class PixelTiles {
  public:
-  PixelTiles(const Window& window, const PixelLayout& layout, int output_width)
-      : window_(window), layout_(layout), output_width_(output_width) {}
+  PixelTiles(const Window& window, const PixelLayout& layout, int output_width);
 
-  // Pointers [taps][tile_m] for output pixels [first, first + rows).
-  void point(int64_t first, int64_t rows, int32_t tile_m, const int8_t** pointers) const;
+  // Pointers [tiles][taps][tile_m] for output pixels [first, first + pixels).
+  void point(int64_t first, int64_t pixels, int32_t tile_m, const int8_t** pointers) const;
 
  private:
-  void point_along_row(int oy, int ox, int64_t rows, int32_t tile_m, const int8_t** pointers) const;
+  void point_along_row(int oy, int ox, int rows, int32_t tile_m, const int8_t** pointers) const;
+  void point_at_edge(const int8_t* row, int x, int rows, const int8_t** pointers) const;
 
   const Window window_;
   const PixelLayout layout_;
   const int output_width_;
+  const bool is_one_run_;
 };
 
 // For inputs that no pointers serve (dilated windows over channels that are not whole eights): packs the window of
