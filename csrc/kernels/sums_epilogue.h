@@ -2,6 +2,7 @@
 //
 //   t = fma(float(sum), scale[n], offset[n])                    one rounding; float(sum) rounds to nearest even
 //   output kSumsToF32:  C = min(max(t, low_value), high_value)
+//   output kSumsToF16:  the same, rounded to half precision, halves to even
 //   output kSumsToS8:   C = min(max(floor(toward_zero(t * 2^24) / 2^24), low_code), high_code)
 //
 // toward_zero saturates to int32, and of it C is the top byte: so the offset carries the half that makes the floor a
@@ -28,7 +29,7 @@
 
 namespace edgedeploy {
 
-enum SumsOutput : int32_t { kSumsToS8 = 0, kSumsToF32 = 1, kSumsToS8Folded = 2 };
+enum SumsOutput : int32_t { kSumsToS8 = 0, kSumsToF32 = 1, kSumsToS8Folded = 2, kSumsToF16 = 3 };
 
 struct SumsEpilogue {
   int32_t output;  // SumsOutput

@@ -2,6 +2,7 @@
 #ifndef EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_REF_H_
 #define EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_REF_H_
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,23 @@ inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilo
   const float t = sums_value(sum, scale, offset);
   const float above = t > epilogue.low_value ? t : epilogue.low_value;
   return above < epilogue.high_value ? above : epilogue.high_value;
+}
+
+// The bits of the nearest half, ties to even.
+inline uint16_t half_bits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  const uint32_t sign = bits >> 16 & 0x8000;
+  if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00);
+  if (std::fabs(value) >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);
+  // Halves below 2^-14 are steps of 2^-24, others have ten bits behind the first.
+  const int exponent = std::max(std::ilogb(value), -14);
+  const uint32_t steps = static_cast<uint32_t>(std::nearbyint(std::ldexp(std::fabs(value), 10 - exponent)));
+  return static_cast<uint16_t>(sign | (steps + (static_cast<uint32_t>(exponent + 14) << 10)));
+}
+
+inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
+  return half_bits(sums_to_f32(sum, scale, offset, epilogue));
 }
 
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {

@@ -10,8 +10,8 @@ namespace edgedeploy {
 
 namespace {
 
-constexpr int64_t kL1Share = 16 * 1024;  // Activations of a stretch: half of the smallest L1 data cache.
-constexpr int64_t kL2Share = 64 * 1024;  // Where the weights do not stay in the L2 cache themselves.
+constexpr int64_t kL1Share = 16 * 1024;   // Activations of a stretch: half of the smallest L1 data cache.
+constexpr int64_t kL2Share = 128 * 1024;  // Where the weights do not stay in the L2 cache themselves.
 constexpr int64_t kWeightsInL2 = 256 * 1024;
 constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
 
@@ -24,13 +24,20 @@ struct Cut {
   int parts = 1;
 };
 
+// Bytes of input that a further tile of a stretch touches: neighbouring windows share most of theirs.
+int64_t tile_bytes(const ConvolutionPlan& plan) {
+  const Window& window = plan.window;
+  const int64_t pixel_bytes = plan.taps * plan.groups * kConvS8Group;
+  if (plan.form == InputForm::kPacked) return pixel_bytes * plan.kernel->tile_m;
+  const int64_t columns = plan.form == InputForm::kEights ? window.kernel_w : 1;
+  return pixel_bytes / columns * std::min<int64_t>(columns, window.stride_w) * plan.kernel->tile_m;
+}
+
 Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
-  const int64_t tile_m = plan.kernel->tile_m;
-  const int64_t all_tiles = divide_up(pixels, tile_m);
-  const int64_t k = plan.taps * plan.groups * kConvS8Group;
+  const int64_t all_tiles = divide_up(pixels, plan.kernel->tile_m);
   const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : kL1Share;
   Cut cut;
-  cut.tiles = std::clamp<int64_t>(budget / (k * tile_m), 1, kMaxTiles);
+  cut.tiles = std::clamp<int64_t>(budget / tile_bytes(plan), 1, kMaxTiles);
   cut.stretches = divide_up(all_tiles, cut.tiles);
   // Few stretches would leave threads idle: share the channels as well.
   const int groups = static_cast<int>(divide_up(plan.channels_out, kChannelGroup));
@@ -90,7 +97,7 @@ class Convolver {
     params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
     params.c = out.place(pixel, group);
     params.c_quad_stride_bytes = out.quad_stride_bytes();
-    params.epilogue = plan_.epilogue.sums;
+    params.epilogue = out.sums();
     params.start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + group * kChannelGroup;
     plan_.kernel->conv(&params);
     out.store(pixel, params.pixels, group);
@@ -137,7 +144,8 @@ int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, 
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     convolver.find(first, tiles, mine);
     alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
-    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile);
+    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
+                   plan.kernel->conv_to_f16);
     for (int group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
       convolver.compute(first, tiles, group, mine, out);
     }

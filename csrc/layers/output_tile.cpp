@@ -73,7 +73,8 @@ int create_output(int width, int height, int channels, const Epilogue& epilogue,
   return blob->empty() ? kOutOfMemory : kOk;
 }
 
-OutputTile::OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& blob, float* tile, int64_t max_rows)
+OutputTile::OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& blob, float* tile, int64_t max_rows,
+                       bool to_f16)
     : epilogue_(epilogue),
       channels_(channels),
       blob_(blob),
@@ -81,6 +82,8 @@ OutputTile::OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& 
       plane_bytes_(static_cast<int64_t>(blob.cstep * blob.elemsize)),
       group_bytes_(kChannelGroup / blob.elempack * plane_bytes_),
       codes_by_eights_(epilogue.requantizes && epilogue.in_registers && blob.elempack == kChannelGroup),
+      halves_by_eights_(to_f16 && !epilogue.requantizes && epilogue.in_registers && blob.elempack == kChannelGroup &&
+                        blob.elembits() == 16),
       floats_by_fours_(!epilogue.requantizes && epilogue.in_registers && blob.elempack == kQuad &&
                        blob.elemsize == kQuad * sizeof(float)),
       tile_(tile),

@@ -22,8 +22,16 @@ int create_output(int width, int height, int channels, const Epilogue& epilogue,
 // A kernel's destination for `rows` pixels from `first_pixel` on, of the channels from 8 * group on.
 class OutputTile {
  public:
-  // tile: room for 8 floats of each of `max_rows` pixels, aligned to 16 bytes.
-  OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& blob, float* tile, int64_t max_rows);
+  // tile: room for 8 floats of each of `max_rows` pixels, aligned to 16 bytes. to_f16: the kernel knows kSumsToF16.
+  OutputTile(const Epilogue& epilogue, int channels, const ncnn::Mat& blob, float* tile, int64_t max_rows,
+             bool to_f16 = false);
+
+  // What the kernel is to write.
+  SumsEpilogue sums() const {
+    SumsEpilogue sums = epilogue_.sums;
+    if (halves_by_eights_) sums.output = kSumsToF16;
+    return sums;
+  }
 
   void* place(int64_t first_pixel, int group) {
     if (!is_direct(group)) {
@@ -42,7 +50,7 @@ class OutputTile {
 
  private:
   bool is_direct(int group) const {
-    return codes_by_eights_ || (floats_by_fours_ && (group + 1) * kChannelGroup <= channels_);
+    return codes_by_eights_ || halves_by_eights_ || (floats_by_fours_ && (group + 1) * kChannelGroup <= channels_);
   }
 
   void store_tile(int64_t first_pixel, int64_t rows, int group);
@@ -57,6 +65,7 @@ class OutputTile {
   const int64_t plane_bytes_;
   const int64_t group_bytes_;  // from eight channels to the next, where the blob's packing divides eight
   const bool codes_by_eights_;
+  const bool halves_by_eights_;
   const bool floats_by_fours_;
   int64_t quad_stride_bytes_ = 0;
   float* const tile_;          // Channels 0-3 of every pixel, then 4-7; or 8 codes a pixel.

@@ -64,7 +64,9 @@ constexpr Limits kLimits[] = {{-128, 127, -kInfinity, kInfinity}, {0, 127, 0.0f,
 // steps between two codes, and just below zero. kHuge: beyond int32 and beyond float.
 enum Kind : uint32_t { kPlain, kSaturated, kHalves, kMinimum, kSteps, kHuge, kKinds };
 constexpr uint32_t kLimitsCount = sizeof(kLimits) / sizeof(kLimits[0]);
-constexpr uint32_t kSeeds = 3 * kKinds * kLimitsCount;
+constexpr edgedeploy::SumsOutput kOutputs[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
+                                               edgedeploy::kSumsToS8Folded, edgedeploy::kSumsToF16};
+constexpr uint32_t kSeeds = 4 * kKinds * kLimitsCount;
 
 float pick(std::mt19937* random, std::initializer_list<float> values) {
   return values.begin()[(*random)() % values.size()];
@@ -82,7 +84,8 @@ struct Problem {
   std::vector<const int8_t*> pixels;  // [taps][rows]
   SumsEpilogue epilogue{};
 
-  Problem(const Shape& s, uint32_t seed, std::mt19937 random)
+  // to_f16: the row can.
+  Problem(const Shape& s, uint32_t seed, std::mt19937 random, bool to_f16)
       : shape(s),
         channels(1 + random() % 20),
         k(s.groups * 8 - random() % 8),
@@ -94,11 +97,10 @@ struct Problem {
     const uint32_t kind = seed % kKinds;
     fill(kind, &random);
     const Limits& limits = kLimits[seed / kKinds % kLimitsCount];
-    const edgedeploy::SumsOutput outputs[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
-                                              edgedeploy::kSumsToS8Folded};
+    epilogue.output = kOutputs[seed / (kKinds * kLimitsCount)];
     // Folded sums must stay floats that step by one: 2^22 is 32 steps of eight products at their largest.
-    const uint32_t choice = seed / (kKinds * kLimitsCount);
-    epilogue.output = outputs[choice == 2 && s.taps * s.groups > 31 ? 0 : choice];
+    if (epilogue.output == edgedeploy::kSumsToS8Folded && s.taps * s.groups > 31) epilogue.output = kOutputs[0];
+    if (epilogue.output == edgedeploy::kSumsToF16 && !to_f16) epilogue.output = edgedeploy::kSumsToF32;
     if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(&random);
     epilogue.low_code = limits.low_code;
     epilogue.high_code = limits.high_code;
@@ -168,9 +170,9 @@ struct Run {
   GuardedBuffer<char> c;
 
   Run(const Problem& p, uint32_t seed)
-      : value_bytes(p.epilogue.output == edgedeploy::kSumsToF32 ? sizeof(float) : 1),
+      : value_bytes(bytes_of(p.epilogue.output)),
         quad_bytes(static_cast<size_t>(p.shape.rows) * 4 * value_bytes),
-        quad_stride(value_bytes == 1 ? quad_bytes : quad_bytes + seed % 3 * sizeof(float)),
+        quad_stride(value_bytes != sizeof(float) ? quad_bytes : quad_bytes + seed % 3 * sizeof(float)),
         c(quad_stride + quad_bytes) {
     std::memset(c.data(), 0x5a, c.size());
   }
@@ -211,7 +213,18 @@ struct Run {
     return call_kernel(id, row.conv, params);
   }
 
+  static size_t bytes_of(int32_t output) {
+    if (output == edgedeploy::kSumsToF32) return sizeof(float);
+    return output == edgedeploy::kSumsToF16 ? sizeof(uint16_t) : 1;
+  }
+
+  // A value, or the bits of a half.
   float value_at(size_t index) const {
+    if (value_bytes == sizeof(uint16_t)) {
+      uint16_t bits;
+      std::memcpy(&bits, c.data() + index * sizeof(bits), sizeof(bits));
+      return bits;
+    }
     if (value_bytes == 1) return static_cast<float>(static_cast<int8_t>(c[index]));
     float value;
     const size_t per_quad = quad_bytes / sizeof(float);
@@ -221,7 +234,8 @@ struct Run {
 };
 
 bool check(const CaseId& id, const Shape& shape) {
-  const Problem problem(shape, id.seed, generator(id.seed * 97 + static_cast<uint32_t>(shape.groups * shape.taps)));
+  const Problem problem(shape, id.seed, generator(id.seed * 97 + static_cast<uint32_t>(shape.groups * shape.taps)),
+                        id.row->conv_to_f16);
   Run got(problem, id.seed);
   Run expected(problem, id.seed);
   if (!got.call(id, *id.row, problem)) return false;

@@ -35,7 +35,8 @@ struct ConvS8Params {
   const float* scale;            // [8]
   const float* offset;           // [8]
   void* c;                       // S8: pixels x 8 bytes. F32: pixels x 4 floats, and again c_quad_stride_bytes further
-  int64_t c_quad_stride_bytes;   // F32: from channels 0-3 to channels 4-7; S8: unused
+                                 // F16: pixels x 8 halves; variants whose row says so
+  int64_t c_quad_stride_bytes;   // F32: from channels 0-3 to channels 4-7; else unused
   SumsEpilogue epilogue;
   const int32_t* start;  // [8] where the sums start, for kSumsToS8Folded; else unused
 };

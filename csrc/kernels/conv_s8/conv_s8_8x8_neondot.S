@@ -8,9 +8,11 @@
 //            Sixteen accumulators give every SDOT eight cycles before its register is needed again (latency 4,
 //            forwarded 1).
 // In order   For Cortex-A55 (RK3566) each register is loaded anew as soon as its last product is issued: pixels 4-7
-//            take the place of 0-3, the next group's B and A that of this one's. v8-v15 are not needed.
+//            take the place of 0-3, the next group's B and A that of this one's.
+// Tiles      A tap's last step loads the next tap's pointers and pixels, a tile's last one those of the next tile, which
+//            its epilogue starts: all loads are behind products.
 // Reached    16.00 cycles a step, 31.99 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design. A
-//            tile's start takes 7 cycles, its end 20 (folded), 38 (exact) or 50 (longer sums).
+//            tile costs REACHED
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
 //            so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the conversion, exactly.
@@ -20,16 +22,16 @@
 //            LLVM 19, AArch64SchedNeoverseN1.td.
 //
 // Registers
-//   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left   x5 offset of the group's plane
-//   x6 planes' distance   x7 groups   x8-x15 pixels   x16 offset of the next group's plane   x17 the last group's B
-//   x19 C   x20 what the sums start at   w21 0 folded, 1 at 1.5 * 2^23, 2 at zero   x22 taps   w23 high_code - 127
-//   x24 pixels left
-//   in the epilogue: x8 scale   x9 offset   x11 C's channels 4-7 (F32)   w14 output   x12-x14 limits
-//   v0-v3         B: k 0-3, k 4-7; in the epilogue v0-v1 scale
+//   x0 params   x1 the next tap's pointers   x2 taps left   x3 B of the next step   x4 steps left before the tap's last
+//   x5 offset of the group's plane   x6 planes' distance   x7 groups   x8-x15 pixels   x16 offset of the next group's
+//   plane; where a whole tile's end is   x17 B   x19 C   x20 what the sums start at   x21 the end of whole tiles
+//   x22 taps   x24 pixels left   x25 offset   x26 the end of the last tile   x27 pointers to load   x28 C's channels 4-7
+//   (F32)
+//   v0-v3         B: k 0-3, k 4-7
 //   v4-v7         A: pixels 0-3, then 4-7
-//   v2-v7         in the epilogue: temporaries, limits
+//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
-//   v8-v15, x18, x25-x30 are not touched.
+//   x18, x23, x29 and x30 are not touched.
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_neondot_asm.h"
@@ -54,16 +56,23 @@
     PIXEL \rows, 7, ldp q30, q31, [x20]
 .endm
 
-.macro LOAD_POINTERS rows
-    PIXEL \rows, 1, ldp x8, x9, [x1]
-    PIXEL \rows, 3, ldp x10, x11, [x1, #16]
-    PIXEL \rows, 5, ldp x12, x13, [x1, #32]
-    PIXEL \rows, 7, ldp x14, x15, [x1, #48]
-    LAST \rows, 0, ldr x8, [x1]
-    LAST \rows, 2, ldr x10, [x1, #16]
-    LAST \rows, 4, ldr x12, [x1, #32]
-    LAST \rows, 6, ldr x14, [x1, #48]
-    add x1, x1, #64
+// A pixel's sums start anew where whole tiles follow one another.
+.macro RESTART rows, low, high
+    ONLY_IF (\rows==8), ldp q\low, q\high, [x20]
+.endm
+
+.macro LOAD_POINTERS_0_3 rows, from
+    PIXEL \rows, 1, ldp x8, x9, [\from]
+    PIXEL \rows, 3, ldp x10, x11, [\from, #16]
+    LAST \rows, 0, ldr x8, [\from]
+    LAST \rows, 2, ldr x10, [\from, #16]
+.endm
+
+.macro LOAD_POINTERS_4_7 rows, from
+    PIXEL \rows, 5, ldp x12, x13, [\from, #32]
+    PIXEL \rows, 7, ldp x14, x15, [\from, #48]
+    LAST \rows, 4, ldr x12, [\from, #32]
+    LAST \rows, 6, ldr x14, [\from, #48]
 .endm
 
 // sums of a pixel += A[k 0-3] . B[k 0-3], or the same of k 4-7
@@ -72,139 +81,144 @@
     PIXEL \rows, \m, sdot \high\().4s, \b_high\().16b, \a\().4b[\half]
 .endm
 
-// A pixel of 0-3 has been multiplied: its register gets this group's pixel of 4-7, or its own next group.
-.macro LOAD_FOURTH_OR_NEXT rows, m, fourth, a, pixel, fourth_pixel
+// A pixel of 0-3 has been multiplied: its register gets this group's pixel of 4-7, or its own of the next step.
+.macro LOAD_FOURTH_OR_NEXT rows, m, fourth, a, pixel, fourth_pixel, follows
     PIXEL \rows, \fourth, ldr \a, [\fourth_pixel, x5]
-    .if \rows <= \fourth
+    .if \follows && \rows <= \fourth
     PIXEL \rows, \m, ldr \a, [\pixel, x16]
     .endif
 .endm
 
-.macro UP_TO_FOUR rows, instruction:vararg
-    .if \rows <= 4
-    \instruction
+// One step. v0-v7 hold B and pixels 0-3; where a step follows, each register is loaded for it as soon as it is free: B
+// from \b, A from pixels 0-3 at x16, pixels 4-7 from the pointers at \pointers where the tap changes (NONE: it does
+// not), with 0 in x16 then.
+.macro STEP rows, follows, b, pointers
+    .ifnc \pointers, NONE
+    LOAD_POINTERS_0_3 \rows, \pointers
     .endif
-.endm
-
-// One group. v0-v7 hold B and pixels 0-3; each register is loaded for the group after as soon as it is free. After the
-// last group of a tap (of all) the same A (B) is loaded again.
-.macro MULTIPLY_GROUP rows
     MULTIPLY \rows, 0, v16, v17, v4, v0, v1, 0
-    add x3, x3, #64
     MULTIPLY \rows, 1, v18, v19, v5, v0, v1, 0
-    cmp x3, x17
     MULTIPLY \rows, 2, v20, v21, v6, v0, v1, 0
-    csel x3, x3, x17, lo
     MULTIPLY \rows, 3, v22, v23, v7, v0, v1, 0
-    UP_TO_FOUR \rows, ldr q0, [x3]
-    subs x4, x4, #1
+    ONLY_IF (\follows&&\rows<=4), ldr q0, [\b]
+    ONLY_IF (\follows&&\rows<=4), ldr q1, [\b, #16]
     MULTIPLY \rows, 0, v16, v17, v4, v2, v3, 1
-    UP_TO_FOUR \rows, ldr q1, [x3, #16]
-    csel x16, x6, xzr, ne
+    LOAD_FOURTH_OR_NEXT \rows, 0, 4, d4, x8, x12, \follows
     MULTIPLY \rows, 1, v18, v19, v5, v2, v3, 1
-    add x16, x16, x5
-    LOAD_FOURTH_OR_NEXT \rows, 0, 4, d4, x8, x12
+    LOAD_FOURTH_OR_NEXT \rows, 1, 5, d5, x9, x13, \follows
     MULTIPLY \rows, 2, v20, v21, v6, v2, v3, 1
-    LOAD_FOURTH_OR_NEXT \rows, 1, 5, d5, x9, x13
+    LOAD_FOURTH_OR_NEXT \rows, 2, 6, d6, x10, x14, \follows
     MULTIPLY \rows, 3, v22, v23, v7, v2, v3, 1
-    LOAD_FOURTH_OR_NEXT \rows, 2, 6, d6, x10, x14
+    LOAD_FOURTH_OR_NEXT \rows, 3, 7, d7, x11, x15, \follows
+    .ifnc \pointers, NONE
+    LOAD_POINTERS_4_7 \rows, \pointers
+    .endif
     MULTIPLY \rows, 4, v24, v25, v4, v0, v1, 0
-    LOAD_FOURTH_OR_NEXT \rows, 3, 7, d7, x11, x15
     MULTIPLY \rows, 5, v26, v27, v5, v0, v1, 0
     MULTIPLY \rows, 6, v28, v29, v6, v0, v1, 0
     MULTIPLY \rows, 7, v30, v31, v7, v0, v1, 0
-    PIXEL \rows, 4, ldr q0, [x3]
+    ONLY_IF (\follows&&\rows>4), ldr q0, [\b]
+    ONLY_IF (\follows&&\rows>4), ldr q1, [\b, #16]
     MULTIPLY \rows, 4, v24, v25, v4, v2, v3, 1
-    PIXEL \rows, 4, ldr d4, [x8, x16]
-    PIXEL \rows, 4, ldr q1, [x3, #16]
+    ONLY_IF (\follows&&\rows>4), ldr d4, [x8, x16]
     MULTIPLY \rows, 5, v26, v27, v5, v2, v3, 1
-    PIXEL \rows, 5, ldr d5, [x9, x16]
+    ONLY_IF (\follows&&\rows>5), ldr d5, [x9, x16]
     MULTIPLY \rows, 6, v28, v29, v6, v2, v3, 1
-    PIXEL \rows, 6, ldr d6, [x10, x16]
+    ONLY_IF (\follows&&\rows>6), ldr d6, [x10, x16]
     MULTIPLY \rows, 7, v30, v31, v7, v2, v3, 1
-    ldr q2, [x3, #32]
-    PIXEL \rows, 7, ldr d7, [x11, x16]
-    ldr q3, [x3, #48]
-    mov x5, x16
+    ONLY_IF (\follows&&\rows>7), ldr d7, [x11, x16]
+    ONLY_IF \follows, ldr q2, [\b, #32]
+    ONLY_IF \follows, ldr q3, [\b, #48]
 .endm
 
-.macro TILE rows
-.Lconv_s8_8x8_neondot_tile_\rows:
-    ldr x3, [x0, #CONV_S8_B]
-    START_SUMS \rows
+// A tile's steps, up to its last one.
+.macro STEPS rows
     mov x2, x22
-    ldp q0, q1, [x3]
-    ldp q2, q3, [x3, #32]
-.Lconv_s8_8x8_neondot_tap_\rows:
-    LOAD_POINTERS \rows
-    mov x4, x7
     mov x5, #0
+    subs x4, x7, #1
+    b.eq .Lconv_s8_8x8_neondot_last_of_tap_\rows
+.Lconv_s8_8x8_neondot_step_\rows:
+    add x16, x5, x6
+    add x3, x3, #64
+    STEP \rows, 1, x3, NONE
+    mov x5, x16
+    subs x4, x4, #1
+    b.ne .Lconv_s8_8x8_neondot_step_\rows
+.Lconv_s8_8x8_neondot_last_of_tap_\rows:
+    subs x2, x2, #1
+    b.eq .Lconv_s8_8x8_neondot_last_\rows
+    mov x16, #0
+    add x3, x3, #64
+    STEP \rows, 1, x3, x1
+    add x1, x1, #64
+    mov x5, #0
+    subs x4, x7, #1
+    b.ne .Lconv_s8_8x8_neondot_step_\rows
+    b .Lconv_s8_8x8_neondot_last_of_tap_\rows
+.Lconv_s8_8x8_neondot_last_\rows:
+.endm
+
+// What a tile's first step needs.
+.macro HEAD rows
+    START_SUMS \rows
+    LOAD_POINTERS_0_3 \rows, x1
+    LOAD_POINTERS_4_7 \rows, x1
+    add x1, x1, #64
+    mov x3, x17
+    ldp q0, q1, [x17]
+    ldp q2, q3, [x17, #32]
     PIXEL \rows, 0, ldr d4, [x8]
     PIXEL \rows, 1, ldr d5, [x9]
     PIXEL \rows, 2, ldr d6, [x10]
     PIXEL \rows, 3, ldr d7, [x11]
-.Lconv_s8_8x8_neondot_group_\rows:
-    MULTIPLY_GROUP \rows
-    b.ne .Lconv_s8_8x8_neondot_group_\rows
-    subs x2, x2, #1
-    b.ne .Lconv_s8_8x8_neondot_tap_\rows
+.endm
 
-    ldp x8, x9, [x0, #CONV_S8_SCALE]
-    ldp q0, q1, [x8]
-    cbnz w21, .Lconv_s8_8x8_neondot_exact_\rows
-    add x12, x0, #CONV_S8_LOW_CODE
-    add x13, x0, #CONV_S8_HIGH_CODE
-    ld1r {v4.16b}, [x12]
-    ld1r {v5.16b}, [x13]
-    cbnz w23, .Lconv_s8_8x8_neondot_limited_\rows
-    STORE_FOLDED \rows, 0
-    b .Lconv_s8_8x8_neondot_next_\rows
-.Lconv_s8_8x8_neondot_limited_\rows:
-    STORE_FOLDED \rows, 1
-    b .Lconv_s8_8x8_neondot_next_\rows
-
-.Lconv_s8_8x8_neondot_exact_\rows:
-    ldr w14, [x0, #CONV_S8_OUTPUT]
-    tbnz w21, #1, .Lconv_s8_8x8_neondot_convert_\rows
-    ldr q2, [x20]
-    ON_SUMS \rows, SUBTRACT_START
-.Lconv_s8_8x8_neondot_scale_\rows:
-    cbnz w14, .Lconv_s8_8x8_neondot_f32_\rows
-    add x12, x0, #CONV_S8_LOW_CODE
-    add x13, x0, #CONV_S8_HIGH_CODE
-    ld1r {v4.16b}, [x12]
-    ld1r {v5.16b}, [x13]
-    STORE_S8 \rows
-.Lconv_s8_8x8_neondot_next_\rows:
-    .if \rows == 8
-    subs x24, x24, #8
-    b.ls .Lconv_s8_8x8_neondot_done
+// A whole tile's last step and its end, and the start of the next tile; of the same one again where no whole tile
+// follows, for what is loaded then is not used.
+.macro WHOLE_END label, output, start, clamped
+.Lconv_s8_8x8_neondot_\label:
+    hint #36                            // BTI J
+    sub x27, x1, #64
+    cmp x24, #16
+    csel x27, x1, x27, hs
+    mov x16, #0
+    mov x3, x17
+    STEP 8, 1, x17, x27
+    PIXELS_\output 8, \start, \clamped
+    sub x24, x24, #8
+    add x27, x27, #64
     cmp x24, #8
-    b.hs .Lconv_s8_8x8_neondot_tile_8
+    csel x1, x27, x1, hs
+    b.hs .Lconv_s8_8x8_neondot_whole
     b .Lconv_s8_8x8_neondot_last_tile
-    .else
+.endm
+
+// The end of a tile of fewer pixels, for which there is one that clamps and one way to convert.
+.macro LAST_END rows, output, start
+.Lconv_s8_8x8_neondot_\output\()_\start\()_\rows:
+    PIXELS_\output \rows, \start, 1
     b .Lconv_s8_8x8_neondot_done
-    .endif
-.Lconv_s8_8x8_neondot_convert_\rows:
-    ON_SUMS \rows, CONVERT
-    b .Lconv_s8_8x8_neondot_scale_\rows
-.Lconv_s8_8x8_neondot_f32_\rows:
-    ldr x11, [x0, #CONV_S8_C_QUAD_STRIDE_BYTES]
-    ldur x14, [x0, #CONV_S8_LOW_VALUE]  // and high_value
-    mov w12, #FLOAT_MINUS_INFINITY
-    movk x12, #FLOAT_INFINITY_TOP_HALF, lsl #48
-    add x11, x11, x19
-    cmp x14, x12
-    b.eq .Lconv_s8_8x8_neondot_unclamped_\rows
-    add x12, x0, #CONV_S8_LOW_VALUE
-    add x13, x0, #CONV_S8_HIGH_VALUE
-    ld1r {v6.4s}, [x12]
-    ld1r {v7.4s}, [x13]
-    STORE_F32 \rows, 1
-    b .Lconv_s8_8x8_neondot_next_\rows
-.Lconv_s8_8x8_neondot_unclamped_\rows:
-    STORE_F32 \rows, 0
-    b .Lconv_s8_8x8_neondot_next_\rows
+.endm
+
+.macro LAST_TILE rows
+.Lconv_s8_8x8_neondot_tile_\rows:
+    HEAD \rows
+    STEPS \rows
+    STEP \rows, 0, NONE, NONE
+    tbnz w26, #0, .Lconv_s8_8x8_neondot_zero_\rows
+    tbnz w26, #1, .Lconv_s8_8x8_neondot_F16_MAGIC_\rows
+    tbnz w26, #2, .Lconv_s8_8x8_neondot_F32_MAGIC_\rows
+    tbnz w26, #3, .Lconv_s8_8x8_neondot_S8_MAGIC_\rows
+    LAST_END \rows, S8, FOLDED
+    LAST_END \rows, F16, MAGIC
+    LAST_END \rows, F32, MAGIC
+    LAST_END \rows, S8, MAGIC
+.Lconv_s8_8x8_neondot_zero_\rows:
+    tbnz w26, #1, .Lconv_s8_8x8_neondot_F16_ZERO_\rows
+    tbnz w26, #2, .Lconv_s8_8x8_neondot_F32_ZERO_\rows
+    LAST_END \rows, S8, ZERO
+    LAST_END \rows, F16, ZERO
+    LAST_END \rows, F32, ZERO
 .endm
 
     .section .rodata
@@ -219,53 +233,144 @@
     .text
 
 FUNCTION conv_s8_8x8_neondot
-    stp x19, x20, [sp, #-48]!
+    stp x19, x20, [sp, #-144]!
+    .cfi_adjust_cfa_offset 144
     stp x21, x22, [sp, #16]
-    stp x23, x24, [sp, #32]
+    stp x24, x25, [sp, #32]
+    stp x26, x27, [sp, #48]
+    str x28, [sp, #64]
+    stp d8, d9, [sp, #80]
+    stp d10, d11, [sp, #96]
+    stp d12, d13, [sp, #112]
+    stp d14, d15, [sp, #128]
+    ldp x8, x25, [x0, #CONV_S8_SCALE]
     ldp x22, x7, [x0, #CONV_S8_TAPS]
     ldp x17, x24, [x0, #CONV_S8_B]      // and pixels
     ldr x1, [x0, #CONV_S8_A]
     ldr x6, [x0, #CONV_S8_A_GROUP_STRIDE_BYTES]
-    ldr x19, [x0, #CONV_S8_C]
+    ldp x19, x28, [x0, #CONV_S8_C]      // and C's quad stride
     ldr w14, [x0, #CONV_S8_OUTPUT]
-    mul x4, x22, x7
-    ldr w23, [x0, #CONV_S8_HIGH_CODE]
-    sub w23, w23, #127
-    add x17, x17, x4, lsl #6
-    sub x17, x17, #64
-    // Sums start at the folded offsets (w21 is 0), at 1.5 * 2^23 (1) or, where they may be longer, at zero (2).
-    ldr x20, [x0, #CONV_S8_START]
-    mov w21, #0
+    ldp q8, q9, [x8]
+    add x28, x28, x19
     cmp w14, #CONV_S8_TO_S8_FOLDED
-    b.eq .Lconv_s8_8x8_neondot_started
+    b.ne .Lconv_s8_8x8_neondot_exact
+    ldr x20, [x0, #CONV_S8_START]
+    mov w26, #0
+    ldr w12, [x0, #CONV_S8_HIGH_CODE]
+    adr x21, .Lconv_s8_8x8_neondot_folded
+    adr x13, .Lconv_s8_8x8_neondot_folded_clamped
+    cmp w12, #127
+    csel x21, x21, x13, eq
+    b .Lconv_s8_8x8_neondot_limit_codes
+
+    // Sums start at 1.5 * 2^23 or, where they may be longer, at zero.
+.Lconv_s8_8x8_neondot_exact:
     adrp x20, .Lconv_s8_8x8_neondot_starts
     add x20, x20, :lo12:.Lconv_s8_8x8_neondot_starts
-    mov w21, #2
+    mul x4, x22, x7
+    ldr q15, [x20, #32]
+    add x12, x20, #32
     cmp x4, #MAX_STEPS_BELOW_2_TO_22
-    b.hi .Lconv_s8_8x8_neondot_started
-    add x20, x20, #32
-    mov w21, #1
-.Lconv_s8_8x8_neondot_started:
+    csel x20, x20, x12, hi
+    cset w26, hi
+    cbz w14, .Lconv_s8_8x8_neondot_to_s8
+
+    ldur x15, [x0, #CONV_S8_LOW_VALUE]  // and high_value
+    add x10, x0, #CONV_S8_LOW_VALUE
+    add x11, x0, #CONV_S8_HIGH_VALUE
+    ld1r {v10.4s}, [x10]
+    ld1r {v11.4s}, [x11]
+    mov w13, #FLOAT_MINUS_INFINITY
+    movk x13, #FLOAT_INFINITY_TOP_HALF, lsl #48
+    cmp x15, x13
+    cset w12, ne                        // clamps
+    cmp w14, #CONV_S8_TO_F16
+    b.eq .Lconv_s8_8x8_neondot_to_f16
+    orr w26, w26, #4
+    tbnz w26, #0, .Lconv_s8_8x8_neondot_to_f32_zero
+    adr x21, .Lconv_s8_8x8_neondot_f32
+    adr x13, .Lconv_s8_8x8_neondot_f32_clamped
+    b .Lconv_s8_8x8_neondot_choose
+.Lconv_s8_8x8_neondot_to_f32_zero:
+    adr x21, .Lconv_s8_8x8_neondot_f32_zero
+    adr x13, .Lconv_s8_8x8_neondot_f32_zero_clamped
+    b .Lconv_s8_8x8_neondot_choose
+.Lconv_s8_8x8_neondot_to_f16:
+    orr w26, w26, #2
+    movz x10, #FLOAT_INFINITY_TOP_HALF, lsl #48
+    eor x10, x10, x15                   // 0: from zero to infinity
+    tbnz w26, #0, .Lconv_s8_8x8_neondot_to_f16_zero
+    adr x21, .Lconv_s8_8x8_neondot_f16
+    adr x13, .Lconv_s8_8x8_neondot_f16_clamped
+    adr x11, .Lconv_s8_8x8_neondot_f16_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_f16_zero:
+    adr x21, .Lconv_s8_8x8_neondot_f16_zero
+    adr x13, .Lconv_s8_8x8_neondot_f16_zero_clamped
+    adr x11, .Lconv_s8_8x8_neondot_f16_zero_relu
+.Lconv_s8_8x8_neondot_choose_f16:
+    cmp x10, #0
+    csel x13, x11, x13, eq
+.Lconv_s8_8x8_neondot_choose:
+    cmp w12, #0
+    csel x21, x21, x13, eq
+    b .Lconv_s8_8x8_neondot_start
+
+.Lconv_s8_8x8_neondot_to_s8:
+    orr w26, w26, #8
+    adr x21, .Lconv_s8_8x8_neondot_s8
+    adr x13, .Lconv_s8_8x8_neondot_s8_zero
+    csel x21, x21, x13, ls
+.Lconv_s8_8x8_neondot_limit_codes:
+    add x12, x0, #CONV_S8_LOW_CODE
+    add x13, x0, #CONV_S8_HIGH_CODE
+    ld1r {v10.16b}, [x12]
+    ld1r {v11.16b}, [x13]
+
+.Lconv_s8_8x8_neondot_start:
     cmp x24, #8
-    b.hs .Lconv_s8_8x8_neondot_tile_8
+    b.lo .Lconv_s8_8x8_neondot_last_tile
+    HEAD 8
+.Lconv_s8_8x8_neondot_whole:
+    STEPS 8
+    mov x16, x21
+    br x16
+    WHOLE_END folded, S8, FOLDED, 0
+    WHOLE_END folded_clamped, S8, FOLDED, 1
+    WHOLE_END s8, S8, MAGIC, 1
+    WHOLE_END s8_zero, S8, ZERO, 1
+    WHOLE_END f32, F32, MAGIC, 0
+    WHOLE_END f32_clamped, F32, MAGIC, 1
+    WHOLE_END f32_zero, F32, ZERO, 0
+    WHOLE_END f32_zero_clamped, F32, ZERO, 1
+    WHOLE_END f16, F16, MAGIC, 0
+    WHOLE_END f16_clamped, F16, MAGIC, 1
+    WHOLE_END f16_relu, F16, MAGIC, 2
+    WHOLE_END f16_zero, F16, ZERO, 0
+    WHOLE_END f16_zero_clamped, F16, ZERO, 1
+    WHOLE_END f16_zero_relu, F16, ZERO, 2
+
 .Lconv_s8_8x8_neondot_last_tile:
     .irp rows, 1, 2, 3, 4, 5, 6, 7
     cmp x24, #\rows
     b.eq .Lconv_s8_8x8_neondot_tile_\rows
     .endr
-    TILE 8
-    TILE 7
-    TILE 6
-    TILE 5
-    TILE 4
-    TILE 3
-    TILE 2
-    TILE 1
+    b .Lconv_s8_8x8_neondot_done
+    .irp rows, 7, 6, 5, 4, 3, 2, 1
+    LAST_TILE \rows
+    .endr
 
 .Lconv_s8_8x8_neondot_done:
-    ldp x23, x24, [sp, #32]
+    ldp d14, d15, [sp, #128]
+    ldp d12, d13, [sp, #112]
+    ldp d10, d11, [sp, #96]
+    ldp d8, d9, [sp, #80]
+    ldr x28, [sp, #64]
+    ldp x26, x27, [sp, #48]
+    ldp x24, x25, [sp, #32]
     ldp x21, x22, [sp, #16]
-    ldp x19, x20, [sp], #48
+    ldp x19, x20, [sp], #144
+    .cfi_adjust_cfa_offset -144
     ret
 END_FUNCTION conv_s8_8x8_neondot
 

@@ -18,138 +18,139 @@
     .endif
 .endm
 
-// An operation on the sums of each pixel.
-.macro ON_SUMS rows, operation
-    PIXEL \rows, 0, \operation v16, v17
-    PIXEL \rows, 1, \operation v18, v19
-    PIXEL \rows, 2, \operation v20, v21
-    PIXEL \rows, 3, \operation v22, v23
-    PIXEL \rows, 4, \operation v24, v25
-    PIXEL \rows, 5, \operation v26, v27
-    PIXEL \rows, 6, \operation v28, v29
-    PIXEL \rows, 7, \operation v30, v31
+.macro ONLY_IF condition, instruction:vararg
+    .if \condition
+    \instruction
+    .endif
 .endm
 
-.macro CONVERT low, high
-    scvtf \low\().4s, \low\().4s
-    scvtf \high\().4s, \high\().4s
+// A pixel's sums to floats. start: where they started, MAGIC at 1.5 * 2^23 (v15), ZERO at zero, FOLDED at floats.
+.macro FLOATS_FOLDED low, high
 .endm
 
-.macro SUBTRACT_START low, high         // v2: 1.5 * 2^23
-    fsub \low\().4s, \low\().4s, v2.4s
-    fsub \high\().4s, \high\().4s, v2.4s
+.macro FLOATS_MAGIC low, high
+    fsub v\low\().4s, v\low\().4s, v15.4s
+    fsub v\high\().4s, v\high\().4s, v15.4s
 .endm
 
-// t = fma(sum, scale, offset); the offsets come from memory, where a copy costs no ASIMD pipe.
-.macro SCALE low, high, t_low, t_high
-    ldp q\t_low, q\t_high, [x9]
-    fmla v\t_low\().4s, \low\().4s, v0.4s
-    fmla v\t_high\().4s, \high\().4s, v1.4s
+.macro FLOATS_ZERO low, high
+    scvtf v\low\().4s, v\low\().4s
+    scvtf v\high\().4s, v\high\().4s
 .endm
 
-// A pixel's eight codes, saturated, as the high halves of 16 bits: FCVTZS saturates, UZP2 takes the high halves.
-.macro CODES low, high, t_low, t_high
-    SCALE \low, \high, \t_low, \t_high
+// t = fma(sum, scale, offset); the offsets come from memory, where a copy costs no ASIMD pipe. After it the sums may
+// start anew.
+.macro SCALE start, low, high, t_low, t_high
+    FLOATS_\start \low, \high
+    ldp q\t_low, q\t_high, [x25]
+    fmla v\t_low\().4s, v\low\().4s, v8.4s
+    fmla v\t_high\().4s, v\high\().4s, v9.4s
+.endm
+
+// A pixel's eight codes in 16 bits, in the register of its low sums. Folded sums leave 1.5 * 2^23 + code, whose low
+// halves they are; else they are the high halves of what FCVTZS saturates.
+.macro CODES start, low, high, t_low, t_high
+    SCALE \start, \low, \high, \t_low, \t_high
+    .ifc \start, FOLDED
+    uzp1 v\low\().8h, v\t_low\().8h, v\t_high\().8h
+    .else
     fcvtzs v\t_low\().4s, v\t_low\().4s, #24
     fcvtzs v\t_high\().4s, v\t_high\().4s, #24
-    uzp2 \low\().8h, v\t_low\().8h, v\t_high\().8h
+    uzp2 v\low\().8h, v\t_low\().8h, v\t_high\().8h
+    .endif
 .endm
 
-// Two pixels' codes to bytes, within the limits v4, v5.
-.macro NARROW first, second
-    uzp2 \first\().16b, \first\().16b, \second\().16b
-    smax \first\().16b, \first\().16b, v4.16b
-    smin \first\().16b, \first\().16b, v5.16b
+// Two pixels' codes to bytes, within the limits v10 and, where the upper one is below 127, v11.
+.macro NARROW start, clamped, bytes, first, second
+    .ifc \start, FOLDED
+    sqxtn v\bytes\().8b, v\first\().8h
+    sqxtn2 v\bytes\().16b, v\second\().8h
+    .else
+    uzp2 v\bytes\().16b, v\first\().16b, v\second\().16b
+    .endif
+    smax v\bytes\().16b, v\bytes\().16b, v10.16b
+    ONLY_IF \clamped, smin v\bytes\().16b, v\bytes\().16b, v11.16b
 .endm
 
-// The bytes of all pixels, and on to the next tile.
-.macro STORE_CODES rows
-    PIXEL \rows, 3, stp q16, q20, [x19]
-    PIXEL \rows, 7, stp q24, q28, [x19, #32]
+// Two pixels' bytes to v\bytes, a single last one's to its low half.
+.macro PAIR_CODES rows, m, start, clamped, bytes, l0, h0, l1, h1
+    PIXEL \rows, \m, CODES \start, \l0, \h0, 12, 13
+    PIXEL \rows, \m+1, CODES \start, \l1, \h1, 14, 13
+    PIXEL \rows, \m, NARROW \start, \clamped, \bytes, \l0, \l1
+.endm
+
+.macro PIXELS_S8 rows, start, clamped
+    PAIR_CODES \rows, 0, \start, \clamped, 16, 16, 17, 18, 19
+    PAIR_CODES \rows, 2, \start, \clamped, 17, 20, 21, 22, 23
+    RESTART \rows, 20, 21
+    RESTART \rows, 22, 23
+    PAIR_CODES \rows, 4, \start, \clamped, 18, 24, 25, 26, 27
+    RESTART \rows, 24, 25
+    RESTART \rows, 26, 27
+    PAIR_CODES \rows, 6, \start, \clamped, 19, 28, 29, 30, 31
+    RESTART \rows, 28, 29
+    RESTART \rows, 30, 31
+    PIXEL \rows, 7, st1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x19], #64
+    .if \rows < 8
+    PIXEL \rows, 1, st1 {v16.16b}, [x19], #16
+    PIXEL \rows, 3, st1 {v17.16b}, [x19], #16
+    PIXEL \rows, 5, st1 {v18.16b}, [x19], #16
     LAST \rows, 0, str d16, [x19]
-    .if \rows == 2 || \rows == 3
-    str q16, [x19]
+    LAST \rows, 2, str d17, [x19]
+    LAST \rows, 4, str d18, [x19]
+    LAST \rows, 6, str d19, [x19]
     .endif
-    LAST \rows, 2, str d20, [x19, #16]
-    LAST \rows, 4, str d24, [x19, #32]
-    .if \rows == 6 || \rows == 7
-    str q24, [x19, #32]
-    .endif
-    LAST \rows, 6, str d28, [x19, #48]
-    add x19, x19, #64
+    RESTART \rows, 16, 17
+    RESTART \rows, 18, 19
 .endm
 
-.macro STORE_S8 rows
-    PIXEL \rows, 0, CODES v16, v17, 2, 3
-    PIXEL \rows, 1, CODES v18, v19, 6, 7
-    PIXEL \rows, 2, CODES v20, v21, 2, 3
-    PIXEL \rows, 3, CODES v22, v23, 6, 7
-    PIXEL \rows, 4, CODES v24, v25, 2, 3
-    PIXEL \rows, 5, CODES v26, v27, 6, 7
-    PIXEL \rows, 6, CODES v28, v29, 2, 3
-    PIXEL \rows, 7, CODES v30, v31, 6, 7
-    PIXEL \rows, 0, NARROW v16, v18
-    PIXEL \rows, 2, NARROW v20, v22
-    PIXEL \rows, 4, NARROW v24, v26
-    PIXEL \rows, 6, NARROW v28, v30
-    STORE_CODES \rows
-.endm
-
-// As CODES and NARROW where the sums are floats of 2^23 to 2^24 already: fma leaves 1.5 * 2^23 + code, whose low
-// halves are the codes in 16 bits.
-.macro FOLDED_CODES low, high, t_low, t_high
-    SCALE \low, \high, \t_low, \t_high
-    uzp1 \low\().8h, v\t_low\().8h, v\t_high\().8h
-.endm
-
-.macro FOLDED_NARROW first, second, clamped
-    sqxtn \first\().8b, \first\().8h
-    sqxtn2 \first\().16b, \second\().8h
-    smax \first\().16b, \first\().16b, v4.16b
-    .if \clamped
-    smin \first\().16b, \first\().16b, v5.16b
+// A pixel's values. clamped: 1 within the limits v10, v11, 2 within zero and infinity.
+.macro VALUES rows, start, clamped, low, high, t_low, t_high
+    SCALE \start, \low, \high, \t_low, \t_high
+    RESTART \rows, \low, \high
+    .if \clamped == 1
+    fmax v\t_low\().4s, v\t_low\().4s, v10.4s
+    fmax v\t_high\().4s, v\t_high\().4s, v10.4s
+    fmin v\t_low\().4s, v\t_low\().4s, v11.4s
+    fmin v\t_high\().4s, v\t_high\().4s, v11.4s
     .endif
 .endm
 
-.macro STORE_FOLDED rows, clamped
-    PIXEL \rows, 0, FOLDED_CODES v16, v17, 2, 3
-    PIXEL \rows, 1, FOLDED_CODES v18, v19, 6, 7
-    PIXEL \rows, 2, FOLDED_CODES v20, v21, 2, 3
-    PIXEL \rows, 3, FOLDED_CODES v22, v23, 6, 7
-    PIXEL \rows, 4, FOLDED_CODES v24, v25, 2, 3
-    PIXEL \rows, 5, FOLDED_CODES v26, v27, 6, 7
-    PIXEL \rows, 6, FOLDED_CODES v28, v29, 2, 3
-    PIXEL \rows, 7, FOLDED_CODES v30, v31, 6, 7
-    PIXEL \rows, 0, FOLDED_NARROW v16, v18, \clamped
-    PIXEL \rows, 2, FOLDED_NARROW v20, v22, \clamped
-    PIXEL \rows, 4, FOLDED_NARROW v24, v26, \clamped
-    PIXEL \rows, 6, FOLDED_NARROW v28, v30, \clamped
-    STORE_CODES \rows
+.macro STORE_F32 clamped, low, high
+    st1 {v\low\().4s}, [x19], #16
+    st1 {v\high\().4s}, [x28], #16
 .endm
 
-// A pixel's values; clamped: within the limits v6, v7.
-.macro STORE_PIXEL_F32 low, high, t_low, t_high, at, clamped
-    SCALE \low, \high, \t_low, \t_high
-    .if \clamped
-    fmax v\t_low\().4s, v\t_low\().4s, v6.4s
-    fmax v\t_high\().4s, v\t_high\().4s, v6.4s
-    fmin v\t_low\().4s, v\t_low\().4s, v7.4s
-    fmin v\t_high\().4s, v\t_high\().4s, v7.4s
-    .endif
-    str q\t_low, [x19, #\at]
-    str q\t_high, [x11, #\at]
+// A negative half is a negative integer too: v10 is zero where they are cut off.
+.macro STORE_F16 clamped, low, high
+    fcvtn v\low\().4h, v\low\().4s
+    fcvtn2 v\low\().8h, v\high\().4s
+    ONLY_IF (\clamped==2), smax v\low\().8h, v\low\().8h, v10.8h
+    st1 {v\low\().8h}, [x19], #16
 .endm
 
-.macro STORE_F32 rows, clamped
-    PIXEL \rows, 0, STORE_PIXEL_F32 v16, v17, 2, 3, 0, \clamped
-    PIXEL \rows, 1, STORE_PIXEL_F32 v18, v19, 4, 5, 16, \clamped
-    PIXEL \rows, 2, STORE_PIXEL_F32 v20, v21, 2, 3, 32, \clamped
-    PIXEL \rows, 3, STORE_PIXEL_F32 v22, v23, 4, 5, 48, \clamped
-    PIXEL \rows, 4, STORE_PIXEL_F32 v24, v25, 2, 3, 64, \clamped
-    PIXEL \rows, 5, STORE_PIXEL_F32 v26, v27, 4, 5, 80, \clamped
-    PIXEL \rows, 6, STORE_PIXEL_F32 v28, v29, 2, 3, 96, \clamped
-    PIXEL \rows, 7, STORE_PIXEL_F32 v30, v31, 4, 5, 112, \clamped
-    add x19, x19, #128
+.macro PIXEL_TO output, rows, start, clamped, low, high, t_low, t_high
+    VALUES \rows, \start, \clamped, \low, \high, \t_low, \t_high
+    STORE_\output \clamped, \t_low, \t_high
+.endm
+
+.macro PIXELS output, rows, start, clamped
+    PIXEL \rows, 0, PIXEL_TO \output, \rows, \start, \clamped, 16, 17, 12, 13
+    PIXEL \rows, 1, PIXEL_TO \output, \rows, \start, \clamped, 18, 19, 14, 13
+    PIXEL \rows, 2, PIXEL_TO \output, \rows, \start, \clamped, 20, 21, 12, 13
+    PIXEL \rows, 3, PIXEL_TO \output, \rows, \start, \clamped, 22, 23, 14, 13
+    PIXEL \rows, 4, PIXEL_TO \output, \rows, \start, \clamped, 24, 25, 12, 13
+    PIXEL \rows, 5, PIXEL_TO \output, \rows, \start, \clamped, 26, 27, 14, 13
+    PIXEL \rows, 6, PIXEL_TO \output, \rows, \start, \clamped, 28, 29, 12, 13
+    PIXEL \rows, 7, PIXEL_TO \output, \rows, \start, \clamped, 30, 31, 14, 13
+.endm
+
+.macro PIXELS_F32 rows, start, clamped
+    PIXELS F32, \rows, \start, \clamped
+.endm
+
+.macro PIXELS_F16 rows, start, clamped
+    PIXELS F16, \rows, \start, \clamped
 .endm
 // clang-format on
 

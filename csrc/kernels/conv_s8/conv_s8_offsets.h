@@ -22,5 +22,6 @@
 #define CONV_S8_TO_S8 0
 #define CONV_S8_TO_F32 1
 #define CONV_S8_TO_S8_FOLDED 2
+#define CONV_S8_TO_F16 3
 
 #endif  // EDGEDEPLOY_KERNELS_CONV_S8_OFFSETS_H_

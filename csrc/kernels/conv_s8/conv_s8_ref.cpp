@@ -30,6 +30,8 @@ extern "C" void conv_s8_ref(const ConvS8Params* params) {
       if (p.epilogue.output == kSumsToF32) {
         char* c = static_cast<char*>(p.c) + n / 4 * p.c_quad_stride_bytes;
         reinterpret_cast<float*>(c)[m * 4 + n % 4] = sums_to_f32(sum, p.scale[n], p.offset[n], p.epilogue);
+      } else if (p.epilogue.output == kSumsToF16) {
+        static_cast<uint16_t*>(p.c)[m * 8 + n] = sums_to_f16(sum, p.scale[n], p.offset[n], p.epilogue);
       } else if (p.epilogue.output == kSumsToS8Folded) {
         static_cast<int8_t*>(p.c)[m * 8 + n] = sums_to_s8_folded(sum, p.start[n], p.scale[n], p.offset[n], p.epilogue);
       } else {
