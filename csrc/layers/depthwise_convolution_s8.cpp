@@ -37,50 +37,82 @@ const DepthwiseS8Variant* variant_for(const Window& window) {
   return nullptr;
 }
 
-// Prepared rows of one group of channels: the last input rows, as many as a window has or a few more, so that their
-// number is a power of two and a row's place costs no division, and one row of padding.
+constexpr size_t kRingBytes = 16 * 1024;  // Half of the smallest L1 data cache.
+
+// Prepared rows of one group of channels: the last input rows, as many as a band of output rows needs or a few more, so
+// that their number is a power of two and a row's place costs no division; and one row of padding.
 class RowRing {
  public:
-  RowRing(const DepthwiseS8Variant& variant, int64_t outputs, int8_t* memory)
-      : variant_(variant), outputs_(outputs), row_bytes_(variant.row_bytes(outputs)), memory_(memory) {}
+  // How many rows of outputs are computed at once, and for how many input rows there is room.
+  struct Size {
+    int band = 1;
+    int places = 0;
+  };
 
-  static size_t bytes(const DepthwiseS8Variant& variant, int64_t outputs) {
-    return static_cast<size_t>(places(variant) + 1) * variant.row_bytes(outputs);
+  static Size size_for(const DepthwiseS8Variant& variant, int64_t outputs, int output_rows) {
+    Size size;
+    size.places = variant.kernel <= 4 ? 4 : 8;
+    if (!variant.takes_rows) return size;
+    const int needed = (output_rows - 1) * variant.stride + variant.kernel;
+    while (size.places < needed && 2 * static_cast<size_t>(size.places) * variant.row_bytes(outputs) <= kRingBytes) {
+      size.places *= 2;
+    }
+    size.band = std::min(output_rows, (size.places - variant.kernel) / variant.stride + 1);
+    return size;
+  }
+
+  RowRing(const DepthwiseS8Variant& variant, int64_t outputs, const Size& size, int8_t* memory)
+      : variant_(variant),
+        outputs_(outputs),
+        row_bytes_(variant.row_bytes(outputs)),
+        places_(size.places),
+        memory_(memory),
+        pointers_(reinterpret_cast<const int8_t**>(memory + static_cast<size_t>(size.places + 1) * row_bytes_)) {}
+
+  static size_t bytes(const DepthwiseS8Variant& variant, int64_t outputs, const Size& size) {
+    return static_cast<size_t>(size.places + 1) * variant.row_bytes(outputs) +
+           static_cast<size_t>(size.places) * sizeof(const int8_t*);
   }
 
   // Starts on another plane.
   void begin(const int8_t* plane, int width, int height, const Padding& padding, int8_t pad_code) {
     plane_ = plane;
     height_ = height;
-    params_ = {plane, width, padding.left, outputs_, pad_code, padding_row()};
-    params_.src = nullptr;
+    params_ = {nullptr, width, padding.left, outputs_, pad_code, padding_row(), 1};
     variant_.prepare(&params_);
     next_ = 0;
   }
 
-  // Prepared forms of the input rows [first, first + kernel); rows outside the plane are padding. `first` never falls.
-  void rows_from(int first, const int8_t** rows) {
+  // Prepared forms of the input rows [first, first + count); rows outside the plane are padding. `first` never falls,
+  // count is at most the number of places.
+  const int8_t* const* rows_from(int first, int count) {
     next_ = std::max(next_, first);
-    for (; next_ < std::min(first + variant_.kernel, height_); ++next_) {
+    const int end = std::min(first + count, height_);
+    while (next_ < end) {
+      const int place = next_ & (places_ - 1);
       params_.src = plane_ + next_ * params_.width * kChannelGroup;
       params_.dst = place_of(next_);
+      params_.row_count = variant_.takes_rows ? std::min(end - next_, places_ - place) : 1;
       variant_.prepare(&params_);
+      next_ += static_cast<int>(params_.row_count);
     }
-    for (int r = 0; r < variant_.kernel; ++r) {
+    for (int r = 0; r < count; ++r) {
       const int y = first + r;
-      rows[r] = y >= 0 && y < height_ ? place_of(y) : padding_row();
+      pointers_[r] = y >= 0 && y < height_ ? place_of(y) : padding_row();
     }
+    return pointers_;
   }
 
  private:
-  static int places(const DepthwiseS8Variant& variant) { return variant.kernel <= 4 ? 4 : 8; }
-  int8_t* place_of(int y) const { return memory_ + static_cast<size_t>(y & (places(variant_) - 1)) * row_bytes_; }
-  int8_t* padding_row() const { return memory_ + static_cast<size_t>(places(variant_)) * row_bytes_; }
+  int8_t* place_of(int y) const { return memory_ + static_cast<size_t>(y & (places_ - 1)) * row_bytes_; }
+  int8_t* padding_row() const { return memory_ + static_cast<size_t>(places_) * row_bytes_; }
 
   const DepthwiseS8Variant& variant_;
   const int64_t outputs_;
   const size_t row_bytes_;
+  const int places_;
   int8_t* const memory_;
+  const int8_t** const pointers_;
   const int8_t* plane_ = nullptr;
   int height_ = 0;
   int next_ = 0;  // The first row that is not prepared yet.
@@ -137,8 +169,10 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
   if (created != kOk) return created;
 
   const Padding padding = window_.padding_for(input.w, input.h);
-  const size_t ring_bytes = RowRing::bytes(*variant_, width);
-  const size_t tile_bytes = static_cast<size_t>(width) * kChannelGroup * sizeof(float);
+  const RowRing::Size size = RowRing::size_for(*variant_, width, height);
+  const size_t ring_bytes = (RowRing::bytes(*variant_, width, size) + 15) / 16 * 16;
+  const int band_pixels = size.band * width;
+  const size_t tile_bytes = static_cast<size_t>(band_pixels) * kChannelGroup * sizeof(float);
   ncnn::Mat scratch;
   scratch.create(static_cast<int>(ring_bytes + tile_bytes), opt.num_threads, size_t{1}, opt.workspace_allocator);
   if (scratch.empty()) return kOutOfMemory;
@@ -146,24 +180,25 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
 #pragma omp parallel for num_threads(opt.num_threads)
   for (int group = 0; group < input.c; ++group) {
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
-    RowRing ring(*variant_, width, mine);
+    RowRing ring(*variant_, width, size, mine);
     ring.begin(input.channel(group), input.w, input.h, padding, window_.pad_code);
-    OutputTile out(epilogue_, layout_.channels, top_blob, reinterpret_cast<float*>(mine + ring_bytes), width);
-    const int8_t* rows[kDepthwiseS8MaxKernel];
+    OutputTile out(epilogue_, layout_.channels, top_blob, reinterpret_cast<float*>(mine + ring_bytes), band_pixels);
     DepthwiseS8Params params{};
-    params.rows = rows;
     params.weights = packed_weights_.row<const int8_t>(group);
     params.outputs = width;
     params.scale = epilogue_.scale.data() + group * kChannelGroup;
     params.offset = epilogue_.offset.data() + group * kChannelGroup;
     params.epilogue = epilogue_.sums;
     params.start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + group * kChannelGroup;
-    for (int y = 0; y < height; ++y) {
-      ring.rows_from(y * window_.stride_h - padding.top, rows);
+    for (int y = 0; y < height; y += size.band) {
+      const int count = std::min(size.band, height - y);
+      const int inputs = (count - 1) * window_.stride_h + variant_->kernel;
+      params.rows = ring.rows_from(y * window_.stride_h - padding.top, inputs);
+      params.row_count = count;
       params.c = out.place(int64_t{y} * width, group);
       params.c_quad_stride_bytes = out.quad_stride_bytes();
       variant_->run(&params);
-      out.store(int64_t{y} * width, width, group);
+      out.store(int64_t{y} * width, int64_t{count} * width, group);
     }
   }
   return kOk;

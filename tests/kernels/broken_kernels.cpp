@@ -121,7 +121,7 @@ void broken_depthwise_pairs(const DepthwiseS8Params* params) {
   edgedeploy::kDepthwiseS8K3S1Ref.run(params);
   const bool floats = params->epilogue.output == edgedeploy::kSumsToF32;
   volatile char* const c = static_cast<char*>(params->c) + (floats ? params->c_quad_stride_bytes : 0);
-  if (params->outputs % 2 != 0) c[params->outputs * (floats ? 16 : 8)] = 0;
+  if (params->outputs % 2 != 0) c[params->row_count * params->outputs * (floats ? 16 : 8)] = 0;
 }
 
 DepthwiseS8Variant with_padding_broken() {

@@ -46,9 +46,16 @@ const Value& choice(const Value (&values)[count], uint32_t index) {
   return values[index % count];
 }
 
-// One row of outputs with all its inputs: what a variant and its reference both get.
+// Input rows that are prepared together; null: a row of padding.
+struct RowRun {
+  std::unique_ptr<GuardedBuffer<int8_t>> bytes;
+  int64_t count;
+};
+
+// Rows of outputs with all their inputs: what a variant and its reference both get.
 struct Problem {
-  std::vector<std::unique_ptr<GuardedBuffer<int8_t>>> rows;  // null: a row of padding
+  int64_t row_count = 1;  // of outputs
+  std::vector<RowRun> runs;
   int64_t width = 0;
   int64_t pad_left = 0;
   int64_t pad_code = 0;
@@ -73,11 +80,15 @@ struct Problem {
     pad_code = choice(pad_codes, random());
 
     const Flush flush = seed % 2 == 0 ? Flush::kEnd : Flush::kStart;
-    for (int64_t r = 0; r < kernel; ++r) {
-      rows.push_back(nullptr);
+    if (variant.takes_rows) row_count = 1 + seed / 7 % 3;
+    const int64_t input_rows = kernel + (row_count - 1) * variant.stride;
+    for (int64_t r = 0; r < input_rows; r += runs.back().count) {
+      runs.push_back({nullptr, 1});
       if (random() % 8 == 0) continue;
-      rows.back() = std::make_unique<GuardedBuffer<int8_t>>(static_cast<size_t>(width * kChannels), flush);
-      GuardedBuffer<int8_t>& row = *rows.back();
+      if (variant.takes_rows) runs.back().count = std::min<int64_t>(1 + random() % 3, input_rows - r);
+      const int64_t bytes = runs.back().count * width * kChannels;
+      runs.back().bytes = std::make_unique<GuardedBuffer<int8_t>>(static_cast<size_t>(bytes), flush);
+      GuardedBuffer<int8_t>& row = *runs.back().bytes;
       for (size_t i = 0; i < row.size(); ++i) {
         row[i] = static_cast<int8_t>(extreme == kMinimum ? -128 : byte(random));
         if (extreme == kSaturated) row[i] = row[i] < 0 ? -128 : 127;
@@ -130,6 +141,7 @@ struct Output {
   size_t quad_bytes, quad_stride_bytes;
   GuardedBuffer<char> c;
 
+  // outputs: of all rows.
   Output(const SumsEpilogue& epilogue, int64_t outputs, uint32_t seed)
       : quad_bytes(static_cast<size_t>(outputs) * (epilogue.output == edgedeploy::kSumsToF32 ? 16 : 8)),
         quad_stride_bytes(epilogue.output == edgedeploy::kSumsToF32 ? quad_bytes + 16 * (seed % 3) : 0),
@@ -148,12 +160,18 @@ bool compute(const CaseId& id, const DepthwiseS8Variant& variant, const Problem&
              Output& out) {
   const Flush flush = id.seed % 3 == 0 ? Flush::kStart : Flush::kEnd;
   std::vector<std::unique_ptr<GuardedBuffer<int8_t>>> prepared;
-  GuardedBuffer<const int8_t*> rows(problem.rows.size());
-  for (size_t r = 0; r < problem.rows.size(); ++r) {
-    prepared.push_back(std::make_unique<GuardedBuffer<int8_t>>(variant.row_bytes(outputs), flush));
-    rows[r] = prepared.back()->data();
+  const int64_t input_rows = variant.kernel + (problem.row_count - 1) * variant.stride;
+  GuardedBuffer<const int8_t*> rows(static_cast<size_t>(input_rows));
+  size_t next_row = 0;
+  for (const RowRun& run : problem.runs) {
+    const size_t bytes = static_cast<size_t>(run.count) * variant.row_bytes(outputs);
+    prepared.push_back(std::make_unique<GuardedBuffer<int8_t>>(bytes, flush));
+    for (int64_t r = 0; r < run.count; ++r) {
+      rows[next_row++] = prepared.back()->data() + static_cast<size_t>(r) * variant.row_bytes(outputs);
+    }
     DepthwiseS8RowParams params{};
-    params.src = problem.rows[r] == nullptr ? nullptr : problem.rows[r]->data();
+    params.src = run.bytes == nullptr ? nullptr : run.bytes->data();
+    params.row_count = run.count;
     params.width = problem.width;
     params.pad_left = problem.pad_left;
     params.outputs = outputs;
@@ -175,6 +193,7 @@ bool compute(const CaseId& id, const DepthwiseS8Variant& variant, const Problem&
   params.c_quad_stride_bytes = static_cast<int64_t>(out.quad_stride_bytes);
   params.epilogue = problem.epilogue;
   params.start = problem.start.data();
+  params.row_count = problem.row_count;
   return call_kernel(id, variant.run, params);
 }
 
@@ -213,8 +232,8 @@ bool check(const CaseId& id, int64_t outputs) {
     return false;
   }
   const Problem problem(variant, outputs, id.seed);
-  Output got(problem.epilogue, outputs, id.seed);
-  Output expected(problem.epilogue, outputs, id.seed);
+  Output got(problem.epilogue, problem.row_count * outputs, id.seed);
+  Output expected(problem.epilogue, problem.row_count * outputs, id.seed);
   return compute(id, variant, problem, outputs, got) && compute(id, reference, problem, outputs, expected) &&
          same_outputs(id, problem.epilogue, got, expected);
 }

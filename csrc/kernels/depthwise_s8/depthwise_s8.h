@@ -1,4 +1,5 @@
-// depthwise_s8: int8 depthwise convolution, 8 channels of one row of outputs a call, 3x3 and 5x5, stride 1 and 2.
+// depthwise_s8: int8 depthwise convolution, 8 channels of one row of outputs or several a call, 3x3 and 5x5, stride 1
+// and 2.
 //
 //   sum[x][n] = sum over r, s < kernel of row[r][x * stride + s][n] * w[n][r][s]        int32, exact
 //   C[x][n]   = as sums_epilogue.h says
@@ -20,19 +21,20 @@ namespace edgedeploy {
 
 inline constexpr int32_t kDepthwiseS8MaxKernel = 5;
 
-// One input row to its prepared form.
+// An input row to its prepared form, or several that lie one after the other.
 struct DepthwiseS8RowParams {
   const int8_t* src;  // width pixels x 8 channels; null for a row of padding
   int64_t width;      // pixels of src, at least 1
   int64_t pad_left;   // pixels of padding before src, 0 to kernel - 1
   int64_t outputs;    // pixels of output that will be made of it, at least 1; what lies beyond src is padding
   int64_t pad_code;   // the padding's value
-  int8_t* dst;        // row_bytes(outputs) bytes, aligned to 16
+  int8_t* dst;        // row_bytes(outputs) bytes a row, aligned to 16
+  int64_t row_count;  // at least 1; 1 where src is null
 };
 
-// One row of outputs.
+// Rows of outputs, which lie one after the other.
 struct DepthwiseS8Params {
-  const int8_t* const* rows;    // [kernel] prepared rows
+  const int8_t* const* rows;    // [kernel + (row_count - 1) * stride] prepared rows
   const int8_t* weights;        // packed weights of these 8 channels
   int64_t outputs;              // at least 1
   const float* scale;           // [8]
@@ -41,6 +43,7 @@ struct DepthwiseS8Params {
   int64_t c_quad_stride_bytes;  // F32: from channels 0-3 to channels 4-7; S8: unused
   SumsEpilogue epilogue;
   const int32_t* start;  // [8] where the sums start, for kSumsToS8Folded; else unused
+  int64_t row_count;     // at least 1
 };
 
 // A variant: how rows are prepared, weights packed, and outputs computed. Nothing reads or writes beyond what it is
@@ -54,6 +57,7 @@ struct DepthwiseS8Variant {
   void (*pack)(const int8_t* weights, int64_t n,
                int8_t* packed);  // from weights[n][kernel][kernel]; n filled up to eights
   void (*run)(const DepthwiseS8Params* params);
+  bool takes_rows = false;  // prepare() and run() heed row_count, others do one row
 };
 
 extern const DepthwiseS8Variant kDepthwiseS8K3S1Ref;

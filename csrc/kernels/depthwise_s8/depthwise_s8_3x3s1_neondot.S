@@ -46,15 +46,76 @@
     sdot v3.4s, v9.16b, v27.16b
 .endm
 
+.macro STORE_PAIR_FOLDED
+    PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
+    st1 {v4.16b}, [x10], #16
+.endm
+
+.macro STORE_LAST_FOLDED
+    PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
+    str d4, [x10], #8
+.endm
+
+.macro STORE_PAIR_S8
+    PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
+    st1 {v4.16b}, [x10], #16
+.endm
+
+.macro STORE_LAST_S8
+    PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
+    str d4, [x10], #8
+.endm
+
+.macro STORE_PAIR_F32
+    STORE_F32 0, 1, 4, 5
+    STORE_F32 2, 3, 6, 7
+.endm
+
+.macro STORE_LAST_F32
+    STORE_F32 0, 1, 4, 5
+.endm
+
+// All rows: pairs of outputs, and the last one of an odd number.
+.macro ROWS output
+.Ldepthwise_s8_3x3s1_neondot_\output\()_row:
+    ldp x1, x2, [x4]
+    ldr x3, [x4, #16]
+    add x4, x4, #8
+    mov x12, x17
+    cbz x17, .Ldepthwise_s8_3x3s1_neondot_\output\()_last
+.Ldepthwise_s8_3x3s1_neondot_\output\()_pair:
+    PAIR_SUMS
+    STORE_PAIR_\output
+    subs x12, x12, #1
+    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\()_pair
+.Ldepthwise_s8_3x3s1_neondot_\output\()_last:
+    tbz x16, #0, .Ldepthwise_s8_3x3s1_neondot_\output\()_next_row
+    PAIR_SUMS
+    STORE_LAST_\output
+.Ldepthwise_s8_3x3s1_neondot_\output\()_next_row:
+    subs x15, x15, #1
+    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\()_row
+    b .Ldepthwise_s8_3x3s1_neondot_done
+.endm
+
 FUNCTION depthwise_s8_3x3s1_neondot
     SAVE_D8_D15
     ldp x4, x5, [x0, #DEPTHWISE_S8_ROWS]
-    ldp x1, x2, [x4]
-    ldr x3, [x4, #16]
     ld1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x5], #64
     ld1 {v20.16b, v21.16b, v22.16b, v23.16b}, [x5], #64
     ld1 {v24.16b, v25.16b, v26.16b, v27.16b}, [x5]
-    PAIR_STEPS depthwise_s8_3x3s1_neondot
+    LOAD_CONSTANTS .Ldepthwise_s8_3x3s1_neondot_magic
+    b.eq .Ldepthwise_s8_3x3s1_neondot_f32
+    lsr x17, x16, #1
+    cbz w13, .Ldepthwise_s8_3x3s1_neondot_s8
+    ROWS FOLDED
+.Ldepthwise_s8_3x3s1_neondot_s8:
+    ROWS S8
+.Ldepthwise_s8_3x3s1_neondot_f32:
+    LOAD_VALUES
+    lsr x17, x16, #1
+    ROWS F32
+.Ldepthwise_s8_3x3s1_neondot_done:
     RESTORE_D8_D15
     ret
 END_FUNCTION depthwise_s8_3x3s1_neondot

@@ -73,7 +73,7 @@
 .endm
 
 FUNCTION depthwise_s8_3x3s2_neondot
-    STEPS depthwise_s8_3x3s2_neondot, 3, 128
+    STEPS depthwise_s8_3x3s2_neondot, 3, 2, 128
     ret
 END_FUNCTION depthwise_s8_3x3s2_neondot
 

@@ -82,7 +82,7 @@
 .endm
 
 FUNCTION depthwise_s8_5x5s1_neondot
-    STEPS depthwise_s8_5x5s1_neondot, 5, 64
+    STEPS depthwise_s8_5x5s1_neondot, 5, 1, 64
     ret
 END_FUNCTION depthwise_s8_5x5s1_neondot
 

@@ -80,7 +80,7 @@
 .endm
 
 FUNCTION depthwise_s8_5x5s2_neondot
-    STEPS depthwise_s8_5x5s2_neondot, 5, 128
+    STEPS depthwise_s8_5x5s2_neondot, 5, 2, 128
     ret
 END_FUNCTION depthwise_s8_5x5s2_neondot
 

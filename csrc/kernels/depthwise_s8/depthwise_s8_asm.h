@@ -7,9 +7,8 @@
 // FMLA adds to a copy of the offset; the copy is a load, which leaves the ASIMD pipes alone.
 //
 // Registers, here and in every kernel that includes this
-//   x0 params   x8 offset   x9 M twice, or the start   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left
-//   w13 output
-//   v11 scale 0-3   v12 scale 4-7   v13 M   v14 low, v15 high: codes or values
+//   x0 params   x8 offset   x9 M twice, or the start   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left   w13
+//   output v11 scale 0-3   v12 scale 4-7   v13 M   v14 low, v15 high: codes or values
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_ASM_H_
 
@@ -41,7 +40,7 @@
     .endr
 .endm
 
-// Takes x14-x17. Flags: Z set for F32.
+// Takes x14 and x17. Flags: Z set for F32.
 .macro LOAD_CONSTANTS magic
     adr x9, \magic
     ldp x14, x8, [x0, #DEPTHWISE_S8_SCALE]
@@ -55,16 +54,17 @@
     dup v14.16b, w15
     dup v15.16b, w16
     cmp w13, #DEPTHWISE_S8_TO_S8_FOLDED
-    ldr x14, [x0, #DEPTHWISE_S8_START]
+    ldp x14, x15, [x0, #DEPTHWISE_S8_START]  // and rows
+    mov x16, x12
     csel x9, x14, x9, eq
     cmp w13, #DEPTHWISE_S8_TO_F32
 .endm
 
 // Follows LOAD_CONSTANTS for F32.
 .macro LOAD_VALUES
-    ldr w16, [x0, #DEPTHWISE_S8_HIGH_VALUE]
+    ldr w14, [x0, #DEPTHWISE_S8_HIGH_VALUE]
     dup v14.4s, w17
-    dup v15.4s, w16
+    dup v15.4s, w14
 .endm
 
 // Two outputs' sums to fixed point of 24 bits in t0-t3. a: v of output 0 channels 0-3, 4-7, of output 1.
@@ -111,7 +111,7 @@
     smin v\t0\().16b, v\t0\().16b, v15.16b
 .endm
 
-// One output's sums to floats, stored. Flags: Z set when none is left.
+// One output's sums to floats, stored.
 .macro STORE_F32 a0, a1, t0, t1
     fsub v\a0\().4s, v\a0\().4s, v13.4s
     fsub v\a1\().4s, v\a1\().4s, v13.4s
@@ -124,48 +124,6 @@
     fmin v\t1\().4s, v\t1\().4s, v15.4s
     st1 {v\t0\().4s}, [x10], #16
     st1 {v\t1\().4s}, [x11], #16
-    subs x12, x12, #1
-.endm
-
-// Two outputs a step, until none is left. The including file defines PAIR_SUMS, which leaves them in v0-v3; v4-v7 are
-// free after it.
-.macro PAIR_STEPS name
-    LOAD_CONSTANTS .L\name\()_magic
-    b.eq .L\name\()_f32
-    cbz w13, .L\name\()_s8
-
-.L\name\()_folded:
-    PAIR_SUMS
-    PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
-    subs x12, x12, #2
-    b.lo .L\name\()_last
-    st1 {v4.16b}, [x10], #16
-    b.ne .L\name\()_folded
-    b .L\name\()_done
-
-.L\name\()_s8:
-    PAIR_SUMS
-    PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
-    subs x12, x12, #2
-    b.lo .L\name\()_last
-    st1 {v4.16b}, [x10], #16
-    b.ne .L\name\()_s8
-    b .L\name\()_done
-
-.L\name\()_last:
-    str d4, [x10]
-    b .L\name\()_done
-
-.L\name\()_f32:
-    LOAD_VALUES
-.L\name\()_f32_pair:
-    PAIR_SUMS
-    STORE_F32 0, 1, 4, 5
-    b.eq .L\name\()_done
-    STORE_F32 2, 3, 6, 7
-    b.ne .L\name\()_f32_pair
-
-.L\name\()_done:
 .endm
 // clang-format on
 

@@ -78,7 +78,7 @@ inline void transpose_edge(const int8_t* src, int64_t width, int64_t first, int8
   vst1q_s8_x2(dst, window);
 }
 
-// `count` windows at every step-th pixel.
+// `count` windows at every step-th pixel, of each row.
 template <int64_t step>
 void prepare(const DepthwiseS8RowParams& p, int64_t count) {
   const int pad_code = static_cast<int>(p.pad_code);
@@ -87,33 +87,34 @@ void prepare(const DepthwiseS8RowParams& p, int64_t count) {
     std::memset(dst, pad_code, static_cast<size_t>(count * kWindowBytes));
     return;
   }
-  const int8_t* src = p.src;
   const int64_t pad_left = p.pad_left;
-  int64_t width = p.width;
-  int8_t narrow[kWindowBytes];
-  if (width < kWindow) {
-    std::memset(narrow, pad_code, sizeof(narrow));
-    std::memcpy(narrow, src, static_cast<size_t>(width * kChannels));
-    src = narrow;
-    width = kWindow;
-  }
+  const int64_t width = std::max(p.width, kWindow);
   const uint8x16_t low = vld1q_u8(kLow);
   const uint8x16_t high = vld1q_u8(kHigh);
   const int8x16_t padding = vdupq_n_s8(static_cast<int8_t>(pad_code));
   // Windows before src's first pixel, and those up to its last.
   const int64_t before = std::min(count, (pad_left + step - 1) / step);
   const int64_t within = std::clamp((width - kWindow + pad_left) / step + 1, before, count);
-  int64_t i = 0;
-  for (; i < before; ++i, dst += kWindowBytes) {
-    transpose_edge(src, width, i * step - pad_left, dst, low, high, padding);
-  }
-  for (; i < within; ++i, dst += kWindowBytes) {
-    const int8x16x2_t four = vld1q_s8_x2(src + (i * step - pad_left) * kChannels);
-    const int8x16x2_t window = {{vqtbl2q_s8(four, low), vqtbl2q_s8(four, high)}};
-    vst1q_s8_x2(dst, window);
-  }
-  for (; i < count; ++i, dst += kWindowBytes) {
-    transpose_edge(src, width, i * step - pad_left, dst, low, high, padding);
+  int8_t narrow[kWindowBytes];
+  std::memset(narrow, pad_code, sizeof(narrow));
+  for (int64_t row = 0; row < p.row_count; ++row) {
+    const int8_t* src = p.src + row * p.width * kChannels;
+    if (p.width < kWindow) {
+      std::memcpy(narrow, src, static_cast<size_t>(p.width * kChannels));
+      src = narrow;
+    }
+    for (int64_t i = 0; i < before; ++i, dst += kWindowBytes) {
+      transpose_edge(src, width, i * step - pad_left, dst, low, high, padding);
+    }
+    const int8_t* at = src + (before * step - pad_left) * kChannels;
+    for (int64_t i = before; i < within; ++i, dst += kWindowBytes, at += step * kChannels) {
+      const int8x16x2_t four = vld1q_s8_x2(at);
+      const int8x16x2_t window = {{vqtbl2q_s8(four, low), vqtbl2q_s8(four, high)}};
+      vst1q_s8_x2(dst, window);
+    }
+    for (int64_t i = within; i < count; ++i, dst += kWindowBytes) {
+      transpose_edge(src, width, i * step - pad_left, dst, low, high, padding);
+    }
   }
 }
 
@@ -144,27 +145,31 @@ const DepthwiseS8Variant kDepthwiseS8K3S1Neondot = {3,
                                                     prepare_row<2, windows_k3s1>,
                                                     packed_bytes(3, kTapsK3S1),
                                                     pack_k3s1,
-                                                    depthwise_s8_3x3s1_neondot};
+                                                    depthwise_s8_3x3s1_neondot,
+                                                    true};
 const DepthwiseS8Variant kDepthwiseS8K3S2Neondot = {3,
                                                     2,
                                                     row_bytes<windows_s2>,
                                                     prepare_row<4, windows_s2>,
                                                     packed_bytes(3, kTapsK3S2),
                                                     pack_k3s2,
-                                                    depthwise_s8_3x3s2_neondot};
+                                                    depthwise_s8_3x3s2_neondot,
+                                                    true};
 const DepthwiseS8Variant kDepthwiseS8K5S1Neondot = {5,
                                                     1,
                                                     row_bytes<windows_s1>,
                                                     prepare_row<4, windows_s1>,
                                                     packed_bytes(5, kTapsK5S1),
                                                     pack_k5s1,
-                                                    depthwise_s8_5x5s1_neondot};
+                                                    depthwise_s8_5x5s1_neondot,
+                                                    true};
 const DepthwiseS8Variant kDepthwiseS8K5S2Neondot = {5,
                                                     2,
                                                     row_bytes<windows_s2>,
                                                     prepare_row<4, windows_s2>,
                                                     packed_bytes(5, kTapsK5S2),
                                                     pack_k5s2,
-                                                    depthwise_s8_5x5s2_neondot};
+                                                    depthwise_s8_5x5s2_neondot,
+                                                    true};
 
 }  // namespace edgedeploy

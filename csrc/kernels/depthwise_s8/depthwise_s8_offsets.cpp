@@ -22,6 +22,8 @@ static_assert(offsetof(DepthwiseS8Params, epilogue.high_code) == DEPTHWISE_S8_HI
 static_assert(offsetof(DepthwiseS8Params, epilogue.low_value) == DEPTHWISE_S8_LOW_VALUE);
 static_assert(offsetof(DepthwiseS8Params, epilogue.high_value) == DEPTHWISE_S8_HIGH_VALUE);
 static_assert(offsetof(DepthwiseS8Params, start) == DEPTHWISE_S8_START);
+static_assert(offsetof(DepthwiseS8Params, row_count) == DEPTHWISE_S8_ROW_COUNT);
+static_assert(DEPTHWISE_S8_ROW_COUNT == DEPTHWISE_S8_START + 8);  // loaded as a pair
 static_assert(kSumsToS8 == DEPTHWISE_S8_TO_S8 && kSumsToF32 == DEPTHWISE_S8_TO_F32);
 static_assert(kSumsToS8Folded == DEPTHWISE_S8_TO_S8_FOLDED);
 

@@ -14,10 +14,13 @@ struct Reference {
   static size_t row_bytes(int64_t outputs) { return round_to_16(pixels(outputs) * kChannels); }
 
   static void prepare(const DepthwiseS8RowParams* p) {
-    for (int64_t i = 0; i < pixels(p->outputs) * kChannels; ++i) {
-      const int64_t from = i - p->pad_left * kChannels;
+    const int64_t row_values = pixels(p->outputs) * kChannels;
+    for (int64_t i = 0; i < p->row_count * row_values; ++i) {
+      const int64_t row = i / row_values, at = i % row_values;
+      const int64_t from = at - p->pad_left * kChannels;
       const bool inside = p->src != nullptr && from >= 0 && from < p->width * kChannels;
-      p->dst[i] = inside ? p->src[from] : static_cast<int8_t>(p->pad_code);
+      p->dst[row * static_cast<int64_t>(row_bytes(p->outputs)) + at] =
+          inside ? p->src[row * p->width * kChannels + from] : static_cast<int8_t>(p->pad_code);
     }
   }
 
@@ -31,25 +34,27 @@ struct Reference {
   }
 
   static void run(const DepthwiseS8Params* p) {
-    for (int64_t i = 0; i < p->outputs * kChannels; ++i) {
-      const int64_t x = i / kChannels, n = i % kChannels;
+    for (int64_t i = 0; i < p->row_count * p->outputs * kChannels; ++i) {
+      const int64_t pixel = i / kChannels, n = i % kChannels;
+      const int64_t x = pixel % p->outputs;
+      const int8_t* const* rows = p->rows + pixel / p->outputs * stride;
       int32_t sum = 0;
       for (int64_t tap = 0; tap < kernel * kernel; ++tap) {
-        sum += p->rows[tap / kernel][(x * stride + tap % kernel) * kChannels + n] * p->weights[tap * kChannels + n];
+        sum += rows[tap / kernel][(x * stride + tap % kernel) * kChannels + n] * p->weights[tap * kChannels + n];
       }
+      char* const quad = static_cast<char*>(p->c) + n / 4 * p->c_quad_stride_bytes;
       if (p->epilogue.output == kSumsToF32) {
-        float* const quad = reinterpret_cast<float*>(static_cast<char*>(p->c) + n / 4 * p->c_quad_stride_bytes);
-        quad[x * 4 + n % 4] = sums_to_f32(sum, p->scale[n], p->offset[n], p->epilogue);
-        continue;
+        reinterpret_cast<float*>(quad)[pixel * 4 + n % 4] = sums_to_f32(sum, p->scale[n], p->offset[n], p->epilogue);
+      } else if (p->epilogue.output == kSumsToS8Folded) {
+        static_cast<int8_t*>(p->c)[i] = sums_to_s8_folded(sum, p->start[n], p->scale[n], p->offset[n], p->epilogue);
+      } else {
+        static_cast<int8_t*>(p->c)[i] = sums_to_s8(sum, p->scale[n], p->offset[n], p->epilogue);
       }
-      static_cast<int8_t*>(p->c)[i] = p->epilogue.output == kSumsToS8Folded
-                                          ? sums_to_s8_folded(sum, p->start[n], p->scale[n], p->offset[n], p->epilogue)
-                                          : sums_to_s8(sum, p->scale[n], p->offset[n], p->epilogue);
     }
   }
 
   static constexpr DepthwiseS8Variant kVariant = {
-      kernel, stride, row_bytes, prepare, round_to_16(kernel * kernel * kChannels), pack, run};
+      kernel, stride, row_bytes, prepare, round_to_16(kernel * kernel * kChannels), pack, run, true};
 };
 
 }  // namespace
