@@ -49,7 +49,7 @@ int interleaved(const ConvolutionPlan& plan, const ncnn::Mat& blob, const ncnn::
   input->group_stride_bytes = kConvS8Group;
   input->layout.data = static_cast<const int8_t*>(made.bytes.data);
   input->layout.width = static_cast<int>(made.row_bytes / made.pixel_bytes);
-  input->layout.height = static_cast<int>((made.bytes.w - kConvS8Group) / made.row_bytes);
+  input->layout.height = static_cast<int>((made.bytes.w - kInterleavedSlack) / made.row_bytes);
   input->layout.pixel_bytes = made.pixel_bytes;
   input->layout.row_bytes = made.row_bytes;
   return kOk;
@@ -63,6 +63,7 @@ int convolution_input(const ConvolutionPlan& plan, const ncnn::Mat& blob, const 
     case InputForm::kEights:
       return in_eights(plan, blob, scale, opt, input);
     case InputForm::kInterleaved:
+    case InputForm::kGathered:
       return interleaved(plan, blob, scale, opt, input);
     case InputForm::kPacked:
       return int8_input(blob, scale, opt, &input->blob);

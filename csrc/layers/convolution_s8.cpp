@@ -3,6 +3,7 @@
 #include <layer_type.h>
 
 #include "dispatch/dispatch.h"
+#include "layers/gathered_windows.h"
 #include "layers/output_tile.h"
 #include "layers/winograd_convolution.h"
 
@@ -27,6 +28,13 @@ bool winograd_is_faster(const ConvolutionPlan& plan, const ncnn::Option& opt) {
          (opt.use_winograd23_convolution || opt.use_winograd43_convolution) && (cpu_features() & kIsaAsimdDp) == 0;
 }
 
+InputForm form_of(const ConvolutionPlan& plan) {
+  if (plan.channels_in % kConvS8Group == 0) return InputForm::kEights;
+  if (plan.window.dilation_w != 1) return InputForm::kPacked;
+  return gathering_pays(plan.window, plan.channels_in, plan.channels_out) ? InputForm::kGathered
+                                                                          : InputForm::kInterleaved;
+}
+
 }  // namespace
 
 ConvolutionS8::ConvolutionS8() : OverStock(ncnn::LayerType::Convolution) {}
@@ -38,10 +46,7 @@ bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   if (layout_.channels <= 0) return false;
   plan_.channels_out = layout_.channels;
   plan_.channels_in = pd.get(kParamWeightCount, 0) / layout_.channels / plan_.window.taps();
-  const bool eights = plan_.channels_in % kConvS8Group == 0;
-  plan_.form = eights                         ? InputForm::kEights
-               : plan_.window.dilation_w == 1 ? InputForm::kInterleaved
-                                              : InputForm::kPacked;
+  plan_.form = form_of(plan_);
   plan_.taps = plan_.form == InputForm::kEights        ? plan_.window.taps()
                : plan_.form == InputForm::kInterleaved ? plan_.window.kernel_h
                                                        : 1;
@@ -77,9 +82,9 @@ int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& opt) 
 }
 
 // conv_pack takes weights[n][k][taps]. ncnn's [n][channel][row][column] is that with a pixel a tap, and with all of
-// them in one; where a row of the window is a tap, k is [column][channel].
+// them in one; where a row of the window is a tap, k is [column][channel], where the window is, [row][column][channel].
 ncnn::Mat ConvolutionS8::in_kernel_order(const ncnn::Mat& weights) const {
-  if (plan_.form != InputForm::kInterleaved) return weights;
+  if (plan_.form != InputForm::kInterleaved && plan_.form != InputForm::kGathered) return weights;
   ncnn::Mat ordered(weights.w, size_t{1});
   if (ordered.empty()) return ordered;
   const int8_t* from = weights;
@@ -89,7 +94,9 @@ ncnn::Mat ConvolutionS8::in_kernel_order(const ncnn::Mat& weights) const {
     for (int channel = 0; channel < plan_.channels_in; ++channel) {
       for (int row = 0; row < window.kernel_h; ++row) {
         for (int column = 0; column < window.kernel_w; ++column) {
-          into[(column * plan_.channels_in + channel) * window.kernel_h + row] = *from++;
+          const int in_row = column * plan_.channels_in + channel;
+          into[plan_.form == InputForm::kGathered ? row * window.kernel_w * plan_.channels_in + in_row
+                                                  : in_row * window.kernel_h + row] = *from++;
         }
       }
     }

@@ -18,6 +18,7 @@ namespace edgedeploy {
 enum class InputForm {
   kEights,       // Channels are whole eights: read where they lie, a tap a pixel.
   kInterleaved,  // Other channel counts: pixels one after the other, a tap a row of the window.
+  kGathered,     // The same, a tap a window: rows of windows copied one behind the other.
   kPacked,       // Those under a window that is dilated across: each tile is packed.
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "layers/convolution_s8.h"
+#include "layers/gathered_windows.h"
 #include "layers/output_tile.h"
 
 namespace edgedeploy {
@@ -28,7 +29,7 @@ struct Cut {
 int64_t tile_bytes(const ConvolutionPlan& plan) {
   const Window& window = plan.window;
   const int64_t pixel_bytes = plan.taps * plan.groups * kConvS8Group;
-  if (plan.form == InputForm::kPacked) return pixel_bytes * plan.kernel->tile_m;
+  if (plan.form == InputForm::kPacked || plan.form == InputForm::kGathered) return pixel_bytes * plan.kernel->tile_m;
   const int64_t columns = plan.form == InputForm::kEights ? window.kernel_w : 1;
   return pixel_bytes / columns * std::min<int64_t>(columns, window.stride_w) * plan.kernel->tile_m;
 }
@@ -60,20 +61,27 @@ class Convolver {
 
   // Bytes that find() needs for a stretch of `tiles`.
   size_t scratch_bytes(int64_t tiles) const {
-    const int64_t packed = is_packed() ? plan_.groups * kConvS8Group : 0;
+    const int64_t packed = is_packed() || is_gathered() ? plan_.groups * kConvS8Group : 0;
     const int64_t pointers = plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
-    return static_cast<size_t>(tiles * tile_m_ * (packed + pointers));
+    return static_cast<size_t>(tiles * tile_m_ * (packed + pointers) + kGatherSlack);
   }
 
   // Pointers to the inputs of the tiles from `first` on, which are packed first if they must be.
   void find(int64_t first, int64_t tiles, int8_t* scratch) const {
     const int8_t** pointers = reinterpret_cast<const int8_t**>(scratch);
-    if (!is_packed()) {
-      const int64_t pixel = first * tile_m_;
-      tiles_.point(pixel, std::min(tiles * tile_m_, pixels_ - pixel), tile_m_, pointers);
+    const int64_t first_pixel = first * tile_m_;
+    const int64_t count = std::min(tiles * tile_m_, pixels_ - first_pixel);
+    if (!is_packed() && !is_gathered()) {
+      tiles_.point(first_pixel, count, tile_m_, pointers);
       return;
     }
     int8_t* packed = scratch + tiles * tile_m_ * plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
+    if (is_gathered()) {
+      const int64_t bytes = plan_.groups * kConvS8Group;
+      gather_windows(plan_.window, input_.layout, output_.w, first_pixel, count, bytes, packed);
+      for (int64_t i = 0; i < count; ++i) pointers[i] = packed + i * bytes;
+      return;
+    }
     for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
       const int64_t pixel = (first + tile) * tile_m_;
       const int64_t rows = std::min<int64_t>(tile_m_, pixels_ - pixel);
@@ -105,6 +113,7 @@ class Convolver {
 
  private:
   bool is_packed() const { return plan_.form == InputForm::kPacked; }
+  bool is_gathered() const { return plan_.form == InputForm::kGathered; }
 
   // Where a row of the window is one tap, its columns are no taps of their own, and the padding lies in the input.
   static Window window_of_taps(const ConvolutionPlan& plan) {

@@ -8,7 +8,6 @@
 #include <arm_neon.h>
 #endif
 
-#include "kernels/conv_s8/conv_s8.h"
 #include "layers/over_stock.h"
 
 namespace edgedeploy {
@@ -100,12 +99,12 @@ int interleaved_input(const ncnn::Mat& blob, const ncnn::Mat& scale, const Windo
   const int rows = plain.h + padding.top + padding.bottom;
   input->pixel_bytes = plain.c;
   input->row_bytes = int64_t{plain.w + padding.left + padding.right} * plain.c;
-  // A window's last eight bytes may reach over the end; they meet weights of zero.
-  const int64_t bytes = input->row_bytes * rows + kConvS8Group;
+  // A window's last bytes may reach over the end; they meet weights of zero.
+  const int64_t bytes = input->row_bytes * rows + kInterleavedSlack;
   input->bytes.create(static_cast<int>(bytes), size_t{1}, opt.workspace_allocator);
   if (input->bytes.empty()) return kOutOfMemory;
   int8_t* data = static_cast<int8_t*>(input->bytes.data);
-  memset(data + input->row_bytes * rows, 0, kConvS8Group);
+  memset(data + input->row_bytes * rows, 0, kInterleavedSlack);
   const int64_t left = int64_t{padding.left} * plain.c;
   const int64_t right = int64_t{padding.right} * plain.c;
 

@@ -12,8 +12,10 @@
 
 namespace edgedeploy {
 
+inline constexpr int kInterleavedSlack = 16;  // Bytes behind the last row, so that windows may be read in chunks.
+
 struct InterleavedInput {
-  ncnn::Mat bytes;  // (height + padding) rows of (width + padding) * channels bytes, and 8 bytes more
+  ncnn::Mat bytes;  // (height + padding) rows of (width + padding) * channels bytes, and the slack
   int64_t row_bytes = 0;
   int64_t pixel_bytes = 0;
 };
