@@ -1,4 +1,5 @@
-// From the sums of winograd_s8 to outputs (sums_epilogue.h): a row of up to four pixels of 8 channels at a time.
+// From the sums of winograd_s8 to outputs (sums_epilogue.h): a row of up to four pixels of 8 channels at a time. Sums
+// of folded results have their start in them already.
 #ifndef EDGEDEPLOY_KERNELS_WINOGRAD_S8_EPILOGUE_H_
 #define EDGEDEPLOY_KERNELS_WINOGRAD_S8_EPILOGUE_H_
 
@@ -29,8 +30,17 @@ class WinogradS8Epilogue {
     start_[1] = vld1q_s32(p.start + n + 4);
   }
 
-  // Of channels 0-3 and 4-7 of `count` pixels from `pixel` on; the others are not looked at.
-  void store(const int32x4_t (&low)[4], const int32x4_t (&high)[4], int64_t pixel, int count) const {
+  // Of channels 4 * half to 4 * half + 3.
+  int32x4_t start(int half) const { return start_[half]; }
+
+  // low, high: [4 pixels][4] sums of channels 0-3 and 4-7. Only `count` pixels from `pixel` on are stored.
+  void store(const int32_t* low_sums, const int32_t* high_sums, int64_t pixel, int count) const {
+    int32x4_t low[4];
+    int32x4_t high[4];
+    for (int i = 0; i < 4; ++i) {
+      low[i] = vld1q_s32(low_sums + 4 * i);
+      high[i] = vld1q_s32(high_sums + 4 * i);
+    }
     if (output_ == kSumsToF32) return store_floats(low, high, pixel, count);
     int8x16_t codes[2];
     if (output_ == kSumsToS8Folded) {
@@ -58,7 +68,7 @@ class WinogradS8Epilogue {
 
  private:
   int32x4_t folded_bits(int32x4_t sum, int half) const {
-    const float32x4_t value = vreinterpretq_f32_s32(vaddq_s32(start_[half], sum));
+    const float32x4_t value = vreinterpretq_f32_s32(sum);
     return vreinterpretq_s32_f32(vfmaq_f32(offset_[half], value, scale_[half]));
   }
 
@@ -91,7 +101,7 @@ class WinogradS8Epilogue {
   const int8x16_t high_code_;
   const float32x4_t low_value_;
   const float32x4_t high_value_;
-  int32x4_t start_[2];
+  int32x4_t start_[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
   const int64_t stride_;
   char* c_;
 };

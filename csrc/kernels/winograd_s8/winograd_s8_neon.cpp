@@ -185,34 +185,41 @@ class Call {
 
   template <int rows, int columns>
   void transform_all(const WinogradS8Tile& tile, int64_t group, const int8_t* pixels, int64_t row) const {
-    transform_row<rows, columns, 0>(tile, group, pixels, row);
-    transform_row<rows, columns, 1>(tile, group, pixels, row);
-    transform_row<rows, columns, 2>(tile, group, pixels, row);
-    if constexpr (rows > 2) transform_row<rows, columns, 3>(tile, group, pixels, row);
-    if constexpr (rows > 3) transform_row<rows, columns, 4>(tile, group, pixels, row);
-    transform_row<rows, columns, 5>(tile, group, pixels, row);
+    transform_pair<rows, columns, 0>(tile, group, pixels, row, std::make_index_sequence<columns + 2>());
+    transform_pair<rows, columns, 1>(tile, group, pixels, row, std::make_index_sequence<columns + 2>());
+    if constexpr (rows > 2) {
+      transform_pair<rows, columns, 2>(tile, group, pixels, row, std::make_index_sequence<columns + 2>());
+    }
   }
 
-  template <int rows, int columns, int point>
-  void transform_row(const WinogradS8Tile& tile, int64_t group, const int8_t* pixels, int64_t row) const {
-    const int64_t first = (point * kWinogradS8Points * kFours * p_.groups + group) * kWinogradS8Slots * kGroup;
-    const auto& slots = tile.slots[winograd_s8_class(point)];
-    transform_columns<rows, columns, point>(slots, v_ + first, pixels, row, std::make_index_sequence<columns + 2>());
+  // Two points down, all across.
+  template <int rows, int columns, int pair, size_t... j>
+  [[gnu::always_inline]] void transform_pair(const WinogradS8Tile& tile, int64_t group, const int8_t* pixels,
+                                             int64_t row, std::index_sequence<j...> columns_of) const {
+    constexpr int first = pair == 0 ? 0 : 2 * pair - 1;
+    constexpr int second = pair == 0 ? 5 : 2 * pair;
+    const PointPair points[] = {column_points<rows, pair>(pixels + j * kGroup, row)...};
+    const int16x8_t firsts[] = {points[j].first...};
+    store_points<columns, first>(tile, group, firsts, columns_of);
+    if constexpr (rows == 4 || pair < 2) {
+      const int16x8_t seconds[] = {points[j].second...};
+      store_points<columns, second>(tile, group, seconds, columns_of);
+    }
   }
 
-  template <int rows, int columns, int point, size_t... j>
-  [[gnu::always_inline]] void transform_columns(const int (&slots)[kWinogradS8Classes], int16_t* into,
-                                                const int8_t* pixels, int64_t row,
-                                                std::index_sequence<j...> /*columns*/) const {
-    const int16x8_t along[] = {column_point<rows, point>(pixels + j * kGroup, row)...};
+  template <int columns, int down, size_t... j>
+  [[gnu::always_inline]] void store_points(const WinogradS8Tile& tile, int64_t group,
+                                           const int16x8_t (&along)[columns + 2],
+                                           std::index_sequence<j...> /*columns*/) const {
+    const int (&slots)[kWinogradS8Classes] = tile.slots[winograd_s8_class(down)];
+    const int64_t point_values = kFours * p_.groups * kWinogradS8Slots * kGroup;
+    int16_t* into = v_ + down * kWinogradS8Points * point_values + group * kWinogradS8Slots * kGroup;
+    int16_t* const places[kWinogradS8Classes] = {into + v_place(slots[0]), into + v_place(slots[1]),
+                                                 into + v_place(slots[2])};
     int16x8_t points[columns + 2];
     row_points<columns>(along, points);
-    int64_t places[kWinogradS8Classes];
-    for (int i = 0; i < columns - 1; ++i) places[i] = v_place(slots[i]);
-    const int64_t point_values = kFours * p_.groups * kWinogradS8Slots * kGroup;
-    (vst1q_s16(
-         into + winograd_s8_point(columns, j) * point_values + places[winograd_s8_class(winograd_s8_point(columns, j))],
-         points[j]),
+    (vst1q_s16(places[winograd_s8_class(winograd_s8_point(columns, j))] + winograd_s8_point(columns, j) * point_values,
+               points[j]),
      ...);
   }
 
@@ -227,47 +234,63 @@ class Call {
   }
 
   using Places = const int32_t* [kWinogradS8Classes][kWinogradS8Classes];
+  static constexpr int64_t kHalfSums = kWinogradS8Tile * kWinogradS8Tile * 4;
 
   template <int rows, int columns>
   void finish_all(const WinogradS8Tile& tile, int64_t n, const WinogradS8Epilogue& epilogue) const {
-    Places m;
-    for (int down = 0; down < rows - 1; ++down) {
-      for (int side = 0; side < columns - 1; ++side) m[down][side] = m_at(0, tile.slots[down][side]) + n;
-    }
-    finish_row<rows, columns, 0>(tile, m, epilogue);
-    finish_row<rows, columns, 1>(tile, m, epilogue);
-    if constexpr (rows > 2) finish_row<rows, columns, 2>(tile, m, epilogue);
-    if constexpr (rows > 3) finish_row<rows, columns, 3>(tile, m, epilogue);
-  }
-
-  template <int rows, int columns, int row>
-  void finish_row(const WinogradS8Tile& tile, const Places& m, const WinogradS8Epilogue& epilogue) const {
-    if (tile.y + row >= p_.c_height) return;
-    int32x4_t sums[2][kWinogradS8Tile] = {};
+    int32_t sums[2 * kHalfSums];
     for (int half = 0; half < 2; ++half) {
-      for (int64_t part = 0; part < p_.parts; ++part) {
-        int32x4_t y[kWinogradS8Tile] = {};
-        outputs_of<rows, columns, row>(m, part * kPartM + half * 4, y, std::make_index_sequence<columns + 2>());
-        for (int i = 0; i < columns; ++i) sums[half][i] = vaddq_s32(sums[half][i], sum_of(y[i]));
+      Places m;
+      for (int down = 0; down < rows - 1; ++down) {
+        for (int side = 0; side < columns - 1; ++side) m[down][side] = m_at(0, tile.slots[down][side]) + n + half * 4;
+      }
+      find_sums<rows, columns>(m, 0, epilogue.start(half), sums + half * kHalfSums,
+                               std::make_index_sequence<columns + 2>(), std::make_index_sequence<rows>());
+      if (p_.parts > 1) {
+        int32_t more[kHalfSums];
+        find_sums<rows, columns>(m, kPartM, vdupq_n_s32(0), more, std::make_index_sequence<columns + 2>(),
+                                 std::make_index_sequence<rows>());
+        for (int64_t i = 0; i < kHalfSums; i += 4) {
+          int32_t* const sum = sums + half * kHalfSums + i;
+          vst1q_s32(sum, vaddq_s32(vld1q_s32(sum), vld1q_s32(more + i)));
+        }
       }
     }
-    const int64_t pixel = (tile.y + row) * p_.c_width + tile.x;
-    epilogue.store(sums[0], sums[1], pixel, static_cast<int>(std::min<int64_t>(columns, p_.c_width - tile.x)));
+    const int64_t last = std::min<int64_t>(rows, p_.c_height - tile.y);
+    const int count = static_cast<int>(std::min<int64_t>(columns, p_.c_width - tile.x));
+    for (int64_t row = 0; row < last; ++row) {
+      const int32_t* of_row = sums + row * kWinogradS8Tile * 4;
+      epilogue.store(of_row, of_row + kHalfSums, (tile.y + row) * p_.c_width + tile.x, count);
+    }
   }
 
-  template <int rows, int columns, int row, size_t... j>
-  [[gnu::always_inline]] static void outputs_of(const Places& m, int64_t offset, int32x4_t (&y)[kWinogradS8Tile],
-                                                std::index_sequence<j...> /*columns*/) {
-    const int32x4_t along[] = {
-        column_of<rows, row, winograd_s8_point(columns, j)>(m, offset, std::make_index_sequence<rows + 2>())...};
-    row_outputs<columns>(along, y);
+  // [rows][4 columns][4 channels], each added to `start`.
+  template <int rows, int columns, size_t... j, size_t... i>
+  static void find_sums(const Places& m, int64_t offset, int32x4_t start, int32_t* sums,
+                        std::index_sequence<j...> /*columns*/, std::index_sequence<i...> /*rows*/) {
+    int32x4_t down[columns + 2][rows];
+    (column_outputs<rows, winograd_s8_point(columns, j)>(m, offset, down[j], std::make_index_sequence<rows + 2>()),
+     ...);
+    (row_sums<rows, columns, i>(down, start, sums, std::make_index_sequence<columns + 2>(),
+                                std::make_index_sequence<columns>()),
+     ...);
   }
 
-  template <int rows, int row, int across, size_t... i>
-  [[gnu::always_inline]] static int32x4_t column_of(const Places& m, int64_t offset,
+  template <int rows, int across, size_t... i>
+  [[gnu::always_inline]] static void column_outputs(const Places& m, int64_t offset, int32x4_t (&y)[rows],
                                                     std::index_sequence<i...> /*rows*/) {
     const int32x4_t points[] = {load<winograd_s8_point(rows, i), across>(m, offset)...};
-    return column_output<rows, row>(points);
+    outputs_of<rows>(points, y);
+  }
+
+  template <int rows, int columns, size_t row, size_t... j, size_t... x>
+  [[gnu::always_inline]] static void row_sums(const int32x4_t (&down)[columns + 2][rows], int32x4_t start,
+                                              int32_t* sums, std::index_sequence<j...> /*points*/,
+                                              std::index_sequence<x...> /*columns*/) {
+    const int32x4_t along[] = {down[j][row]...};
+    int32x4_t y[columns];
+    outputs_of<columns>(along, y);
+    (vst1q_s32(sums + (row * kWinogradS8Tile + x) * 4, add_sum(start, y[x])), ...);
   }
 
   template <int down, int across>
@@ -282,7 +305,7 @@ class Call {
   WinogradS8Product* products_;
   int64_t count_ = 0;
   int taken_[kWinogradS8Classes][kWinogradS8Classes] = {};
-  WinogradS8Tile tiles_[kWinogradS8MaxTiles];
+  WinogradS8Tile tiles_[kWinogradS8MaxTiles] = {};
 };
 
 void run(const WinogradS8Params* params) { Call(*params).run(); }

@@ -14,36 +14,47 @@ namespace edgedeploy {
 inline int16x8_t four_times(int16x8_t v) { return vshlq_n_s16(v, 2); }
 inline int16x8_t twice(int16x8_t v) { return vshlq_n_s16(v, 1); }
 
-struct PixelColumn {
-  const int8_t* top;
-  int64_t row;
-  [[gnu::always_inline]] int8x8_t pixel(int r) const { return vld1_s8(top + r * row); }
-  [[gnu::always_inline]] int16x8_t sum(int a, int b) const { return vaddl_s8(pixel(a), pixel(b)); }
-  [[gnu::always_inline]] int16x8_t difference(int a, int b) const { return vsubl_s8(pixel(a), pixel(b)); }
+// Two points of a column.
+struct PointPair {
+  int16x8_t first, second;
 };
 
-// One point of a column of pixels of 8 channels, `row` bytes apart, for a tile of that many outputs.
-template <int outputs, int point>
-[[gnu::always_inline]] inline int16x8_t column_point(const int8_t* column, int64_t row) {
-  const PixelColumn pixels{column, row};
-  if constexpr (outputs == 4) {
-    if constexpr (point == 0) return vaddq_s16(pixels.difference(4, 2), four_times(pixels.difference(0, 2)));
-    if constexpr (point == 1) return vsubq_s16(pixels.sum(3, 4), four_times(pixels.sum(1, 2)));
-    if constexpr (point == 2) return vaddq_s16(pixels.difference(4, 3), four_times(pixels.difference(1, 2)));
-    if constexpr (point == 3) return vaddq_s16(pixels.difference(4, 2), twice(pixels.difference(3, 1)));
-    if constexpr (point == 4) return vsubq_s16(pixels.difference(4, 2), twice(pixels.difference(3, 1)));
-    return vsubq_s16(pixels.difference(5, 3), four_times(pixels.difference(3, 1)));
-  } else if constexpr (outputs == 3) {
-    if constexpr (point == 0) return vaddq_s16(pixels.difference(3, 1), twice(pixels.difference(0, 2)));
-    if constexpr (point == 1) return vsubq_s16(pixels.difference(3, 1), pixels.sum(1, 2));
-    if constexpr (point == 2) return vaddq_s16(pixels.difference(3, 2), twice(pixels.difference(1, 2)));
-    if constexpr (point == 3) return pixels.difference(3, 1);
-    return vsubq_s16(pixels.difference(4, 2), twice(pixels.difference(3, 1)));
+// Pairs of points that share most of what they add, of a column of pixels of 8 channels, `row` bytes apart, for a tile
+// of that many outputs: 0 and infinity; 1 and -1; 2 and, for four outputs, -2.
+template <int outputs, int pair>
+[[gnu::always_inline]] inline PointPair column_points(const int8_t* column, int64_t row) {
+  const auto difference = [](int8x8_t a, int8x8_t b) [[gnu::always_inline]] { return vsubl_s8(a, b); };
+  const int8x8_t d1 = vld1_s8(column + row);
+  const int8x8_t d2 = vld1_s8(column + 2 * row);
+  const int8x8_t d3 = vld1_s8(column + 3 * row);
+  if constexpr (outputs == 2) {
+    if constexpr (pair == 0) return {difference(d2, vld1_s8(column)), difference(d3, d1)};
+    return {vaddl_s8(d1, d2), difference(d2, d1)};
   } else {
-    if constexpr (point == 0) return pixels.difference(2, 0);
-    if constexpr (point == 1) return pixels.sum(1, 2);
-    if constexpr (point == 2) return pixels.difference(2, 1);
-    return pixels.difference(3, 1);
+    const int8x8_t d4 = vld1_s8(column + 4 * row);
+    if constexpr (outputs == 3) {
+      if constexpr (pair == 0) {
+        return {vaddq_s16(difference(d3, d1), twice(difference(vld1_s8(column), d2))),
+                vsubq_s16(difference(d4, d2), twice(difference(d3, d1)))};
+      }
+      if constexpr (pair == 1) {
+        return {vsubq_s16(difference(d3, d1), vaddl_s8(d1, d2)),
+                vaddq_s16(difference(d3, d2), twice(difference(d1, d2)))};
+      }
+      return {difference(d3, d1), vdupq_n_s16(0)};
+    } else {
+      if constexpr (pair == 0) {
+        return {vaddq_s16(difference(d4, d2), four_times(difference(vld1_s8(column), d2))),
+                vsubq_s16(difference(vld1_s8(column + 5 * row), d3), four_times(difference(d3, d1)))};
+      }
+      if constexpr (pair == 1) {
+        return {vsubq_s16(vaddl_s8(d3, d4), four_times(vaddl_s8(d1, d2))),
+                vaddq_s16(difference(d4, d3), four_times(difference(d1, d2)))};
+      }
+      const int16x8_t even = difference(d4, d2);
+      const int16x8_t odd = twice(difference(d3, d1));
+      return {vaddq_s16(even, odd), vsubq_s16(even, odd)};
+    }
   }
 }
 
@@ -83,29 +94,9 @@ template <int bits>
 
 [[gnu::always_inline]] inline int32x4_t three_times(int32x4_t v) { return vaddq_s32(v, shifted<1>(v)); }
 
-// 24 times the output of a row, modulo 2^32, from the tile's points of a column.
-template <int outputs, int row>
-[[gnu::always_inline]] inline int32x4_t column_output(const int32x4_t (&m)[outputs + 2]) {
-  if constexpr (outputs == 4) {
-    if constexpr (row == 0) return vaddq_s32(m[0], vaddq_s32(vaddq_s32(m[1], m[2]), vaddq_s32(m[3], m[4])));
-    if constexpr (row == 1) return vaddq_s32(vsubq_s32(m[1], m[2]), shifted<1>(vsubq_s32(m[3], m[4])));
-    if constexpr (row == 2) return vaddq_s32(vaddq_s32(m[1], m[2]), shifted<2>(vaddq_s32(m[3], m[4])));
-    const int32x4_t far = vaddq_s32(shifted<1>(vsubq_s32(m[3], m[4])), m[5]);
-    return vaddq_s32(vsubq_s32(m[1], m[2]), shifted<2>(far));
-  } else if constexpr (outputs == 3) {
-    const int32x4_t one = three_times(m[1]);
-    if constexpr (row == 0) return vaddq_s32(vaddq_s32(one, m[2]), shifted<1>(vaddq_s32(m[0], shifted<1>(m[3]))));
-    if constexpr (row == 1) return vaddq_s32(vsubq_s32(one, m[2]), shifted<3>(m[3]));
-    return vaddq_s32(vaddq_s32(one, m[2]), shifted<2>(vaddq_s32(m[4], shifted<2>(m[3]))));
-  } else {
-    if constexpr (row == 0) return vnegq_s32(vaddq_s32(three_times(vaddq_s32(m[1], m[2])), shifted<2>(m[0])));
-    return vsubq_s32(shifted<2>(m[3]), three_times(vsubq_s32(m[1], m[2])));
-  }
-}
-
-// 24 times all outputs of a row.
+// 24 times the outputs along a dimension, modulo 2^32, from the tile's points.
 template <int outputs>
-[[gnu::always_inline]] inline void row_outputs(const int32x4_t (&m)[outputs + 2], int32x4_t (&y)[4]) {
+[[gnu::always_inline]] inline void outputs_of(const int32x4_t (&m)[outputs + 2], int32x4_t (&y)[outputs]) {
   if constexpr (outputs == 4) {
     const int32x4_t sum1 = vaddq_s32(m[1], m[2]);
     const int32x4_t sum2 = vaddq_s32(m[3], m[4]);
@@ -115,17 +106,22 @@ template <int outputs>
     y[1] = vaddq_s32(difference1, difference2);
     y[2] = vaddq_s32(sum1, shifted<2>(sum2));
     y[3] = vaddq_s32(difference1, shifted<2>(vaddq_s32(difference2, m[5])));
+  } else if constexpr (outputs == 3) {
+    const int32x4_t one = three_times(m[1]);
+    const int32x4_t sum = vaddq_s32(one, m[2]);
+    y[0] = vaddq_s32(sum, shifted<1>(vaddq_s32(m[0], shifted<1>(m[3]))));
+    y[1] = vaddq_s32(vsubq_s32(one, m[2]), shifted<3>(m[3]));
+    y[2] = vaddq_s32(sum, shifted<2>(vaddq_s32(m[4], shifted<2>(m[3]))));
   } else {
-    y[0] = column_output<outputs, 0>(m);
-    y[1] = column_output<outputs, 1>(m);
-    if constexpr (outputs == 3) y[2] = column_output<outputs, 2>(m);
+    y[0] = vnegq_s32(vaddq_s32(three_times(vaddq_s32(m[1], m[2])), shifted<2>(m[0])));
+    y[1] = vsubq_s32(shifted<2>(m[3]), three_times(vsubq_s32(m[1], m[2])));
   }
 }
 
-// The sum: nine times that is what is left of 576 times it without the 64, and 0x38e38e39 is nine's inverse modulo
-// 2^32.
-[[gnu::always_inline]] inline int32x4_t sum_of(int32x4_t y) {
-  return vshrq_n_s32(vmulq_s32(y, vdupq_n_s32(0x38e38e39)), 6);
+// The sum, added to `start`: nine times that is what is left of 576 times it without the 64, and 0x38e38e39 is nine's
+// inverse modulo 2^32.
+[[gnu::always_inline]] inline int32x4_t add_sum(int32x4_t start, int32x4_t y) {
+  return vsraq_n_s32(start, vmulq_s32(y, vdupq_n_s32(0x38e38e39)), 6);
 }
 
 }  // namespace edgedeploy
