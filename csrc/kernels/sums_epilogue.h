@@ -37,7 +37,7 @@ struct SumsEpilogue {
   int32_t high_code;
   float low_value;
   float high_value;
-  int32_t reserved;
+  int32_t short_sums;  // not 0: every sum is known to be in [-2^22, 2^22)
 };
 
 }  // namespace edgedeploy

@@ -57,6 +57,21 @@ bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
 
 Int8Layout ConvolutionS8::weights_layout() const { return layout_; }
 
+bool ConvolutionS8::could_write_codes() const {
+  return computed_here() && !plan_.epilogue.requantizes && layout_.channels % kChannelGroup == 0;
+}
+
+void ConvolutionS8::write_codes(float scale) {
+  facts_.scales.output_scale.create(1);
+  facts_.scales.output_scale[0] = scale;
+  plan_.epilogue = best_epilogue(facts_);
+}
+
+void ConvolutionS8::expect_no_negatives() {
+  facts_.inputs_not_negative = true;
+  plan_.epilogue = best_epilogue(facts_);
+}
+
 bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) const {
   Epilogue epilogue;
   if (select_kernel(kOpConvS8) == nullptr || !weights.fit_the_kernels() ||
@@ -67,8 +82,8 @@ bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) 
 }
 
 int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& opt) {
-  make_epilogue(weights, activation_, &plan_.epilogue);
-  fold_offsets(weights, &plan_.epilogue);
+  facts_ = facts_of(weights, activation_);
+  plan_.epilogue = best_epilogue(facts_);
   input_scale_ = weights.input_scale;
   if (winograd_is_faster(plan_, opt)) plan_.winograd_parts = winograd_parts(plan_, weights.weights);
   if (winograd_is_faster(plan_, opt) && plan_.winograd_parts > 0) return pack_winograd(weights.weights, &plan_);

@@ -46,6 +46,14 @@ class ConvolutionS8 : public OverStock {
 
   float input_code_scale() const override { return computed_here() ? input_scale_[0] : 0; }
 
+  float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
+  void expect_no_negatives() override;
+  Written written() const override {
+    return computed_here() ? Written{plan_.epilogue.requantizes, plan_.epilogue.never_negative()} : Written{};
+  }
+  bool could_write_codes() const override;
+  void write_codes(float scale) override;
+
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
   Int8Layout weights_layout() const override;
@@ -58,6 +66,7 @@ class ConvolutionS8 : public OverStock {
 
   Int8Layout layout_;
   Activation activation_;
+  EpilogueFacts facts_;
   ncnn::Mat input_scale_;  // float [1]
   ConvolutionPlan plan_;
 };

@@ -137,14 +137,29 @@ bool DepthwiseConvolutionS8::read_params(const ncnn::ParamDict& pd) {
 
 Int8Layout DepthwiseConvolutionS8::weights_layout() const { return layout_; }
 
+bool DepthwiseConvolutionS8::could_write_codes() const {
+  return computed_here() && !epilogue_.requantizes && layout_.channels % kChannelGroup == 0;
+}
+
+void DepthwiseConvolutionS8::write_codes(float scale) {
+  facts_.scales.output_scale.create(1);
+  facts_.scales.output_scale[0] = scale;
+  epilogue_ = best_epilogue(facts_);
+}
+
+void DepthwiseConvolutionS8::expect_no_negatives() {
+  facts_.inputs_not_negative = true;
+  epilogue_ = best_epilogue(facts_);
+}
+
 bool DepthwiseConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& /*opt*/) const {
   Epilogue epilogue;
   return variant_for(window_) != nullptr && weights.fit_the_kernels() && make_epilogue(weights, activation_, &epilogue);
 }
 
 int DepthwiseConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
-  make_epilogue(weights, activation_, &epilogue_);
-  fold_offsets(weights, &epilogue_);
+  facts_ = facts_of(weights, activation_);
+  epilogue_ = best_epilogue(facts_);
   input_scale_ = weights.input_scale;
   variant_ = variant_for(window_);
   const int groups = layout_.channels / kChannelGroup;

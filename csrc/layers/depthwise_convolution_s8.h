@@ -13,6 +13,14 @@ class DepthwiseConvolutionS8 : public OverStock {
  public:
   DepthwiseConvolutionS8();
 
+  float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
+  void expect_no_negatives() override;
+  Written written() const override {
+    return computed_here() ? Written{epilogue_.requantizes, epilogue_.never_negative()} : Written{};
+  }
+  bool could_write_codes() const override;
+  void write_codes(float scale) override;
+
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
   Int8Layout weights_layout() const override;
@@ -24,6 +32,7 @@ class DepthwiseConvolutionS8 : public OverStock {
   Window window_;
   Int8Layout layout_;
   Activation activation_;
+  EpilogueFacts facts_;
   Epilogue epilogue_;
   ncnn::Mat input_scale_;  // float [1]
   const DepthwiseS8Variant* variant_ = nullptr;

@@ -84,6 +84,7 @@ constexpr double kGoodError = kMaxError / 16;
 constexpr int kMaxTries = 2048;
 constexpr int32_t kBitsOfTwoTo23 = 0x4b000000;
 constexpr double kTwoTo23 = 8388608.0;
+constexpr double kShortSum = 4194304.0;  // 2^22
 
 struct FoldedChannel {
   int32_t start;
@@ -118,27 +119,71 @@ bool fold_channel(double scale, double bias, double largest_sum, FoldedChannel* 
 
 }  // namespace
 
-void fold_offsets(const Int8Weights& weights, Epilogue* epilogue) {
+namespace {
+
+constexpr int64_t kLargestCode = 127;
+constexpr int64_t kLargestInput = 128;
+
+// No sum of the channel is farther from zero.
+double largest_sum(const EpilogueFacts& facts, size_t channel) {
+  const int64_t positive = facts.positive[channel];
+  const int64_t negative = facts.negative[channel];
+  return static_cast<double>(facts.inputs_not_negative ? kLargestCode * std::max(positive, negative)
+                                                       : kLargestInput * (positive + negative));
+}
+
+// Moves the offsets of int8 results into where the sums start (kSumsToS8Folded), which spares the kernel a conversion,
+// where that cannot change more than one code in a few thousand: sums and codes bounded by the weights, and a sum so
+// small a part of a code that its rounding does not matter. Else leaves the epilogue as it is.
+void fold_offsets(const EpilogueFacts& facts, Epilogue* epilogue) {
   if (epilogue->sums.output != kSumsToS8) return;
-  constexpr double kLargestInput = 128;
   constexpr float kHalf = 0.5f;  // which make_epilogue added for a floor
-  const int channels = weights.weight_scales.w;
-  const int per_channel = weights.weights.w / channels;
   std::vector<int32_t> start(epilogue->scale.size(), bits_of(kStart));
   std::vector<float> offset(epilogue->scale.size(), static_cast<float>(kStart));
-  const signed char* row = weights.weights;
-  for (int i = 0; i < channels; ++i, row += per_channel) {
-    double magnitude = 0;
-    for (int k = 0; k < per_channel; ++k) magnitude += std::abs(row[k]);
-    const size_t at = static_cast<size_t>(i);
+  for (size_t i = 0; i < facts.positive.size(); ++i) {
     FoldedChannel folded{};
-    if (!fold_channel(epilogue->scale[at], epilogue->offset[at] - kHalf, magnitude * kLargestInput, &folded)) return;
-    start[at] = folded.start;
-    offset[at] = folded.offset;
+    if (!fold_channel(epilogue->scale[i], epilogue->offset[i] - kHalf, largest_sum(facts, i), &folded)) return;
+    start[i] = folded.start;
+    offset[i] = folded.offset;
   }
   epilogue->sums.output = kSumsToS8Folded;
   epilogue->start = start;
   epilogue->offset = offset;
+}
+
+bool has_short_sums(const EpilogueFacts& facts) {
+  for (size_t i = 0; i < facts.positive.size(); ++i) {
+    if (largest_sum(facts, i) >= kShortSum) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+EpilogueFacts facts_of(const Int8Weights& weights, const Activation& activation) {
+  EpilogueFacts facts;
+  facts.scales = weights;
+  facts.scales.weights.release();
+  facts.activation = activation;
+  const int channels = weights.weight_scales.w;
+  const int per_channel = weights.weights.w / channels;
+  const signed char* row = weights.weights;
+  for (int i = 0; i < channels; ++i, row += per_channel) {
+    int64_t positive = 0;
+    int64_t negative = 0;
+    for (int k = 0; k < per_channel; ++k) (row[k] > 0 ? positive : negative) += std::abs(row[k]);
+    facts.positive.push_back(positive);
+    facts.negative.push_back(negative);
+  }
+  return facts;
+}
+
+Epilogue best_epilogue(const EpilogueFacts& facts) {
+  Epilogue epilogue;
+  make_epilogue(facts.scales, facts.activation, &epilogue);
+  fold_offsets(facts, &epilogue);
+  epilogue.sums.short_sums = has_short_sums(facts) ? 1 : 0;
+  return epilogue;
 }
 
 }  // namespace edgedeploy

@@ -25,15 +25,26 @@ struct Epilogue {
   std::vector<float> scale;    // [channels up to a multiple of 8]
   std::vector<float> offset;   // likewise
   std::vector<int32_t> start;  // likewise; for kSumsToS8Folded
+
+  bool never_negative() const { return in_registers && (requantizes ? sums.low_code >= 0 : sums.low_value >= 0); }
 };
+
+// What an epilogue is made of, which outlives the weights.
+struct EpilogueFacts {
+  Int8Weights scales;             // without the weights
+  std::vector<int64_t> positive;  // [channels] sum of the channel's weights above zero
+  std::vector<int64_t> negative;  // likewise, their magnitudes below it
+  Activation activation;
+  bool inputs_not_negative = false;
+};
+
+EpilogueFacts facts_of(const Int8Weights& weights, const Activation& activation);
 
 // False if a figure is not finite, or the activation not known: then the built-in layer has to do it.
 bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epilogue* epilogue);
 
-// Moves the offsets of int8 results into where the sums start (kSumsToS8Folded), which spares the kernel a conversion,
-// where that cannot change more than one code in a few thousand: sums and codes bounded by the weights, and a sum so
-// small a part of a code that its rounding does not matter. Else leaves the epilogue as it is.
-void fold_offsets(const Int8Weights& weights, Epilogue* epilogue);
+// The same, with all that is known of the sums made use of. To be called only where the other is true.
+Epilogue best_epilogue(const EpilogueFacts& facts);
 
 }  // namespace edgedeploy
 

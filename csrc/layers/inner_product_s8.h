@@ -13,6 +13,8 @@ class InnerProductS8 : public OverStock {
  public:
   InnerProductS8();
 
+  float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
+
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
   Int8Layout weights_layout() const override;

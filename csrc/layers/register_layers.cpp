@@ -4,17 +4,17 @@
 
 #include <new>
 
+#include "layers/code_blobs.h"
+#include "layers/codes_concat.h"
 #include "layers/convolution_s8.h"
 #include "layers/depthwise_convolution_s8.h"
 #include "layers/inner_product_s8.h"
+#include "layers/max_pooling.h"
+#include "layers/rectifier.h"
 
 namespace edgedeploy {
 
 namespace {
-
-// Layers of this pack carry this address in `userdata`, which tells them from the engine's without run-time type
-// information (the engine can be built without).
-char pack_mark;
 
 template <typename Layer>
 ncnn::Layer* create_layer(void* /*userdata*/) {
@@ -31,17 +31,24 @@ void register_layers(ncnn::Net& net) {
   net.register_custom_layer("Convolution", create_layer<ConvolutionS8>, destroy_layer);
   net.register_custom_layer("ConvolutionDepthWise", create_layer<DepthwiseConvolutionS8>, destroy_layer);
   net.register_custom_layer("InnerProduct", create_layer<InnerProductS8>, destroy_layer);
+  net.register_custom_layer("Pooling", create_layer<MaxPooling>, destroy_layer);
+  net.register_custom_layer("Concat", create_layer<CodesConcat>, destroy_layer);
+  net.register_custom_layer("ReLU", create_layer<Rectifier>, destroy_layer);
 }
 
+void keep_codes(ncnn::Net& net, const std::vector<int>& kept) { plan_code_blobs(net, kept); }
+
 bool computed_here(const ncnn::Layer& layer) {
-  return layer.userdata == &pack_mark && static_cast<const OverStock&>(layer).computed_here();
+  const PackLayer* pack = pack_layer(layer);
+  return pack != nullptr && pack->computed_here();
 }
 
 float input_code_scale(const ncnn::Net& net, int blob) {
   const int consumer = net.blobs()[static_cast<size_t>(blob)].consumer;
   if (consumer < 0) return 0;
   const ncnn::Layer& layer = *net.layers()[static_cast<size_t>(consumer)];
-  return layer.userdata == &pack_mark ? static_cast<const OverStock&>(layer).input_code_scale() : 0;
+  const PackLayer* pack = pack_layer(layer);
+  return pack != nullptr ? pack->input_code_scale() : 0;
 }
 
 }  // namespace edgedeploy

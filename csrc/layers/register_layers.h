@@ -6,6 +6,8 @@
 #ifndef EDGEDEPLOY_LAYERS_REGISTER_LAYERS_H_
 #define EDGEDEPLOY_LAYERS_REGISTER_LAYERS_H_
 
+#include <vector>
+
 namespace ncnn {
 class Layer;
 class Net;
@@ -16,6 +18,12 @@ namespace edgedeploy {
 // Puts this project's layers over the engine's built-in ones of the same name. What they do not cover they hand to the
 // built-in layer, so that a model gives the same results either way.
 void register_layers(ncnn::Net& net);
+
+// To be called once the weights are loaded, by programs that read no blobs but the net's outputs and those that they
+// name in `kept`: where all that reads a float blob quantizes it at one scale, int8 layers hand on the codes
+// themselves, also through Split, Concat of channels and maximum pooling. Such blobs hold codes then. The results
+// differ by the rounding of a float that is not made.
+void keep_codes(ncnn::Net& net, const std::vector<int>& kept);
 
 // True if a kernel of this project computes the layer, false if the engine's own code does. To be asked after the
 // weights are loaded.

@@ -57,6 +57,7 @@ Session::Session(const Manifest& manifest, const SessionOptions& options) {
     output_names_.push_back(output.name);
     outputs_are_leaves_ = outputs_are_leaves_ && net_.blobs()[static_cast<size_t>(output_blobs_.back())].consumer < 0;
   }
+  if (options.use_operator_layers) keep_codes(net_, output_blobs_);
 }
 
 void Session::load_graph(const Manifest& manifest) {

@@ -14,7 +14,7 @@
 // Reached    16.00 cycles a step, 31.99 MAC a cycle, as llvm-mca 19 estimates for neoverse-n1, the same core design. A
 //            tile costs REACHED
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
-//            2^22 (taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
+//            2^22 (short_sums, or taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits of 1.5 * 2^23,
 //            so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the conversion, exactly.
 // Folded     kSumsToS8Folded needs neither conversion: the sums start at start[n], are floats already, and FMLA rounds
 //            to the code, so that a tile's end takes 36 operations on the ASIMD pipes.
@@ -268,11 +268,13 @@ FUNCTION conv_s8_8x8_neondot
     adrp x20, .Lconv_s8_8x8_neondot_starts
     add x20, x20, :lo12:.Lconv_s8_8x8_neondot_starts
     mul x4, x22, x7
+    ldr w11, [x0, #CONV_S8_SHORT_SUMS]
     ldr q15, [x20, #32]
     add x12, x20, #32
     cmp x4, #MAX_STEPS_BELOW_2_TO_22
-    csel x20, x20, x12, hi
-    cset w26, hi
+    ccmp w11, #0, #0, hi
+    csel x20, x20, x12, eq
+    cset w26, eq
     cbz w14, .Lconv_s8_8x8_neondot_to_s8
 
     ldur x15, [x0, #CONV_S8_LOW_VALUE]  // and high_value
@@ -320,7 +322,7 @@ FUNCTION conv_s8_8x8_neondot
     orr w26, w26, #8
     adr x21, .Lconv_s8_8x8_neondot_s8
     adr x13, .Lconv_s8_8x8_neondot_s8_zero
-    csel x21, x21, x13, ls
+    csel x21, x13, x21, eq
 .Lconv_s8_8x8_neondot_limit_codes:
     add x12, x0, #CONV_S8_LOW_CODE
     add x13, x0, #CONV_S8_HIGH_CODE

@@ -24,6 +24,7 @@ static_assert(offsetof(ConvS8Params, epilogue.low_code) == CONV_S8_LOW_CODE);
 static_assert(offsetof(ConvS8Params, epilogue.high_code) == CONV_S8_HIGH_CODE);
 static_assert(offsetof(ConvS8Params, epilogue.low_value) == CONV_S8_LOW_VALUE);
 static_assert(offsetof(ConvS8Params, epilogue.high_value) == CONV_S8_HIGH_VALUE);
+static_assert(offsetof(ConvS8Params, epilogue.short_sums) == CONV_S8_SHORT_SUMS);
 static_assert(offsetof(ConvS8Params, start) == CONV_S8_START);
 static_assert(kSumsToS8Folded == CONV_S8_TO_S8_FOLDED);
 static_assert(kSumsToF16 == CONV_S8_TO_F16);

@@ -25,8 +25,10 @@ constexpr int winograd_s8_point(int outputs, int i) { return i == outputs + 1 ? 
 struct WinogradS8Tile {
   int64_t y, x;       // of its first output
   int rows, columns;  // that it computes, 2 to 4
-  // Its place among the call's tiles that have a point, by the point's classes down and across.
-  int slots[kWinogradS8Classes][kWinogradS8Classes];
+  // Where V and M of a point begin, from those of the first of the call's tiles that have it: by its classes down and
+  // across.
+  int64_t v_places[kWinogradS8Classes][kWinogradS8Classes];
+  int64_t m_places[kWinogradS8Classes][kWinogradS8Classes];
 };
 
 }  // namespace edgedeploy

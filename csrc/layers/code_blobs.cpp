@@ -1,0 +1,116 @@
+#include "layers/code_blobs.h"
+
+#include <layer_type.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "layers/pack_layer.h"
+
+namespace edgedeploy {
+
+namespace {
+
+// Layers around blobs that hold the same values, or parts of them: what makes them, and what reads them.
+struct Region {
+  std::vector<PackLayer*> writers;
+  std::vector<PackLayer*> passers;
+  std::vector<PackLayer*> readers;
+  bool has_foreigners = false;  // Layers that are not of the pack, or nobody, at either end.
+  bool is_kept = false;
+};
+
+bool passes_codes(const ncnn::Layer& layer) {
+  if (layer.typeindex == ncnn::LayerType::Split) return true;
+  const PackLayer* pack = pack_layer(layer);
+  return pack != nullptr && pack->passes_codes();
+}
+
+// Each blob's region, named by one of its blobs.
+std::vector<int> regions_of(const ncnn::Net& net) {
+  std::vector<int> region(net.blobs().size());
+  std::iota(region.begin(), region.end(), 0);
+  // Blobs are numbered in the order in which they come up, so that the bottoms have their final names already.
+  for (const ncnn::Layer* layer : net.layers()) {
+    if (!passes_codes(*layer)) continue;
+    std::vector<int> joined = layer->bottoms;
+    joined.insert(joined.end(), layer->tops.begin(), layer->tops.end());
+    const int name = region[static_cast<size_t>(joined.front())];
+    for (const int blob : joined) {
+      std::replace(region.begin(), region.end(), int{region[static_cast<size_t>(blob)]}, name);
+    }
+  }
+  return region;
+}
+
+void add_end(const ncnn::Net& net, int layer, bool writes, Region* region) {
+  if (layer < 0) {
+    region->has_foreigners = true;
+    return;
+  }
+  ncnn::Layer& end = *net.layers()[static_cast<size_t>(layer)];
+  PackLayer* pack = pack_layer(end);
+  if (passes_codes(end)) {
+    if (pack != nullptr) region->passers.push_back(pack);
+  } else if (pack == nullptr) {
+    region->has_foreigners = true;
+  } else {
+    (writes ? region->writers : region->readers).push_back(pack);
+  }
+}
+
+// The one scale at which all readers want their codes, or 0.
+float common_scale(const Region& region) {
+  const float scale = region.readers.empty() ? 0 : region.readers.front()->read_scale();
+  const bool same = std::all_of(region.readers.begin(), region.readers.end(),
+                                [&](const PackLayer* reader) { return reader->read_scale() == scale; });
+  return same && scale > 0 ? scale : 0;
+}
+
+template <typename Condition>
+bool all_writers(const Region& region, Condition condition) {
+  return !region.writers.empty() && std::all_of(region.writers.begin(), region.writers.end(), condition);
+}
+
+void plan(const Region& region) {
+  const float scale = common_scale(region);
+  const bool could = all_writers(region, [](const PackLayer* writer) { return writer->could_write_codes(); });
+  if (could && scale > 0 && !region.has_foreigners && !region.is_kept) {
+    for (PackLayer* writer : region.writers) writer->write_codes(scale);
+    for (PackLayer* passer : region.passers) passer->pass_codes();
+  }
+}
+
+// Writers of a region that has foreign readers are known as well, and readers may be several.
+void tell_readers(const Region& region, bool has_foreign_writers) {
+  if (has_foreign_writers ||
+      !all_writers(region, [](const PackLayer* writer) { return writer->written().not_negative; })) {
+    return;
+  }
+  for (PackLayer* reader : region.readers) reader->expect_no_negatives();
+  for (PackLayer* passer : region.passers) passer->expect_no_negatives();
+}
+
+}  // namespace
+
+void plan_code_blobs(ncnn::Net& net, const std::vector<int>& kept) {
+  const std::vector<int> names = regions_of(net);
+  std::map<int, Region> regions;
+  std::map<int, bool> has_foreign_writers;
+  for (size_t blob = 0; blob < names.size(); ++blob) {
+    Region& region = regions[names[blob]];
+    add_end(net, net.blobs()[blob].producer, true, &region);
+    has_foreign_writers[names[blob]] |= region.has_foreigners;
+  }
+  for (size_t blob = 0; blob < names.size(); ++blob) {
+    add_end(net, net.blobs()[blob].consumer, false, &regions[names[blob]]);
+  }
+  for (const int blob : kept) regions[names[static_cast<size_t>(blob)]].is_kept = true;
+  for (auto& [name, region] : regions) {
+    plan(region);
+    tell_readers(region, has_foreign_writers[name]);
+  }
+}
+
+}  // namespace edgedeploy

@@ -1,0 +1,201 @@
+#include "layers/max_pooling.h"
+
+#include <cpu.h>
+#include <layer_type.h>
+#include <paramdict.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace edgedeploy {
+
+namespace {
+
+// Pooling's parameter ids and values, as ncnn's src/layer/pooling.cpp reads them.
+constexpr int kParamType = 0;
+constexpr int kParamKernelW = 1;
+constexpr int kParamStrideW = 2;
+constexpr int kParamPadLeft = 3;
+constexpr int kParamGlobal = 4;
+constexpr int kParamPadMode = 5;
+constexpr int kParamAdaptive = 7;
+constexpr int kParamKernelH = 11;
+constexpr int kParamStrideH = 12;
+constexpr int kParamPadTop = 13;
+constexpr int kParamPadRight = 14;
+constexpr int kParamPadBottom = 15;
+constexpr int kMaximum = 0;
+constexpr int kFull = 0;
+constexpr int kValid = 1;
+
+constexpr int kGroup = 8;
+
+// Sixteen bytes, and the eight channels of a pixel.
+struct Codes {
+  using Vector = int8_t __attribute__((vector_size(16)));
+  using Pixel = int8_t __attribute__((vector_size(8)));
+};
+// Halves none of which is negative compare as the integers of their bits.
+struct Halves {
+  using Vector = int16_t __attribute__((vector_size(16)));
+  using Pixel = Vector;
+};
+
+template <typename Some>
+Some larger(Some a, Some b) {
+  return a > b ? a : b;
+}
+
+template <typename Some>
+Some load(const char* at) {
+  Some some;
+  std::memcpy(&some, at, sizeof(some));
+  return some;
+}
+
+template <typename Some>
+void store(char* at, Some some) {
+  std::memcpy(at, &some, sizeof(some));
+}
+
+// The part of a window along an axis that lies in the input; of a window of padding alone the nearest pixel.
+struct Span {
+  int begin, end;
+};
+
+Span inside(int output, int stride, int pad, int kernel, int size) {
+  const int first = output * stride - pad;
+  const int begin = std::clamp(first, 0, size - 1);
+  return {begin, std::max(std::min(first + kernel, size), begin + 1)};
+}
+
+// The largest of `count` rows, for the bytes [from, to) of each.
+template <typename Some>
+void column_maxima(const char* rows, int64_t row_bytes, int count, int64_t from, int64_t to, char* columns) {
+  constexpr int64_t kBytes = sizeof(Some);
+  int64_t at = from;
+  if (count == 3) {
+    for (; at + kBytes <= to; at += kBytes) {
+      const char* const top = rows + at;
+      const Some two = larger(load<Some>(top), load<Some>(top + row_bytes));
+      store(columns + at, larger(two, load<Some>(top + 2 * row_bytes)));
+    }
+    return;
+  }
+  for (; at + kBytes <= to; at += kBytes) {
+    Some most = load<Some>(rows + at);
+    for (int r = 1; r < count; ++r) most = larger(most, load<Some>(rows + at + r * row_bytes));
+    store(columns + at, most);
+  }
+}
+
+// The largest pixel of `count` neighbours, for every `step`-th.
+template <typename Kind>
+void row_maxima(const char* from, int64_t step, int count, int outputs, char* into) {
+  constexpr int64_t kBytes = sizeof(typename Kind::Pixel);
+  for (int i = 0; i < outputs; ++i, from += step * kBytes, into += kBytes) {
+    typename Kind::Pixel most = load<typename Kind::Pixel>(from);
+    if (count == 3) {
+      most = larger(larger(most, load<typename Kind::Pixel>(from + kBytes)),
+                    load<typename Kind::Pixel>(from + 2 * kBytes));
+    } else {
+      for (int k = 1; k < count; ++k) most = larger(most, load<typename Kind::Pixel>(from + k * kBytes));
+    }
+    store(into, most);
+  }
+}
+
+struct Size {
+  int width, height;
+};
+
+// A plane of eight channels. columns: room for a row of the input.
+template <typename Kind>
+void pool_plane(const Window& w, const Size& in, const Size& out, const char* plane, char* columns, char* into) {
+  constexpr int64_t kBytes = sizeof(typename Kind::Pixel);
+  const int64_t row_bytes = in.width * kBytes;
+  const int64_t whole = row_bytes / 16 * 16;
+  // Outputs whose windows reach over neither end.
+  const int first_whole = std::min(out.width, (w.padding.left + w.stride_w - 1) / w.stride_w);
+  const int reach = in.width + w.padding.left - w.kernel_w;
+  const int end_whole = std::clamp(reach < 0 ? 0 : reach / w.stride_w + 1, first_whole, out.width);
+  for (int oy = 0; oy < out.height; ++oy, into += out.width * kBytes) {
+    const Span y = inside(oy, w.stride_h, w.padding.top, w.kernel_h, in.height);
+    const char* const rows = plane + y.begin * row_bytes;
+    column_maxima<typename Kind::Vector>(rows, row_bytes, y.end - y.begin, 0, whole, columns);
+    column_maxima<typename Kind::Pixel>(rows, row_bytes, y.end - y.begin, whole, row_bytes, columns);
+    const auto at_edge = [&](int ox) {
+      const Span x = inside(ox, w.stride_w, w.padding.left, w.kernel_w, in.width);
+      row_maxima<Kind>(columns + x.begin * kBytes, 1, x.end - x.begin, 1, into + ox * kBytes);
+    };
+    for (int ox = 0; ox < first_whole; ++ox) at_edge(ox);
+    row_maxima<Kind>(columns + (first_whole * w.stride_w - w.padding.left) * kBytes, w.stride_w, w.kernel_w,
+                     end_whole - first_whole, into + first_whole * kBytes);
+    for (int ox = end_whole; ox < out.width; ++ox) at_edge(ox);
+  }
+}
+
+// As the engine counts outputs along an axis; a partial window at the end counts, too, by the rule `full`.
+int outputs_of(int size, int before, int after, int kernel, int stride, bool full) {
+  const int room = size + before + after - kernel;
+  return room < 0 ? 0 : (full ? (room + stride - 1) / stride : room / stride) + 1;
+}
+
+}  // namespace
+
+MaxPooling::MaxPooling() : AroundStock(ncnn::LayerType::Pooling) {}
+
+int MaxPooling::load_param(const ncnn::ParamDict& pd) {
+  Window& w = window_;
+  w.kernel_w = pd.get(kParamKernelW, 0);
+  w.kernel_h = pd.get(kParamKernelH, w.kernel_w);
+  w.stride_w = pd.get(kParamStrideW, 1);
+  w.stride_h = pd.get(kParamStrideH, w.stride_w);
+  w.padding.left = pd.get(kParamPadLeft, 0);
+  w.padding.right = pd.get(kParamPadRight, w.padding.left);
+  w.padding.top = pd.get(kParamPadTop, w.padding.left);
+  w.padding.bottom = pd.get(kParamPadBottom, w.padding.top);
+  const int mode = pd.get(kParamPadMode, 0);
+  takes_partial_windows_ = mode == kFull;
+  const auto pads = [](int pad, int kernel) { return pad >= 0 && pad < kernel; };
+  is_maximum_ = pd.get(kParamType, 0) == kMaximum && pd.get(kParamGlobal, 0) == 0 && pd.get(kParamAdaptive, 0) == 0 &&
+                (mode == kFull || mode == kValid) && w.stride_w > 0 && w.stride_h > 0 &&
+                pads(w.padding.left, w.kernel_w) && pads(w.padding.right, w.kernel_w) &&
+                pads(w.padding.top, w.kernel_h) && pads(w.padding.bottom, w.kernel_h);
+  return AroundStock::load_param(pd);
+}
+
+int MaxPooling::create_pipeline(const ncnn::Option& opt) {
+  has_halves_ = is_maximum_ && opt.use_packing_layout && opt.use_fp16_storage && opt.use_fp16_arithmetic &&
+                ncnn::cpu_support_arm_asimdhp();
+  return AroundStock::create_pipeline(opt);
+}
+
+int MaxPooling::forward(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const ncnn::Option& opt) const {
+  const bool is_ours = computed_here() && bottom_blob.dims == 3 && bottom_blob.elempack == kGroup &&
+                       bottom_blob.elembits() == (codes_ ? 8 : 16);
+  if (!is_ours) return codes_ ? kFailed : AroundStock::forward(bottom_blob, top_blob, opt);
+  const Window& w = window_;
+  const Size in = {bottom_blob.w, bottom_blob.h};
+  const Size out = {
+      outputs_of(in.width, w.padding.left, w.padding.right, w.kernel_w, w.stride_w, takes_partial_windows_),
+      outputs_of(in.height, w.padding.top, w.padding.bottom, w.kernel_h, w.stride_h, takes_partial_windows_)};
+  if (out.width <= 0 || out.height <= 0) return kFailed;
+  top_blob.create(out.width, out.height, bottom_blob.c, bottom_blob.elemsize, kGroup, opt.blob_allocator);
+  ncnn::Mat columns;
+  columns.create(in.width, opt.num_threads, bottom_blob.elemsize, kGroup, opt.workspace_allocator);
+  if (top_blob.empty() || columns.empty()) return kOutOfMemory;
+  const auto pool = codes_ ? pool_plane<Codes> : pool_plane<Halves>;
+
+#pragma omp parallel for num_threads(opt.num_threads)
+  for (int q = 0; q < bottom_blob.c; ++q) {
+    const ncnn::Mat from = bottom_blob.channel(q);
+    ncnn::Mat into = top_blob.channel(q);
+    pool(w, in, out, static_cast<const char*>(from.data), columns.row<char>(ncnn::get_omp_thread_num()),
+         static_cast<char*>(into.data));
+  }
+  return kOk;
+}
+
+}  // namespace edgedeploy

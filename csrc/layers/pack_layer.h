@@ -1,0 +1,54 @@
+// What the layers of this pack tell one another when a model is loaded: which of them read and write int8.
+#ifndef EDGEDEPLOY_LAYERS_PACK_LAYER_H_
+#define EDGEDEPLOY_LAYERS_PACK_LAYER_H_
+
+#include <layer.h>
+
+namespace edgedeploy {
+
+// What a layer writes, as far as others may build on it.
+struct Written {
+  bool codes = false;         // int8, at its own scale
+  bool not_negative = false;  // and of float outputs too
+};
+
+class PackLayer : public ncnn::Layer {
+ public:
+  // True once the layer is loaded and a kernel of this project computes it.
+  virtual bool computed_here() const = 0;
+
+  // Codes a unit of an input that may come as int8 with any number of channels; 0 where the engine has to quantize it.
+  virtual float input_code_scale() const { return 0; }
+
+  // Codes a unit of the int8 that it multiplies, whatever its input; 0 for a layer that reads float.
+  virtual float read_scale() const { return 0; }
+  // What it reads, and passes on, is never negative.
+  virtual void expect_no_negatives() {}
+
+  virtual Written written() const { return {}; }
+  // Whether it writes float and could as well write codes, eights of channels.
+  virtual bool could_write_codes() const { return false; }
+  // Codes a unit from now on.
+  virtual void write_codes(float /*scale*/) {}
+
+  // Whether it only moves or selects values, also codes: all its blobs hold the same then.
+  virtual bool passes_codes() const { return false; }
+  // Its blobs hold codes from now on.
+  virtual void pass_codes() {}
+};
+
+// Layers of this pack carry this address in `userdata`, which tells them from the engine's without run-time type
+// information (the engine can be built without).
+inline char pack_mark;
+
+// Null for a layer of the engine's own.
+inline const PackLayer* pack_layer(const ncnn::Layer& layer) {
+  return layer.userdata == &pack_mark ? static_cast<const PackLayer*>(&layer) : nullptr;
+}
+inline PackLayer* pack_layer(ncnn::Layer& layer) {
+  return layer.userdata == &pack_mark ? static_cast<PackLayer*>(&layer) : nullptr;
+}
+
+}  // namespace edgedeploy
+
+#endif  // EDGEDEPLOY_LAYERS_PACK_LAYER_H_
