@@ -105,7 +105,11 @@ class Call {
       tile.rows = winograd_s8_outputs(p_.c_height - tile.y);
       tile.columns = winograd_s8_outputs(p_.c_width - tile.x);
       for (int down = 0; down < tile.rows - 1; ++down) {
-        for (int side = 0; side < tile.columns - 1; ++side) tile.slots[down][side] = taken_[down][side]++;
+        for (int side = 0; side < tile.columns - 1; ++side) {
+          const int slot = taken_[down][side]++;
+          tile.v_places[down][side] = v_place(slot);
+          tile.m_places[down][side] = slot * kWinogradS8Block;
+        }
       }
     }
   }
@@ -211,15 +215,14 @@ class Call {
   [[gnu::always_inline]] void store_points(const WinogradS8Tile& tile, int64_t group,
                                            const int16x8_t (&along)[columns + 2],
                                            std::index_sequence<j...> /*columns*/) const {
-    const int (&slots)[kWinogradS8Classes] = tile.slots[winograd_s8_class(down)];
+    const int64_t (&places)[kWinogradS8Classes] = tile.v_places[winograd_s8_class(down)];
     const int64_t point_values = kFours * p_.groups * kWinogradS8Slots * kGroup;
     int16_t* into = v_ + down * kWinogradS8Points * point_values + group * kWinogradS8Slots * kGroup;
-    int16_t* const places[kWinogradS8Classes] = {into + v_place(slots[0]), into + v_place(slots[1]),
-                                                 into + v_place(slots[2])};
     int16x8_t points[columns + 2];
     row_points<columns>(along, points);
-    (vst1q_s16(places[winograd_s8_class(winograd_s8_point(columns, j))] + winograd_s8_point(columns, j) * point_values,
-               points[j]),
+    (vst1q_s16(
+         into + winograd_s8_point(columns, j) * point_values + places[winograd_s8_class(winograd_s8_point(columns, j))],
+         points[j]),
      ...);
   }
 
@@ -242,7 +245,7 @@ class Call {
     for (int half = 0; half < 2; ++half) {
       Places m;
       for (int down = 0; down < rows - 1; ++down) {
-        for (int side = 0; side < columns - 1; ++side) m[down][side] = m_at(0, tile.slots[down][side]) + n + half * 4;
+        for (int side = 0; side < columns - 1; ++side) m[down][side] = m_ + tile.m_places[down][side] + n + half * 4;
       }
       find_sums<rows, columns>(m, 0, epilogue.start(half), sums + half * kHalfSums,
                                std::make_index_sequence<columns + 2>(), std::make_index_sequence<rows>());
