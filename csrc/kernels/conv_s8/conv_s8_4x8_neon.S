@@ -35,6 +35,7 @@
 #define END_F32 1
 #define END_F32_ANY_LIMITS 2
 #define END_S8 3
+#define END_F32_NO_LIMITS 5
 
 // An instruction for a tile that has pixel m.
 .macro PIXEL rows, m, instruction:vararg
@@ -272,9 +273,15 @@
 .Lconv_s8_4x8_neon_not_folded_\rows:
     tbz w4, #0, .Lconv_s8_4x8_neon_any_limits_\rows
     tbnz w4, #1, .Lconv_s8_4x8_neon_to_s8_\rows
+    tbnz w4, #2, .Lconv_s8_4x8_neon_no_limits_\rows
     SCALE \rows, 1
     LIMITS
     ON_ALL_VALUES \rows, CLAMP_BITS
+    STORE_F32 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_no_limits_\rows:
+    SCALE \rows, 1
     STORE_F32 \rows
     NEXT_TILE \rows
 
@@ -335,6 +342,11 @@ FUNCTION conv_s8_4x8_neon, 12
     ldr w8, [x0, #CONV_S8_LOW_VALUE]
     ldr w9, [x0, #CONV_S8_HIGH_VALUE]
     mov w10, #0xff800000
+    mov w11, #0x7f800000
+    mov w4, #END_F32_NO_LIMITS
+    cmp w8, w10
+    ccmp w9, w11, #0, eq
+    b.eq .Lconv_s8_4x8_neon_from_zero
     mov w11, #0x80000000
     cmp w8, w10
     csel w10, w11, w8, eq

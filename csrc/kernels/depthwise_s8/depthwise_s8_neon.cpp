@@ -33,10 +33,9 @@ inline void copy_pixels(const int8_t* src, int64_t count, int8_t* dst) {
     for (int64_t i = 0; i < count; ++i) vst1_s8(dst + i * kChannels, vld1_s8(src + i * kChannels));
     return;
   }
-  for (int64_t i = 0; i < count; i += kFour) {
-    const int64_t at = std::min(i, count - kFour) * kChannels;
-    vst1q_s8_x2(dst + at, vld1q_s8_x2(src + at));
-  }
+  const int64_t last = (count - kFour) * kChannels;
+  for (int64_t at = 0; at < last; at += kFour * kChannels) vst1q_s8_x2(dst + at, vld1q_s8_x2(src + at));
+  vst1q_s8_x2(dst + last, vld1q_s8_x2(src + last));
 }
 
 template <int64_t kernel, int64_t stride>

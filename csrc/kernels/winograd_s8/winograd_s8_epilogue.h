@@ -33,64 +33,63 @@ class WinogradS8Epilogue {
   // Of channels 4 * half to 4 * half + 3.
   int32x4_t start(int half) const { return start_[half]; }
 
-  // low, high: [4 pixels][4] sums of channels 0-3 and 4-7. Only `count` pixels from `pixel` on are stored.
-  void store(const int32_t* low_sums, const int32_t* high_sums, int64_t pixel, int count) const {
-    int32x4_t low[4];
-    int32x4_t high[4];
-    for (int i = 0; i < 4; ++i) {
-      low[i] = vld1q_s32(low_sums + 4 * i);
-      high[i] = vld1q_s32(high_sums + 4 * i);
-    }
-    if (output_ == kSumsToF32) return store_floats(low, high, pixel, count);
-    int8x16_t codes[2];
-    if (output_ == kSumsToS8Folded) {
-      for (int i = 0; i < 2; ++i) {
-        codes[i] =
-            vqmovn_high_s16(vqmovn_s16(folded(low[2 * i], high[2 * i])), folded(low[2 * i + 1], high[2 * i + 1]));
-      }
-    } else {
-      for (int i = 0; i < 2; ++i) {
-        codes[i] =
-            vshrn_high_n_s16(vshrn_n_s16(fixed(low[2 * i], high[2 * i]), 8), fixed(low[2 * i + 1], high[2 * i + 1]), 8);
+  // sums: [2 halves of the channels][4 rows][4 pixels][4], of which `rows` and `count` are stored, from `pixel` on.
+  void store(const int32_t* sums, int64_t pixel, int64_t width, int64_t rows, int64_t count) const {
+    for (int64_t row = 0; row < rows; ++row, sums += kRow, pixel += width) {
+      switch (output_) {
+        case kSumsToF32:
+          store_floats(sums, pixel, count);
+          break;
+        case kSumsToS8Folded:
+          store_codes(sums, pixel, count, [this](const int32_t* low) {
+            return vqmovn_s16(vmovn_high_s32(vmovn_s32(folded(low, 0)), folded(low + kHalf, 1)));
+          });
+          break;
+        default:
+          store_codes(sums, pixel, count, [this](const int32_t* low) {
+            return vshrn_n_s16(vshrn_high_n_s32(vshrn_n_s32(fixed(low, 0), 16), fixed(low + kHalf, 1), 16), 8);
+          });
       }
     }
-    int8_t* into = reinterpret_cast<int8_t*>(c_) + pixel * 8;
-    for (int i = 0; i < 2; ++i) codes[i] = vminq_s8(vmaxq_s8(codes[i], low_code_), high_code_);
-    if (count == 4) {
-      vst1q_s8(into, codes[0]);
-      vst1q_s8(into + 16, codes[1]);
-      return;
-    }
-    vst1_s8(into, vget_low_s8(codes[0]));
-    if (count > 1) vst1_s8(into + 8, vget_high_s8(codes[0]));
-    if (count > 2) vst1_s8(into + 16, vget_low_s8(codes[1]));
   }
 
  private:
-  int32x4_t folded_bits(int32x4_t sum, int half) const {
-    const float32x4_t value = vreinterpretq_f32_s32(sum);
+  static constexpr int64_t kRow = 4 * 4;
+  static constexpr int64_t kHalf = 4 * kRow;
+
+  // The code is the low half of the bits.
+  [[gnu::always_inline]] int32x4_t folded(const int32_t* sums, int half) const {
+    const float32x4_t value = vreinterpretq_f32_s32(vld1q_s32(sums));
     return vreinterpretq_s32_f32(vfmaq_f32(offset_[half], value, scale_[half]));
   }
 
-  int16x8_t folded(int32x4_t low, int32x4_t high) const {
-    return vmovn_high_s32(vmovn_s32(folded_bits(low, 0)), folded_bits(high, 1));
+  [[gnu::always_inline]] float32x4_t value(const int32_t* sums, int half) const {
+    return vfmaq_f32(offset_[half], vcvtq_f32_s32(vld1q_s32(sums)), scale_[half]);
   }
 
-  float32x4_t value(int32x4_t sum, int half) const {
-    return vfmaq_f32(offset_[half], vcvtq_f32_s32(sum), scale_[half]);
+  // The code is the top byte.
+  [[gnu::always_inline]] int32x4_t fixed(const int32_t* sums, int half) const {
+    return vcvtq_n_s32_f32(value(sums, half), 24);
   }
 
-  int16x8_t fixed(int32x4_t low, int32x4_t high) const {
-    const int32x4_t first = vcvtq_n_s32_f32(value(low, 0), 24);
-    return vshrn_high_n_s32(vshrn_n_s32(first, 16), vcvtq_n_s32_f32(value(high, 1), 24), 16);
+  template <typename Codes>
+  [[gnu::always_inline]] void store_codes(const int32_t* sums, int64_t pixel, int64_t count, Codes codes_of) const {
+    int8_t* into = reinterpret_cast<int8_t*>(c_) + pixel * 8;
+    int64_t i = 0;
+    for (; i + 2 <= count; i += 2, sums += 8, into += 16) {
+      const int8x16_t codes = vcombine_s8(codes_of(sums), codes_of(sums + 4));
+      vst1q_s8(into, vminq_s8(vmaxq_s8(codes, low_code_), high_code_));
+    }
+    if (i == count) return;
+    vst1_s8(into, vmin_s8(vmax_s8(codes_of(sums), vget_low_s8(low_code_)), vget_low_s8(high_code_)));
   }
 
-  void store_floats(const int32x4_t (&low)[4], const int32x4_t (&high)[4], int64_t pixel, int count) const {
+  [[gnu::always_inline]] void store_floats(const int32_t* sums, int64_t pixel, int64_t count) const {
     float* into = reinterpret_cast<float*>(c_) + pixel * 4;
     float* next = reinterpret_cast<float*>(c_ + stride_) + pixel * 4;
-    for (int i = 0; i < count; ++i) {
-      vst1q_f32(into + i * 4, vminq_f32(vmaxq_f32(value(low[i], 0), low_value_), high_value_));
-      vst1q_f32(next + i * 4, vminq_f32(vmaxq_f32(value(high[i], 1), low_value_), high_value_));
+    for (int64_t i = 0; i < count; ++i, sums += 4, into += 4, next += 4) {
+      vst1q_f32(into, vminq_f32(vmaxq_f32(value(sums, 0), low_value_), high_value_));
+      vst1q_f32(next, vminq_f32(vmaxq_f32(value(sums + kHalf, 1), low_value_), high_value_));
     }
   }
 

@@ -215,14 +215,18 @@ class Call {
   [[gnu::always_inline]] void store_points(const WinogradS8Tile& tile, int64_t group,
                                            const int16x8_t (&along)[columns + 2],
                                            std::index_sequence<j...> /*columns*/) const {
+    constexpr int64_t kBytes = sizeof(int16_t);
+    const int64_t point_bytes = kFours * p_.groups * kWinogradS8Slots * kGroup * kBytes;
+    const int64_t first = down * kWinogradS8Points * point_bytes + group * kWinogradS8Slots * kGroup * kBytes;
+    char* const into = reinterpret_cast<char*>(v_) + first;
     const int64_t (&places)[kWinogradS8Classes] = tile.v_places[winograd_s8_class(down)];
-    const int64_t point_values = kFours * p_.groups * kWinogradS8Slots * kGroup;
-    int16_t* into = v_ + down * kWinogradS8Points * point_values + group * kWinogradS8Slots * kGroup;
+    char* const at[kWinogradS8Classes] = {into + places[0] * kBytes, into + places[1] * kBytes,
+                                          into + places[2] * kBytes};
     int16x8_t points[columns + 2];
     row_points<columns>(along, points);
-    (vst1q_s16(
-         into + winograd_s8_point(columns, j) * point_values + places[winograd_s8_class(winograd_s8_point(columns, j))],
-         points[j]),
+    (vst1q_s16(reinterpret_cast<int16_t*>(at[winograd_s8_class(winograd_s8_point(columns, j))] +
+                                          winograd_s8_point(columns, j) * point_bytes),
+               points[j]),
      ...);
   }
 
@@ -259,12 +263,8 @@ class Call {
         }
       }
     }
-    const int64_t last = std::min<int64_t>(rows, p_.c_height - tile.y);
-    const int count = static_cast<int>(std::min<int64_t>(columns, p_.c_width - tile.x));
-    for (int64_t row = 0; row < last; ++row) {
-      const int32_t* of_row = sums + row * kWinogradS8Tile * 4;
-      epilogue.store(of_row, of_row + kHalfSums, (tile.y + row) * p_.c_width + tile.x, count);
-    }
+    epilogue.store(sums, tile.y * p_.c_width + tile.x, p_.c_width, std::min<int64_t>(rows, p_.c_height - tile.y),
+                   std::min<int64_t>(columns, p_.c_width - tile.x));
   }
 
   // [rows][4 columns][4 channels], each added to `start`.
