@@ -12,6 +12,7 @@ namespace edgedeploy {
 namespace {
 
 constexpr int64_t kL1Share = 16 * 1024;   // Activations of a stretch: half of the smallest L1 data cache.
+constexpr int64_t kLargeL1Share = 32 * 1024;  // Of the larger cores with SDOT.
 constexpr int64_t kL2Share = 128 * 1024;  // Where the weights do not stay in the L2 cache themselves.
 constexpr int64_t kWeightsInL2 = 256 * 1024;
 constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
@@ -36,7 +37,8 @@ int64_t tile_bytes(const ConvolutionPlan& plan) {
 
 Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
   const int64_t all_tiles = divide_up(pixels, plan.kernel->tile_m);
-  const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : kL1Share;
+  const int64_t l1_share = (plan.kernel->isa & kIsaAsimdDp) != 0 ? kLargeL1Share : kL1Share;
+  const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : l1_share;
   Cut cut;
   cut.tiles = std::clamp<int64_t>(budget / tile_bytes(plan), 1, kMaxTiles);
   cut.stretches = divide_up(all_tiles, cut.tiles);

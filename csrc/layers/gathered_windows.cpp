@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include "kernels/conv_s8/conv_s8.h"
 
 namespace edgedeploy {
@@ -12,6 +16,13 @@ namespace {
 constexpr int64_t kChunk = 16;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+inline void copy_chunks(int8_t* into, const int8_t* from, int64_t count) {
+#if defined(__aarch64__)
+  if (count == 2) return vst1q_s8_x2(into, vld1q_s8_x2(from));
+#endif
+  for (int64_t chunk = 0; chunk < count; ++chunk) std::memcpy(into + chunk * kChunk, from + chunk * kChunk, kChunk);
+}
 
 // Windows along a row of outputs. A row of a window is copied in whole chunks; what is too much of one is overwritten
 // by the next.
@@ -23,7 +34,7 @@ void gather_along_row(const int8_t* from, int64_t row_bytes, int64_t step, int64
     const int8_t* row = from;
     int8_t* at = into;
     for (int r = 0; r < rows; ++r, row += row_bytes, at += copied) {
-      for (int64_t chunk = 0; chunk < count; ++chunk) std::memcpy(at + chunk * kChunk, row + chunk * kChunk, kChunk);
+      copy_chunks(at, row, count);
     }
   }
 }

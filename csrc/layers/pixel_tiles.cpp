@@ -28,6 +28,9 @@ inline void point_inside(const int8_t* at, int64_t step, int rows, const int8_t*
   for (int i = 0; i < rows; ++i, at += step) pointers[i] = at;
 }
 
+// The pointers of eight pixels of one tap, in pairs.
+using Pair = int64_t __attribute__((vector_size(16)));
+
 // One tap, and an output for each pixel in turn.
 bool takes_each_pixel(const Window& window, const PixelLayout& layout, int output_width) {
   const Padding& padding = layout.padding;
@@ -57,7 +60,9 @@ void PixelTiles::point(int64_t first, int64_t pixels, int32_t tile_m, const int8
     const int rows = static_cast<int>(std::min<int64_t>(pixels, tile_m));
     for (int done = 0; done < rows;) {
       const int run = std::min(rows - done, output_width_ - ox);
-      point_along_row(oy, ox, run, tile_m, pointers + done);
+      if (run != kWholeTile || tile_m != kWholeTile || !point_whole_tile(oy, ox, pointers)) {
+        point_along_row(oy, ox, run, tile_m, pointers + done);
+      }
       done += run;
       ox += run;
       if (ox < output_width_) continue;
@@ -65,6 +70,25 @@ void PixelTiles::point(int64_t first, int64_t pixels, int32_t tile_m, const int8
       ++oy;
     }
   }
+}
+
+bool PixelTiles::point_whole_tile(int oy, int ox, const int8_t** pointers) const {
+  const int x = ox * window_.stride_w - layout_.padding.left;
+  const int y = oy * window_.stride_h - layout_.padding.top;
+  const int last_x = x + (kWholeTile - 1) * window_.stride_w + (window_.kernel_w - 1) * window_.dilation_w;
+  const int last_y = y + (window_.kernel_h - 1) * window_.dilation_h;
+  if (x < 0 || y < 0 || last_x >= layout_.width || last_y >= layout_.height) return false;
+  const int64_t step = window_.stride_w * layout_.pixel_bytes;
+  const int64_t column_bytes = window_.dilation_w * layout_.pixel_bytes;
+  int64_t row = reinterpret_cast<int64_t>(layout_.data) + y * layout_.row_bytes + x * layout_.pixel_bytes;
+  for (int r = 0; r < window_.kernel_h; ++r, row += window_.dilation_h * layout_.row_bytes) {
+    Pair first = {row, row + step};
+    for (int s = 0; s < window_.kernel_w; ++s, first += column_bytes, pointers += kWholeTile) {
+      const Pair pairs[] = {first, first + 2 * step, first + 4 * step, first + 6 * step};
+      std::memcpy(pointers, pairs, sizeof(pairs));
+    }
+  }
+  return true;
 }
 
 void PixelTiles::point_along_row(int oy, int ox, int rows, int32_t tile_m, const int8_t** pointers) const {

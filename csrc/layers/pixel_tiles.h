@@ -30,6 +30,8 @@ class PixelTiles {
 
  private:
   void point_along_row(int oy, int ox, int rows, int32_t tile_m, const int8_t** pointers) const;
+  // Of eight pixels whose windows lie in the blob; false if they do not.
+  bool point_whole_tile(int oy, int ox, const int8_t** pointers) const;
   void point_at_edge(const int8_t* row, int x, int rows, const int8_t** pointers) const;
 
   const Window window_;

@@ -24,14 +24,14 @@
 // Registers
 //   x0 params   x1 the next tap's pointers   x2 taps left   x3 B of the next step   x4 steps left before the tap's last
 //   x5 offset of the group's plane   x6 planes' distance   x7 groups   x8-x15 pixels   x16 offset of the next group's
-//   plane; where a whole tile's end is   x17 B   x19 C   x20 what the sums start at   x21 the end of whole tiles
-//   x22 taps   x24 pixels left   x25 offset   x26 the end of the last tile   x27 pointers to load   x28 C's channels 4-7
+//   plane   x17 B   x19 C   x20 what the sums start at   x21 where a whole tile's last tap is   x22 taps
+//   x23 where a whole tile's steps begin   x24 pixels left   x25 offset   x26 the end of the last tile   x27 pointers to load   x28 C's channels 4-7
 //   (F32)
 //   v0-v3         B: k 0-3, k 4-7
 //   v4-v7         A: pixels 0-3, then 4-7
 //   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
-//   x18, x23, x29 and x30 are not touched.
+//   x18, x29 and x30 are not touched.
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_neondot_asm.h"
@@ -131,30 +131,47 @@
     ONLY_IF \follows, ldr q3, [\b, #48]
 .endm
 
-// A tile's steps, up to its last one.
-.macro STEPS rows
-    mov x2, x22
-    mov x5, #0
-    subs x4, x7, #1
-    b.eq .Lconv_s8_8x8_neondot_last_of_tap_\rows
-.Lconv_s8_8x8_neondot_step_\rows:
+// A step that no other tap and no end follows.
+.macro STEP_WITHIN_TAP rows
     add x16, x5, x6
     add x3, x3, #64
     STEP \rows, 1, x3, NONE
     mov x5, x16
     subs x4, x4, #1
-    b.ne .Lconv_s8_8x8_neondot_step_\rows
-.Lconv_s8_8x8_neondot_last_of_tap_\rows:
-    subs x2, x2, #1
-    b.eq .Lconv_s8_8x8_neondot_last_\rows
+.endm
+
+.macro STEP_TO_NEXT_TAP rows
     mov x16, #0
     add x3, x3, #64
     STEP \rows, 1, x3, x1
     add x1, x1, #64
     mov x5, #0
-    subs x4, x7, #1
-    b.ne .Lconv_s8_8x8_neondot_step_\rows
-    b .Lconv_s8_8x8_neondot_last_of_tap_\rows
+    sub x4, x7, #1
+    subs x2, x2, #1
+.endm
+
+// The steps of a tile of fewer pixels, up to its last one.
+.macro STEPS rows
+    subs x2, x22, #1
+    mov x5, #0
+    sub x4, x7, #1
+    cbnz x4, .Lconv_s8_8x8_neondot_taps_\rows
+    cbz x2, .Lconv_s8_8x8_neondot_last_\rows
+.Lconv_s8_8x8_neondot_single_step_\rows:
+    STEP_TO_NEXT_TAP \rows
+    b.ne .Lconv_s8_8x8_neondot_single_step_\rows
+    b .Lconv_s8_8x8_neondot_last_\rows
+
+.Lconv_s8_8x8_neondot_taps_\rows:
+    b.eq .Lconv_s8_8x8_neondot_last_tap_\rows
+.Lconv_s8_8x8_neondot_tap_\rows:
+    STEP_WITHIN_TAP \rows
+    b.ne .Lconv_s8_8x8_neondot_tap_\rows
+    STEP_TO_NEXT_TAP \rows
+    b.ne .Lconv_s8_8x8_neondot_tap_\rows
+.Lconv_s8_8x8_neondot_last_tap_\rows:
+    STEP_WITHIN_TAP \rows
+    b.ne .Lconv_s8_8x8_neondot_last_tap_\rows
 .Lconv_s8_8x8_neondot_last_\rows:
 .endm
 
@@ -173,11 +190,16 @@
     PIXEL \rows, 3, ldr d7, [x11]
 .endm
 
-// A whole tile's last step and its end, and the start of the next tile; of the same one again where no whole tile
-// follows, for what is loaded then is not used.
-.macro WHOLE_END label, output, start, clamped
+// A whole tile's last tap but for its last step, then that with the tile's end and the start of the next tile; of the
+// same one again where no whole tile follows, for what is loaded then is not used.
+.macro WHOLE_TILE label, output, start, clamped
 .Lconv_s8_8x8_neondot_\label:
     hint #36                            // BTI J
+.Lconv_s8_8x8_neondot_step_\label:
+    STEP_WITHIN_TAP 8
+    b.ne .Lconv_s8_8x8_neondot_step_\label
+.Lconv_s8_8x8_neondot_end_\label:
+    hint #36
     sub x27, x1, #64
     cmp x24, #16
     csel x27, x1, x27, hs
@@ -187,10 +209,14 @@
     PIXELS_\output 8, \start, \clamped
     sub x24, x24, #8
     add x27, x27, #64
+    sub x2, x22, #1
+    mov x5, #0
+    sub x4, x7, #1
+    adr x16, .Lconv_s8_8x8_neondot_last_tile
     cmp x24, #8
     csel x1, x27, x1, hs
-    b.hs .Lconv_s8_8x8_neondot_whole
-    b .Lconv_s8_8x8_neondot_last_tile
+    csel x16, x23, x16, hs
+    br x16
 .endm
 
 // The end of a tile of fewer pixels, for which there is one that clamps and one way to convert.
@@ -236,9 +262,9 @@ FUNCTION conv_s8_8x8_neondot
     stp x19, x20, [sp, #-144]!
     .cfi_adjust_cfa_offset 144
     stp x21, x22, [sp, #16]
-    stp x24, x25, [sp, #32]
-    stp x26, x27, [sp, #48]
-    str x28, [sp, #64]
+    stp x23, x24, [sp, #32]
+    stp x25, x26, [sp, #48]
+    stp x27, x28, [sp, #64]
     stp d8, d9, [sp, #80]
     stp d10, d11, [sp, #96]
     stp d12, d13, [sp, #112]
@@ -329,30 +355,55 @@ FUNCTION conv_s8_8x8_neondot
     ld1r {v10.16b}, [x12]
     ld1r {v11.16b}, [x13]
 
+    // Where the steps of a whole tile begin, x23, and those of its last tap, x21.
 .Lconv_s8_8x8_neondot_start:
     cmp x24, #8
     b.lo .Lconv_s8_8x8_neondot_last_tile
+    add x12, x21, #(.Lconv_s8_8x8_neondot_end_folded - .Lconv_s8_8x8_neondot_folded)
+    adr x13, .Lconv_s8_8x8_neondot_tap
+    adr x14, .Lconv_s8_8x8_neondot_single_step
+    subs x4, x7, #1
+    csel x21, x12, x21, eq
+    csel x23, x14, x13, eq
+    subs x2, x22, #1
+    csel x23, x21, x23, eq
+    mov x5, #0
     HEAD 8
-.Lconv_s8_8x8_neondot_whole:
-    STEPS 8
-    mov x16, x21
-    br x16
-    WHOLE_END folded, S8, FOLDED, 0
-    WHOLE_END folded_clamped, S8, FOLDED, 1
-    WHOLE_END s8, S8, MAGIC, 1
-    WHOLE_END s8_zero, S8, ZERO, 1
-    WHOLE_END f32, F32, MAGIC, 0
-    WHOLE_END f32_clamped, F32, MAGIC, 1
-    WHOLE_END f32_zero, F32, ZERO, 0
-    WHOLE_END f32_zero_clamped, F32, ZERO, 1
-    WHOLE_END f16, F16, MAGIC, 0
-    WHOLE_END f16_clamped, F16, MAGIC, 1
-    WHOLE_END f16_relu, F16, MAGIC, 2
-    WHOLE_END f16_zero, F16, ZERO, 0
-    WHOLE_END f16_zero_clamped, F16, ZERO, 1
-    WHOLE_END f16_zero_relu, F16, ZERO, 2
+    br x23
+
+    // Taps before the last one: of several steps, and of one.
+.Lconv_s8_8x8_neondot_tap:
+    hint #36                            // BTI J
+.Lconv_s8_8x8_neondot_step:
+    STEP_WITHIN_TAP 8
+    b.ne .Lconv_s8_8x8_neondot_step
+    STEP_TO_NEXT_TAP 8
+    b.ne .Lconv_s8_8x8_neondot_step
+    br x21
+.Lconv_s8_8x8_neondot_single_step:
+    hint #36
+.Lconv_s8_8x8_neondot_next_single_step:
+    STEP_TO_NEXT_TAP 8
+    b.ne .Lconv_s8_8x8_neondot_next_single_step
+    br x21
+
+    WHOLE_TILE folded, S8, FOLDED, 0
+    WHOLE_TILE folded_clamped, S8, FOLDED, 1
+    WHOLE_TILE s8, S8, MAGIC, 1
+    WHOLE_TILE s8_zero, S8, ZERO, 1
+    WHOLE_TILE f32, F32, MAGIC, 0
+    WHOLE_TILE f32_clamped, F32, MAGIC, 1
+    WHOLE_TILE f32_zero, F32, ZERO, 0
+    WHOLE_TILE f32_zero_clamped, F32, ZERO, 1
+    WHOLE_TILE f16, F16, MAGIC, 0
+    WHOLE_TILE f16_clamped, F16, MAGIC, 1
+    WHOLE_TILE f16_relu, F16, MAGIC, 2
+    WHOLE_TILE f16_zero, F16, ZERO, 0
+    WHOLE_TILE f16_zero_clamped, F16, ZERO, 1
+    WHOLE_TILE f16_zero_relu, F16, ZERO, 2
 
 .Lconv_s8_8x8_neondot_last_tile:
+    hint #36
     .irp rows, 1, 2, 3, 4, 5, 6, 7
     cmp x24, #\rows
     b.eq .Lconv_s8_8x8_neondot_tile_\rows
@@ -367,9 +418,9 @@ FUNCTION conv_s8_8x8_neondot
     ldp d12, d13, [sp, #112]
     ldp d10, d11, [sp, #96]
     ldp d8, d9, [sp, #80]
-    ldr x28, [sp, #64]
-    ldp x26, x27, [sp, #48]
-    ldp x24, x25, [sp, #32]
+    ldp x27, x28, [sp, #64]
+    ldp x25, x26, [sp, #48]
+    ldp x23, x24, [sp, #32]
     ldp x21, x22, [sp, #16]
     ldp x19, x20, [sp], #144
     .cfi_adjust_cfa_offset -144
