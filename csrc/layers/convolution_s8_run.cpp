@@ -93,24 +93,30 @@ class Convolver {
     }
   }
 
-  // Channel group `group` of the tiles that find() prepared.
-  void compute(int64_t first, int64_t tiles, int group, const int8_t* scratch, OutputTile& out) const {
-    const int64_t pixel = first * tile_m_;
+  // What the kernel is told of the tiles that find() prepared, whatever the channels.
+  ConvS8Params params_of(int64_t first, int64_t tiles, const int8_t* scratch, const OutputTile& out) const {
     ConvS8Params params{};
     params.a = reinterpret_cast<const int8_t* const*>(scratch);
     params.taps = plan_.taps;
     params.groups = plan_.groups;
     params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
-    params.b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
-    params.pixels = std::min(tiles * tile_m_, pixels_ - pixel);
-    params.scale = plan_.epilogue.scale.data() + group * kChannelGroup;
-    params.offset = plan_.epilogue.offset.data() + group * kChannelGroup;
-    params.c = out.place(pixel, group);
-    params.c_quad_stride_bytes = out.quad_stride_bytes();
+    params.pixels = std::min(tiles * tile_m_, pixels_ - first * tile_m_);
     params.epilogue = out.sums();
-    params.start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + group * kChannelGroup;
-    plan_.kernel->conv(&params);
-    out.store(pixel, params.pixels, group);
+    return params;
+  }
+
+  // Channel group `group` of them.
+  void compute(int64_t first, int group, ConvS8Params* params, OutputTile& out) const {
+    const int64_t pixel = first * tile_m_;
+    const int channel = group * kChannelGroup;
+    params->b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
+    params->scale = plan_.epilogue.scale.data() + channel;
+    params->offset = plan_.epilogue.offset.data() + channel;
+    params->c = out.place(pixel, group);
+    params->c_quad_stride_bytes = out.quad_stride_bytes();
+    params->start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + channel;
+    plan_.kernel->conv(params);
+    out.store(pixel, params->pixels, group);
   }
 
  private:
@@ -157,8 +163,9 @@ int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, 
     alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
     OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
                    plan.kernel->conv_to_f16);
+    ConvS8Params params = convolver.params_of(first, tiles, mine, out);
     for (int group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
-      convolver.compute(first, tiles, group, mine, out);
+      convolver.compute(first, group, &params, out);
     }
   }
   return kOk;
