@@ -96,7 +96,7 @@ def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Pa
         ("conv-pointers", r"FAIL fatal signal in broken_conv-pointers"),
         ("depthwise-padding", r"FAIL broken_depthwise-padding shape=x\d+ seed=\d+: value \d+ of \d+ is "),
         ("depthwise-pairs", r"FAIL fatal signal in broken_depthwise-pairs"),
-        ("winograd-wrap", r"FAIL broken_winograd-wrap shape=\w+ seed=\d+: byte \d+ of \d+ is \S+, the reference has \S+"),
+        ("winograd-wrap", r"FAIL broken_winograd-wrap shape=\w+ seed=\d+: byte 0 of \d+ is "),
         ("registers", r"FAIL broken_registers .*callee-saved registers changed, mask 0x10001 "),
     ],
 )
