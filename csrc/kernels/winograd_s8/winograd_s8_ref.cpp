@@ -19,8 +19,7 @@ int32_t sum_of(const WinogradS8Params& p, int64_t y, int64_t x, int64_t n) {
     const int8_t* plane = p.a + k / 8 * p.a_stride_bytes + k % 8;
     const int8_t* weights = static_cast<const int8_t*>(p.b) + (n * 8 * p.groups + k) * 9;
     for (int64_t tap = 0; tap < 9; ++tap) {
-      const int64_t row = y - p.pad_top + tap / 3;
-      const int64_t column = x - p.pad_left + tap % 3;
+      const int64_t row = y - p.pad_top + tap / 3, column = x - p.pad_left + tap % 3;
       const bool inside = row >= 0 && row < p.a_height && column >= 0 && column < p.a_width;
       sum += weights[tap] * (inside ? plane[(row * p.a_width + column) * 8] : static_cast<int8_t>(p.pad_code));
     }
@@ -44,13 +43,12 @@ void store(const WinogradS8Params& p, int64_t pixel, int64_t n, int32_t sum) {
 void run(const WinogradS8Params* params) {
   const WinogradS8Params& p = *params;
   const int64_t across = (p.c_width + kWinogradS8Tile - 1) / kWinogradS8Tile;
-  for (int64_t tile = p.first_tile; tile < p.first_tile + p.tiles; ++tile) {
-    for (int64_t i = 0; i < 16; ++i) {
-      const int64_t y = tile / across * 4 + i / 4, x = tile % across * 4 + i % 4;
-      if (y >= p.c_height || x >= p.c_width) continue;
-      for (int64_t n = p.first_block * kWinogradS8Block; n < (p.first_block + p.blocks) * kWinogradS8Block; ++n) {
-        if (n < p.channels) store(p, y * p.c_width + x, n, sum_of(p, y, x, n));
-      }
+  for (int64_t i = 0; i < 16 * p.tiles; ++i) {
+    const int64_t tile = p.first_tile + i / 16;
+    const int64_t y = tile / across * 4 + i % 16 / 4, x = tile % across * 4 + i % 4;
+    if (y >= p.c_height || x >= p.c_width) continue;
+    for (int64_t n = p.first_block * kWinogradS8Block; n < (p.first_block + p.blocks) * kWinogradS8Block; ++n) {
+      if (n < p.channels) store(p, y * p.c_width + x, n, sum_of(p, y, x, n));
     }
   }
 }
