@@ -11,9 +11,9 @@ namespace edgedeploy {
 
 namespace {
 
-constexpr int64_t kL1Share = 16 * 1024;   // Activations of a stretch: half of the smallest L1 data cache.
+constexpr int64_t kL1Share = 16 * 1024;       // Activations of a stretch: half of the smallest L1 data cache.
 constexpr int64_t kLargeL1Share = 32 * 1024;  // Of the larger cores with SDOT.
-constexpr int64_t kL2Share = 128 * 1024;  // Where the weights do not stay in the L2 cache themselves.
+constexpr int64_t kL2Share = 128 * 1024;      // Where the weights do not stay in the L2 cache themselves.
 constexpr int64_t kWeightsInL2 = 256 * 1024;
 constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
 

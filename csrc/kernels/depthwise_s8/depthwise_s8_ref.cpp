@@ -13,8 +13,7 @@ struct Reference {
   static int64_t pixels(int64_t outputs) { return (outputs - 1) * stride + kernel; }
   static size_t row_bytes(int64_t outputs) { return round_to_16(pixels(outputs) * kChannels); }
   static void prepare(const DepthwiseS8RowParams* p) {
-    const int64_t row_values = pixels(p->outputs) * kChannels;
-    for (int64_t i = 0; i < p->row_count * row_values; ++i) {
+    for (int64_t i = 0, row_values = pixels(p->outputs) * kChannels; i < p->row_count * row_values; ++i) {
       const int64_t row = i / row_values, at = i % row_values, from = at - p->pad_left * kChannels;
       const bool inside = p->src != nullptr && from >= 0 && from < p->width * kChannels;
       p->dst[row * static_cast<int64_t>(row_bytes(p->outputs)) + at] =
