@@ -59,15 +59,14 @@ void store(char* at, Some some) {
   std::memcpy(at, &some, sizeof(some));
 }
 
-// The part of a window along an axis that lies in the input; of a window of padding alone the nearest pixel.
+// The part of a window along an axis that lies in the input.
 struct Span {
   int begin, end;
 };
 
 Span inside(int output, int stride, int pad, int kernel, int size) {
   const int first = output * stride - pad;
-  const int begin = std::clamp(first, 0, size - 1);
-  return {begin, std::max(std::min(first + kernel, size), begin + 1)};
+  return {std::max(first, 0), std::min(first + kernel, size)};
 }
 
 // The largest of `count` rows, for the bytes [from, to) of each.
@@ -136,6 +135,12 @@ void pool_plane(const Window& w, const Size& in, const Size& out, const char* pl
   }
 }
 
+// No window is of padding alone.
+bool meets_pixels(int kernel, int stride, int before, int after, bool full) {
+  return stride > 0 && before >= 0 && before < kernel && after >= 0 && after < kernel &&
+         (!full || stride <= kernel - after);
+}
+
 // As the engine counts outputs along an axis; a partial window at the end counts, too, by the rule `full`.
 int outputs_of(int size, int before, int after, int kernel, int stride, bool full) {
   const int room = size + before + after - kernel;
@@ -158,11 +163,10 @@ int MaxPooling::load_param(const ncnn::ParamDict& pd) {
   w.padding.bottom = pd.get(kParamPadBottom, w.padding.top);
   const int mode = pd.get(kParamPadMode, 0);
   takes_partial_windows_ = mode == kFull;
-  const auto pads = [](int pad, int kernel) { return pad >= 0 && pad < kernel; };
   is_maximum_ = pd.get(kParamType, 0) == kMaximum && pd.get(kParamGlobal, 0) == 0 && pd.get(kParamAdaptive, 0) == 0 &&
-                (mode == kFull || mode == kValid) && w.stride_w > 0 && w.stride_h > 0 &&
-                pads(w.padding.left, w.kernel_w) && pads(w.padding.right, w.kernel_w) &&
-                pads(w.padding.top, w.kernel_h) && pads(w.padding.bottom, w.kernel_h);
+                (mode == kFull || mode == kValid) &&
+                meets_pixels(w.kernel_w, w.stride_w, w.padding.left, w.padding.right, takes_partial_windows_) &&
+                meets_pixels(w.kernel_h, w.stride_h, w.padding.top, w.padding.bottom, takes_partial_windows_);
   return AroundStock::load_param(pd);
 }
 

@@ -54,6 +54,13 @@ def fused(factor: FloatArray, scale: FloatArray, offset: FloatArray) -> FloatArr
     return odd.view(np.float64).astype(np.float32)
 
 
+def largest_sums(weights: NDArray[np.int8], *, not_negative: bool) -> NDArray[np.float64]:
+    """For each row of weights the distance from zero that no sum exceeds; ``not_negative``: no input code is."""
+    wide = weights.astype(np.float64)
+    positive, negative = np.maximum(wide, 0).sum(axis=1), np.maximum(-wide, 0).sum(axis=1)
+    return HIGHEST * np.maximum(positive, negative) if not_negative else 128 * (positive + negative)
+
+
 def folded_with(wide: float, codes_of_bias: float, largest: float, max_error: float) -> tuple[float, float] | None:
     """Where the sums of a channel with that scale start and what is added to the product.
 
@@ -69,12 +76,12 @@ def folded_with(wide: float, codes_of_bias: float, largest: float, max_error: fl
     return (start[best], MIDDLE - codes[best]) if error[best] < max_error else None
 
 
-def folded_offset(scale: np.float32, bias: np.float32, magnitude: int) -> tuple[float, float, float] | None:
+def folded_offset(scale: np.float32, bias: np.float32, largest: float) -> tuple[float, float, float] | None:
     """Start, offset and scale of a channel, or None where its results are not folded.
 
     A port of csrc/layers/epilogue.cpp's fold_channel: the scale is moved by steps of its last bit where it has to be.
     """
-    codes_of_bias, largest = float(bias), magnitude * 128.0
+    codes_of_bias = float(bias)
     if abs(codes_of_bias) + largest * abs(float(scale)) > MAX_FOLDED_CODE:
         return None
     above = below = np.float32(scale)
@@ -91,12 +98,12 @@ def folded_offset(scale: np.float32, bias: np.float32, magnitude: int) -> tuple[
 
 
 def folded_codes(
-    sums: NDArray[np.int64], weights: NDArray[np.int8], scale: FloatArray, bias: FloatArray
+    sums: NDArray[np.int64], largest: NDArray[np.float64], scale: FloatArray, bias: FloatArray
 ) -> NDArray[np.float64] | None:
     """The codes before they are clamped, or None where not all channels can be folded."""
     channels = [
-        folded_offset(factor, offset, int(np.abs(row.astype(np.int64)).sum()))
-        for factor, offset, row in zip(scale.ravel(), bias.ravel(), weights, strict=True)
+        folded_offset(factor, offset, most)
+        for factor, offset, most in zip(scale.ravel(), bias.ravel(), largest, strict=True)
     ]
     if None in channels:
         return None
@@ -124,8 +131,15 @@ def sums_of(case: ConvolutionCase, weights: NDArray[np.int8], codes: Codes) -> N
     return sums.astype(np.int64).reshape(case.output_shape)
 
 
-def outputs_of(case: ConvolutionCase, arrays: Int8Arrays, values: FloatArray | Codes) -> FloatArray | Codes:
-    """The layer's output: codes where it requantizes. ``values``: float, or codes of a layer before."""
+def outputs_of(
+    case: ConvolutionCase, arrays: Int8Arrays, values: FloatArray | Codes, *, not_negative: bool = False
+) -> FloatArray | Codes:
+    """The layer's output: codes where it requantizes.
+
+    Args:
+        values: float, or codes of a layer before.
+        not_negative: The layers before say that no code is.
+    """
     kind, limits = case.activation
     assert kind in CLAMPS
     one = np.float32(1)
@@ -145,7 +159,8 @@ def outputs_of(case: ConvolutionCase, arrays: Int8Arrays, values: FloatArray | C
     low_code, high_code = half_away(ends * arrays.output_scale)
     folded = None
     if case.kind != "InnerProduct":
-        folded = folded_codes(sums, arrays.weights, scale, offset - np.float32(0.5))
+        largest = largest_sums(arrays.weights, not_negative=not_negative)
+        folded = folded_codes(sums, largest, scale, offset - np.float32(0.5))
     if folded is not None:
         return np.clip(folded, low_code, high_code).astype(np.int8)
     fixed = np.clip(np.trunc(value.astype(np.float64) * TOP_BYTE), -(2.0**31), 2.0**31 - 1)

@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runner_layer_cases import CLIP_BELOW, RELU, SEED, batched
+from runner_layer_cases import CLIP_BELOW, NONE, RELU, SEED, batched
 from runner_layer_reference import Codes, outputs_of
-from runner_models import SAME_UPPER, ConvolutionCase, FloatArray, NetWriter, add_convolution, classifier
+from runner_models import (
+    SAME_UPPER,
+    ConvolutionCase,
+    FloatArray,
+    NetWriter,
+    add_convolution,
+    classifier,
+    random_arrays,
+)
+from runner_pooling import PoolWindow
 from runner_program import CORES, Runner
 from runner_release import float_input, write_release
 
@@ -27,16 +36,30 @@ class Chain:
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
     net: NetWriter = field(default_factory=NetWriter)
     blobs: dict[str, FloatArray | Codes] = field(default_factory=dict)
+    not_negative: set[str] = field(default_factory=set)
+    read_at: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.net.layer("Input", "in0", [], ["in0"])
         self.blobs["in0"] = self.image
 
-    def convolution(self, bottom: str, top: str, channels_out: int, **how: Any) -> None:
+    def convolution(
+        self, bottom: str, top: str, channels_out: int, *, read_at: float | None = None, **how: Any
+    ) -> None:
+        """Add a layer. ``read_at``: of one that writes float, the scale at which all its readers quantize."""
         channels, height, width = self.blobs[bottom].shape
         case = ConvolutionCase(channels_in=channels, channels_out=channels_out, height=height, width=width, **how)
-        arrays = add_convolution(self.net, case, self.rng, name=top, bottom=bottom, top=top)
-        self.blobs[top] = outputs_of(case, arrays, self.blobs[bottom])
+        arrays = random_arrays(case, self.rng)
+        if bottom in self.read_at:
+            arrays = replace(arrays, input_scale=np.float32(self.read_at[bottom]))
+        add_convolution(self.net, case, self.rng, arrays=arrays, name=top, bottom=bottom, top=top)
+        if read_at is not None:
+            self.read_at[top] = read_at
+            case = replace(case, requantizes=True)
+            arrays = replace(arrays, output_scale=np.float32(read_at))
+        self.blobs[top] = outputs_of(case, arrays, self.blobs[bottom], not_negative=bottom in self.not_negative)
+        if case.activation == RELU and case.kind != "InnerProduct":
+            self.not_negative.add(top)
 
     def depthwise(self, bottom: str, top: str, **how: Any) -> None:
         channels = self.blobs[bottom].shape[0]
@@ -44,7 +67,27 @@ class Chain:
 
     def split(self, bottom: str, *tops: str) -> None:
         self.net.layer("Split", f"split_{bottom}", [bottom], list(tops))
+        self._same(bottom, *tops)
+
+    def pool(self, bottom: str, top: str, window: PoolWindow) -> None:
+        self.net.layer("Pooling", top, [bottom], [top], window.parameters)
+        self._same(bottom, top)
+        self.blobs[top] = window.maxima(self.blobs[bottom])
+
+    def concat(self, bottoms: tuple[str, ...], top: str) -> None:
+        self.net.layer("Concat", top, list(bottoms), [top], "0=0")
+        self._same(bottoms[0], top)
+        self.blobs[top] = np.concatenate([self.blobs[blob] for blob in bottoms])
+        if not self.not_negative.issuperset(bottoms):
+            self.not_negative.discard(top)
+
+    def _same(self, bottom: str, *tops: str) -> None:
+        """Give tops what is known of their bottom."""
         self.blobs.update(dict.fromkeys(tops, self.blobs[bottom]))
+        if bottom in self.read_at:
+            self.read_at.update(dict.fromkeys(tops, self.read_at[bottom]))
+        if bottom in self.not_negative:
+            self.not_negative.update(tops)
 
 
 OUTPUTS = ("out_a", "out_b", "out_c")
@@ -52,7 +95,10 @@ OUTPUTS = ("out_a", "out_b", "out_c")
 
 @pytest.fixture(scope="module")
 def chain() -> Chain:
-    """Int8 by eights and singly, float by fours and singly, a Split with three readers, every form of input."""
+    """Int8 by eights and singly, float by fours and singly, a Split with three readers, every form of input.
+
+    ``b1`` writes float in the model, but its one reader quantizes it: it hands on codes.
+    """
     chain = Chain(image=np.random.default_rng(SEED).normal(0, 1, (3, 33, 29)).astype(np.float32))
     around = (1, 1, 1, 1)
     chain.convolution("in0", "stem", 16, kernel=(3, 3), stride=(2, 2), padding=SAME_UPPER, activation=RELU)
@@ -64,7 +110,7 @@ def chain() -> Chain:
     chain.convolution("a2", "a3", 12, kernel=(3, 3), dilation=(2, 2), padding=(2, 2, 2, 2), pad_code=-5)
     chain.convolution("a3", "out_a", 7, kernel=(3, 1), stride=(1, 2), requantizes=False)
     chain.convolution(
-        "wide_b", "b1", 8, kernel=(3, 3), padding=around, winograd=False, requantizes=False, activation=RELU
+        "wide_b", "b1", 8, kernel=(3, 3), padding=around, winograd=False, requantizes=False, activation=RELU, read_at=31
     )
     chain.depthwise("b1", "b2", kernel=(3, 3), stride=(2, 2), padding=(0, 1, 1, 0), pad_code=9)
     chain.convolution("b2", "out_b", 20, kind="InnerProduct", requantizes=False)
@@ -116,6 +162,104 @@ def test_a_chain_in_half_precision_is_close_to_the_engines(
     stock = _infer(runner, release, tmp_path / "stock", "--disable-layers", core=core)
     for name in OUTPUTS:
         assert np.linalg.norm(made[name] - stock[name]) <= 0.01 * np.linalg.norm(stock[name]), name
+
+
+POOLINGS = (
+    PoolWindow(kernel=(3, 3), stride=(2, 2), full=True),
+    PoolWindow(kernel=(3, 3), stride=(2, 2), pad=(1, 1)),
+    PoolWindow(kernel=(2, 2), stride=(2, 2), full=True),
+    PoolWindow(kernel=(4, 3), stride=(3, 1), pad=(1, 2), full=True),
+    PoolWindow(kernel=(5, 4), stride=(3, 1), pad=(0, 3)),
+)
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("width", [9, 10, 24, 33])
+def test_codes_go_through_splits_pooling_and_concat(runner: Runner, tmp_path: Path, core: str, width: int) -> None:
+    """A net with float between all its layers, of which none but the outputs is made."""
+    image = np.random.default_rng(SEED).normal(0, 1, (3, 17, width)).astype(np.float32)
+    chain = Chain(image=image)
+    for index, window in enumerate(POOLINGS):
+        name = f"p{index}_"
+        top = f"out{index}"
+        chain.net.layer("Input", f"in{index}", [], [f"in{index}"]) if index else None
+        chain.blobs[f"in{index}"] = image
+        first = NONE if index % 2 else RELU
+        chain.convolution(f"in{index}", f"{name}a", 16, kernel=(3, 3), requantizes=False, activation=first, read_at=24)
+        chain.pool(f"{name}a", f"{name}b", window)
+        chain.split(f"{name}b", f"{name}c", f"{name}d")
+        chain.convolution(f"{name}c", f"{name}e", 8, requantizes=False, activation=RELU, read_at=19)
+        around = {"kernel": (3, 3), "padding": (1, 1, 1, 1), "winograd": False}
+        chain.convolution(f"{name}d", f"{name}f", 24, requantizes=False, read_at=19, **around)
+        chain.concat((f"{name}e", f"{name}f"), f"{name}g")
+        chain.convolution(f"{name}g", top, 9, requantizes=False)
+    release = tmp_path / "release"
+    names = [f"out{index}" for index in range(len(POOLINGS))]
+    inputs = {f"in{index}": batched(image) for index in range(len(POOLINGS))}
+    write_release(release, chain.net, inputs=inputs, outputs={name: chain.blobs[name] for name in names})
+    document = runner.document("bench", "--release", release, "--runs", "1", "--layers", core=core)
+    layers = [layer for layer in document["layers"] if layer["type"] != "Split"]
+    assert {layer["implementation"] for layer in layers} == {"edgedeploy"}
+    fed = [part for name in inputs for part in ("--input", f"{name}={release}/golden/{name}.npy")]
+    made = {}
+    for threads, options in (("1", ()), ("3", ()), ("stock", ("--disable-layers",))):
+        count = "1" if threads == "stock" else threads
+        where = ("--output-dir", str(tmp_path / threads), "--threads", count)
+        runner.document("infer", "--release", release, *fed, *where, *options, core=core)
+        made[threads] = {name: np.load(tmp_path / threads / f"{name}.npy") for name in names}
+    for name in names:
+        expected = chain.blobs[name].astype(np.float32)
+        assert len(np.unique(expected)) > 10
+        for threads in ("1", "3"):
+            np.testing.assert_array_equal(made[threads][name].view(np.uint32), expected.view(np.uint32), err_msg=name)
+        stock = made["stock"][name]
+        assert np.linalg.norm(expected - stock) <= 0.02 * np.linalg.norm(stock), name
+
+
+@pytest.mark.parametrize("width", [9, 24, 33])
+def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, width: int) -> None:
+    """Float that does reach an output stays: the convolution writes halves, whose maxima are the model's outputs."""
+    rng = np.random.default_rng(SEED)
+    image = rng.normal(0, 1, (8, 13, width)).astype(np.float16).astype(np.float32)
+    net = NetWriter()
+    expected = {}
+    for index, window in enumerate(POOLINGS):
+        case = ConvolutionCase(
+            channels_in=8, channels_out=16, kernel=(2, 3), height=13, width=width, requantizes=False, activation=RELU
+        )
+        # With a scale that is a power of two no product is rounded.
+        arrays = replace(random_arrays(case, rng), input_scale=np.float32(32))
+        net.layer("Input", f"in{index}", [], [f"in{index}"])
+        add_convolution(net, case, rng, arrays=arrays, name=f"c{index}", bottom=f"in{index}", top=f"c{index}")
+        net.layer("Pooling", f"out{index}", [f"c{index}"], [f"out{index}"], window.parameters)
+        expected[f"out{index}"] = window.maxima(outputs_of(case, arrays, image).astype(np.float16)).astype(np.float32)
+    inputs = {f"in{index}": batched(image) for index in range(len(POOLINGS))}
+    write_release(tmp_path / "release", net, inputs=inputs, outputs=expected, precision="fp16")
+    fed = [part for name in inputs for part in ("--input", f"{name}={tmp_path}/release/golden/{name}.npy")]
+    runner.document(
+        "infer", "--release", tmp_path / "release", *fed, "--output-dir", tmp_path / "made", core="cortex-a76"
+    )
+    for name, values in expected.items():
+        assert len(np.unique(values)) > 10
+        np.testing.assert_array_equal(np.load(tmp_path / "made" / f"{name}.npy"), values, err_msg=name)
+
+
+def test_pooling_that_meets_padding_alone_stays_with_the_engine(runner: Runner, tmp_path: Path) -> None:
+    chain = Chain(image=np.random.default_rng(SEED).normal(0, 1, (8, 7, 7)).astype(np.float32))
+    chain.convolution("in0", "a", 8, requantizes=False, activation=RELU)
+    chain.net.layer("Pooling", "b", ["a"], ["b"], "0=0 1=2 2=3 3=1 5=0")
+    case = ConvolutionCase(channels_in=8, channels_out=8, height=4, width=4, requantizes=False)
+    add_convolution(chain.net, case, chain.rng, name="c", bottom="b", top="out0")
+    release = tmp_path / "release"
+    shape = np.zeros(case.output_shape, np.float32)
+    write_release(release, chain.net, inputs={"in0": batched(chain.image)}, outputs={"out0": shape})
+    document = runner.document("bench", "--release", release, "--runs", "1", "--layers", core="cortex-a76")
+    assert [layer["implementation"] for layer in document["layers"]] == ["edgedeploy", "ncnn", "edgedeploy"]
+    for name, options in (("made", ()), ("stock", ("--disable-layers",))):
+        fed = ("--input", f"in0={release}/golden/in0.npy", "--output-dir", str(tmp_path / name))
+        runner.document("infer", "--release", release, *fed, *options, core="cortex-a76")
+    made, stock = (np.load(tmp_path / name / "out0.npy") for name in ("made", "stock"))
+    np.testing.assert_allclose(made, stock, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16-storage", "fp16"])
