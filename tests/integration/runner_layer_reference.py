@@ -58,7 +58,7 @@ def largest_sums(weights: NDArray[np.int8], *, not_negative: bool) -> NDArray[np
     """For each row of weights the distance from zero that no sum exceeds; ``not_negative``: no input code is."""
     wide = weights.astype(np.float64)
     positive, negative = np.maximum(wide, 0).sum(axis=1), np.maximum(-wide, 0).sum(axis=1)
-    return HIGHEST * np.maximum(positive, negative) if not_negative else 128 * (positive + negative)
+    return np.asarray(HIGHEST * np.maximum(positive, negative) if not_negative else 128 * (positive + negative))
 
 
 def folded_with(wide: float, codes_of_bias: float, largest: float, max_error: float) -> tuple[float, float] | None:

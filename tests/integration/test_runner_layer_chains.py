@@ -196,7 +196,9 @@ def test_codes_go_through_splits_pooling_and_concat(runner: Runner, tmp_path: Pa
     release = tmp_path / "release"
     names = [f"out{index}" for index in range(len(POOLINGS))]
     inputs = {f"in{index}": batched(image) for index in range(len(POOLINGS))}
-    write_release(release, chain.net, inputs=inputs, outputs={name: chain.blobs[name] for name in names})
+    write_release(
+        release, chain.net, inputs=inputs, outputs={name: chain.blobs[name].astype(np.float32) for name in names}
+    )
     document = runner.document("bench", "--release", release, "--runs", "1", "--layers", core=core)
     layers = [layer for layer in document["layers"] if layer["type"] != "Split"]
     assert {layer["implementation"] for layer in layers} == {"edgedeploy"}
