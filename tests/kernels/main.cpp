@@ -86,7 +86,7 @@ Outcome run_table(const Selection& selection) {
   }
   for (const char* op : {edgedeploy::kOpPreprocessU8F32, edgedeploy::kOpPreprocessU8S8, edgedeploy::kOpGemmS8,
                          edgedeploy::kOpConvS8, edgedeploy::kOpDepthwiseS8K3S1, edgedeploy::kOpDepthwiseS8K3S2,
-                         edgedeploy::kOpDepthwiseS8K5S1, edgedeploy::kOpDepthwiseS8K5S2}) {
+                         edgedeploy::kOpDepthwiseS8K5S1, edgedeploy::kOpDepthwiseS8K5S2, edgedeploy::kOpWinogradS8}) {
     std::printf("selected %s %s\n", op, edgedeploy::select_kernel(op)->name);
   }
   return total;
