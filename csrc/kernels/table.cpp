@@ -27,6 +27,13 @@ constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, Con
   return row;
 }
 
+constexpr KernelRow winograd_row(const char* name, uint64_t isa, int32_t tile_m, const WinogradS8Variant& variant) {
+  KernelRow row{name,      kOpWinogradS8,     isa,     tile_m,  kWinogradS8Block, 8,
+                kBitExact, "winograd_s8_ref", nullptr, nullptr, nullptr};
+  row.winograd = &variant;
+  return row;
+}
+
 constexpr KernelRow kRows[] = {
 #if defined(__aarch64__)
     {"preprocess_u8f32_1x8_neon", kOpPreprocessU8F32, kIsaAsimd, 1, 8, 1, kBitExact, "preprocess_u8f32_ref",
@@ -82,6 +89,10 @@ constexpr KernelRow kRows[] = {
 #endif
     depthwise_row("depthwise_s8_5x5s2_ref", kOpDepthwiseS8K5S2, "depthwise_s8_5x5s2_ref", kIsaNone, 1,
                   kDepthwiseS8K5S2Ref),
+#if defined(__aarch64__)
+    winograd_row("winograd_s8_4x16_neon", kIsaAsimd, 4, kWinogradS8Neon),
+#endif
+    winograd_row("winograd_s8_ref", kIsaNone, 1, kWinogradS8Ref),
 };
 
 }  // namespace

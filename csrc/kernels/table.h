@@ -13,6 +13,7 @@
 #include "kernels/isa.h"
 #include "kernels/preprocess_u8f32/preprocess_u8f32.h"
 #include "kernels/preprocess_u8s8/preprocess_u8s8.h"
+#include "kernels/winograd_s8/winograd_s8.h"
 
 namespace edgedeploy {
 
@@ -24,6 +25,7 @@ inline constexpr char kOpDepthwiseS8K3S1[] = "depthwise_s8_3x3s1";
 inline constexpr char kOpDepthwiseS8K3S2[] = "depthwise_s8_3x3s2";
 inline constexpr char kOpDepthwiseS8K5S1[] = "depthwise_s8_5x5s1";
 inline constexpr char kOpDepthwiseS8K5S2[] = "depthwise_s8_5x5s2";
+inline constexpr char kOpWinogradS8[] = "winograd_s8";
 
 struct KernelRow {
   const char* name;                               // stem of the file = symbol = id in tests and benchmarks
@@ -42,6 +44,7 @@ struct KernelRow {
   bool conv_to_f16 = false;                       // it knows kSumsToF16
   const DepthwiseS8Variant* depthwise = nullptr;  // of the ops kOpDepthwiseS8...
   PreprocessU8S8Fn preprocess_codes = nullptr;    // entry point of op kOpPreprocessU8S8
+  const WinogradS8Variant* winograd = nullptr;    // of the op kOpWinogradS8
 };
 
 struct KernelTable {

@@ -57,6 +57,19 @@ inline Four load(const float* values) {
   return v;
 }
 
+// v within 0 and 1: floats that are not negative compare as their bits do, and the others' bits are negative.
+inline Four within_0_and_1(Four v) {
+  const Four ends = four(1);
+  FourInts one;
+  FourInts bits;
+  std::memcpy(&one, &ends, sizeof(one));
+  std::memcpy(&bits, &v, sizeof(bits));
+  const FourInts above = bits > 0 ? bits : FourInts{};
+  const FourInts inside = above < one ? above : one;
+  std::memcpy(&v, &inside, sizeof(v));
+  return v;
+}
+
 inline void store(float* values, Four v) { std::memcpy(values, &v, sizeof(v)); }
 
 // Sixteen values a turn, so that the turns do not wait for one another.
@@ -112,6 +125,8 @@ void activate(const Activation& activation, float* values, int64_t count) {
     case ActivationKind::kMish:
       return on_all(values, count, mish);
     case ActivationKind::kHardSwish: {
+      if (activation.alpha > 0)
+        return on_all(values, count, [=](Four v) { return v * within_0_and_1(v * alpha + beta); });
       const Four low = -beta / alpha;
       const Four high = four(1) / alpha + low;
       return on_all(values, count, [=](Four v) {

@@ -5,6 +5,7 @@
 #include "dispatch/dispatch.h"
 #include "layers/gathered_windows.h"
 #include "layers/output_tile.h"
+#include "layers/winograd_convolution.h"
 
 namespace edgedeploy {
 
@@ -17,9 +18,9 @@ constexpr int kParamWeightCount = 6;
 constexpr int kParamInt8ScaleTerm = 8;
 constexpr int kRequantizeAbove = 100;
 
-// Where the engine takes its int8 Winograd, which needs a quarter of the products: cores without SDOT, where a product
-// costs four times as much.
-bool engine_prefers_winograd(const ConvolutionPlan& plan, const ncnn::Option& opt) {
+// Where Winograd's algorithm is faster, which needs a quarter of the products: cores without SDOT, where a product
+// costs four times as much. What ours does not cover is left to the engine's.
+bool winograd_is_faster(const ConvolutionPlan& plan, const ncnn::Option& opt) {
   const Window& w = plan.window;
   const bool applies = w.kernel_w == 3 && w.kernel_h == 3 && w.stride_w == 1 && w.stride_h == 1 && w.dilation_w == 1 &&
                        w.dilation_h == 1 && plan.channels_in >= 8 && plan.channels_out >= 8;
@@ -73,14 +74,19 @@ void ConvolutionS8::expect_no_negatives() {
 
 bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) const {
   Epilogue epilogue;
-  return !engine_prefers_winograd(plan_, opt) && select_kernel(kOpConvS8) != nullptr && weights.fit_the_kernels() &&
-         make_epilogue(weights, activation_, &epilogue);
+  if (select_kernel(kOpConvS8) == nullptr || !weights.fit_the_kernels() ||
+      !make_epilogue(weights, activation_, &epilogue)) {
+    return false;
+  }
+  return !winograd_is_faster(plan_, opt) || winograd_fits(plan_, epilogue, support_fp16_storage, opt);
 }
 
-int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
+int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& opt) {
   facts_ = facts_of(weights, activation_);
   plan_.epilogue = best_epilogue(facts_);
   input_scale_ = weights.input_scale;
+  if (winograd_is_faster(plan_, opt)) plan_.winograd_parts = winograd_parts(plan_, weights.weights);
+  if (winograd_is_faster(plan_, opt) && plan_.winograd_parts > 0) return pack_winograd(weights.weights, &plan_);
   plan_.kernel = select_kernel(kOpConvS8);
   const int64_t k = plan_.k;
   const ncnn::Mat ordered = in_kernel_order(weights.weights);
@@ -123,7 +129,9 @@ int ConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const 
   if (code != kOk) return code;
   const int created =
       create_output(width, height, plan_.channels_out, plan_.epilogue, support_fp16_storage, opt, &top_blob);
-  return created != kOk ? created : run_convolution(plan_, input, top_blob, opt);
+  if (created != kOk) return created;
+  return plan_.winograd != nullptr ? run_winograd(plan_, input, top_blob, opt)
+                                   : run_convolution(plan_, input, top_blob, opt);
 }
 
 }  // namespace edgedeploy

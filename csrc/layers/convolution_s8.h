@@ -29,6 +29,8 @@ struct ConvolutionPlan {
   int channels_out = 0;
   InputForm form = InputForm::kEights;
   const KernelRow* kernel = nullptr;
+  const WinogradS8Variant* winograd = nullptr;  // instead of the kernel; packed_weights are its own then
+  int64_t winograd_parts = 1;
   Epilogue epilogue;
   ncnn::Mat packed_weights;
 

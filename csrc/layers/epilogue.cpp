@@ -86,25 +86,24 @@ constexpr int32_t kBitsOfTwoTo23 = 0x4b000000;
 constexpr double kTwoTo23 = 8388608.0;
 constexpr double kShortSum = 4194304.0;  // 2^22
 
+constexpr int kMaxScaleSteps = 16;
+
 struct FoldedChannel {
   int32_t start;
   float offset;
+  float scale;
 };
 
 int32_t bits_of(double value) { return kBitsOfTwoTo23 + static_cast<int32_t>(value - kTwoTo23); }
 
-// bias: in codes. largest_sum: no sum is farther from zero. False where the channel does not fit.
+// bias: in codes. largest_sum: no sum is farther from zero. max_error: in codes. False where the scale does not fit.
 //
 // A whole number of codes stands for the start itself, and the start has to be a whole number of sums: of the many
 // pairs that the room leaves, the first is taken whose difference is nearly the bias.
-bool fold_channel(double scale, double bias, double largest_sum, FoldedChannel* folded) {
-  if (std::fabs(bias) + largest_sum * std::fabs(scale) > kMaxCode) return false;
-  if (scale == 0) {
-    *folded = {bits_of(kStart), static_cast<float>(kStart + std::nearbyint(bias))};
-    return true;
-  }
+bool fold_with(float float_scale, double bias, double largest_sum, double max_error, FoldedChannel* folded) {
+  const double scale = static_cast<double>(float_scale);
   const double middle = std::nearbyint(kStart * scale);
-  double smallest_error = kMaxError;
+  double smallest_error = max_error;
   for (int i = 0; i < kMaxTries && smallest_error > kGoodError; ++i) {
     const double codes = middle + (i % 2 == 0 ? i / 2 : -(i + 1) / 2);
     const double start = std::nearbyint((codes + bias) / scale);
@@ -112,9 +111,30 @@ bool fold_channel(double scale, double bias, double largest_sum, FoldedChannel* 
     const double error = std::fabs(start * scale - codes - bias);
     if (error >= smallest_error) continue;
     smallest_error = error;
-    *folded = {bits_of(start), static_cast<float>(kStart - codes)};
+    *folded = {bits_of(start), static_cast<float>(kStart - codes), float_scale};
   }
-  return smallest_error < kMaxError;
+  return smallest_error < max_error;
+}
+
+// Where a code is nearly a whole number of sums, all pairs miss the bias alike; then a scale some steps of its last bit
+// away is taken, as long as no code moves by more than the error that is allowed.
+bool fold_channel(float scale, double bias, double largest_sum, FoldedChannel* folded) {
+  if (std::fabs(bias) + largest_sum * std::fabs(static_cast<double>(scale)) > kMaxCode) return false;
+  if (scale == 0) {
+    *folded = {bits_of(kStart), static_cast<float>(kStart + std::nearbyint(bias)), scale};
+    return true;
+  }
+  float below = scale;
+  float above = scale;
+  for (int step = 0; step <= kMaxScaleSteps; ++step) {
+    for (const float moved : {above, below}) {
+      const double shift = kHighestCode * std::fabs(static_cast<double>(moved) / static_cast<double>(scale) - 1.0);
+      if (shift < kMaxError && fold_with(moved, bias, largest_sum, kMaxError - shift, folded)) return true;
+    }
+    above = std::nextafter(above, std::numeric_limits<float>::infinity());
+    below = std::nextafter(below, -std::numeric_limits<float>::infinity());
+  }
+  return false;
 }
 
 }  // namespace
@@ -140,15 +160,18 @@ void fold_offsets(const EpilogueFacts& facts, Epilogue* epilogue) {
   constexpr float kHalf = 0.5f;  // which make_epilogue added for a floor
   std::vector<int32_t> start(epilogue->scale.size(), bits_of(kStart));
   std::vector<float> offset(epilogue->scale.size(), static_cast<float>(kStart));
+  std::vector<float> scale = epilogue->scale;
   for (size_t i = 0; i < facts.positive.size(); ++i) {
     FoldedChannel folded{};
     if (!fold_channel(epilogue->scale[i], epilogue->offset[i] - kHalf, largest_sum(facts, i), &folded)) return;
     start[i] = folded.start;
     offset[i] = folded.offset;
+    scale[i] = folded.scale;
   }
   epilogue->sums.output = kSumsToS8Folded;
   epilogue->start = start;
   epilogue->offset = offset;
+  epilogue->scale = scale;
 }
 
 bool has_short_sums(const EpilogueFacts& facts) {

@@ -174,7 +174,8 @@ def is_computed_here(case: ConvolutionCase, core: str) -> bool:
     if case.kind == "Convolution":
         is_3x3 = (case.kernel, case.stride, case.dilation) == ((3, 3), (1, 1), (1, 1))
         prefers_winograd = is_3x3 and case.winograd and min(case.channels_in, case.channels_out) >= 8
-        return core in SDOT_CORES or not prefers_winograd
+        fits_ours = case.channels_in % 8 == case.channels_out % 8 == 0 and case.activation[0] in CLAMPS
+        return core in SDOT_CORES or not prefers_winograd or fits_ours
     is_depthwise = case.groups == case.channels_in == case.channels_out and case.groups % 8 == 0
     window = case.kernel in ((3, 3), (5, 5)) and case.stride in ((1, 1), (2, 2)) and case.dilation == (1, 1)
     return is_depthwise and window and case.padding[0] < case.kernel[0] and case.padding[1] < case.kernel[1]

@@ -21,6 +21,7 @@ FOLD_ROOM = 2.0**22 - 2
 MAX_FOLDED_CODE = 32766
 MAX_FOLD_ERROR = 1 / 4096
 GOOD_FOLD_ERROR = MAX_FOLD_ERROR / 16
+MAX_SCALE_STEPS = 16
 TRIES = np.array([step // 2 if step % 2 == 0 else -((step + 1) // 2) for step in range(2048)], np.float64)
 
 Codes = NDArray[np.int8]
@@ -60,23 +61,40 @@ def largest_sums(weights: NDArray[np.int8], *, not_negative: bool) -> NDArray[np
     return np.asarray(HIGHEST * np.maximum(positive, negative) if not_negative else 128 * (positive + negative))
 
 
-def folded_offset(scale: np.float32, bias: np.float32, largest: float) -> tuple[float, float] | None:
-    """Where a channel's sums start and what is added to the product, or None where its results are not folded.
+def folded_with(wide: float, codes_of_bias: float, largest: float, max_error: float) -> tuple[float, float] | None:
+    """Where the sums of a channel with that scale start and what is added to the product.
 
-    A port of csrc/layers/epilogue.cpp's fold_channel: of the starts that are a whole number of sums, the first that
-    misses the bias by next to nothing, else the best.
+    Of the starts that are a whole number of sums, the first that misses the bias by next to nothing, else the best.
     """
-    wide, codes_of_bias = float(scale), float(bias)
-    if abs(codes_of_bias) + largest * abs(wide) > MAX_FOLDED_CODE:
-        return None
     codes = np.rint(MIDDLE * wide) + TRIES
     start = np.rint((codes + codes_of_bias) / wide)
     fits = np.abs(start - MIDDLE) + largest <= FOLD_ROOM
     error = np.abs(start * wide - codes - codes_of_bias)
-    error[np.logical_or.accumulate(~fits)] = MAX_FOLD_ERROR
+    error[np.logical_or.accumulate(~fits)] = max_error
     good = np.flatnonzero(error <= GOOD_FOLD_ERROR)
     best = good[0] if good.size else np.argmin(error)
-    return (start[best], MIDDLE - codes[best]) if error[best] < MAX_FOLD_ERROR else None
+    return (start[best], MIDDLE - codes[best]) if error[best] < max_error else None
+
+
+def folded_offset(scale: np.float32, bias: np.float32, largest: float) -> tuple[float, float, float] | None:
+    """Start, offset and scale of a channel, or None where its results are not folded.
+
+    A port of csrc/layers/epilogue.cpp's fold_channel: the scale is moved by steps of its last bit where it has to be.
+    """
+    codes_of_bias = float(bias)
+    if abs(codes_of_bias) + largest * abs(float(scale)) > MAX_FOLDED_CODE:
+        return None
+    above = below = np.float32(scale)
+    for _ in range(MAX_SCALE_STEPS + 1):
+        for moved in (above, below):
+            shift = HIGHEST * abs(float(moved) / float(scale) - 1.0)
+            if shift >= MAX_FOLD_ERROR:
+                continue
+            folded = folded_with(float(moved), codes_of_bias, largest, MAX_FOLD_ERROR - shift)
+            if folded is not None:
+                return (*folded, float(moved))
+        above, below = np.nextafter(above, np.float32(np.inf)), np.nextafter(below, np.float32(-np.inf))
+    return None
 
 
 def folded_codes(
@@ -89,8 +107,8 @@ def folded_codes(
     ]
     if None in channels:
         return None
-    start, offset = np.array(channels, np.float64).T[:, :, None, None]
-    value = fused((start + sums).astype(np.float32), scale, offset.astype(np.float32))
+    start, offset, moved = np.array(channels, np.float64).T[:, :, None, None]
+    value = fused((start + sums).astype(np.float32), moved.astype(np.float32), offset.astype(np.float32))
     return value.astype(np.float64) - MIDDLE
 
 

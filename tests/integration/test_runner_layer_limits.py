@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from runner_layer_cases import CLIP, LEAKY, NONE, RELU, SEED, batched, make_sweep
-from runner_layer_reference import outputs_of
+from runner_layer_reference import folded_offset, outputs_of
 from runner_models import (
     SAME_LOWER,
     SAME_UPPER,
@@ -265,3 +266,48 @@ def test_a_window_larger_than_its_input_is_an_error(runner: Runner, tmp_path: Pa
         answer = runner("selftest", "--release", tmp_path / str(index))
         assert answer.exit_status in {MEMORY, INFERENCE}, case
         assert "out0" in answer.error
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "ConvolutionDepthWise"])
+def test_codes_of_a_whole_number_of_sums_fold_by_a_scale_next_to_theirs(
+    runner: Runner, tmp_path: Path, kind: Literal["Convolution", "ConvolutionDepthWise"]
+) -> None:
+    """310 sums a code, and a bias between two sums: no start of the sums comes near it."""
+    groups, kernel = (16, (3, 3)) if kind == "ConvolutionDepthWise" else (1, (1, 1))
+    case = ConvolutionCase(kind=kind, channels_in=16, channels_out=16, groups=groups, kernel=kernel, height=9, width=8)
+    arrays = replace(
+        random_arrays(case, np.random.default_rng(SEED)),
+        bias=np.full(16, 124.5 / 310, np.float32),
+        weight_scales=np.full(16, 7.75, np.float32),
+        input_scale=np.float32(40),
+        output_scale=np.float32(1),
+    )
+    scale = np.float32(1 / 310)
+    folded = folded_offset(scale, arrays.bias[0], 128.0 * 127 * case.products)
+    assert folded is not None and folded[2] != scale
+    sweep = make_sweep(tmp_path / "release", (case,), arrays=(arrays,))
+    expected = outputs_of(case, arrays, sweep.inputs[0])
+    assert len(np.unique(expected)) > 10
+    for core in PLAIN_CORES:
+        np.testing.assert_array_equal(sweep.infer(runner, tmp_path / core, core=core)[0], expected)
+
+
+@pytest.mark.parametrize("channels", [224, 232, 256])
+def test_sums_beyond_what_winograd_recovers_at_once_are_exact(runner: Runner, tmp_path: Path, channels: int) -> None:
+    """224 channels of the largest products stay below 2^25; of more, the sums come in two parts."""
+    case = ConvolutionCase(
+        channels_in=channels, channels_out=8, kernel=(3, 3), padding=(1, 1, 1, 1), height=6, width=7, requantizes=False
+    )
+    rng = np.random.default_rng(SEED)
+    arrays = random_arrays(case, rng)
+    arrays = replace(arrays, weights=np.full(arrays.weights.shape, 127, np.int8), input_scale=np.float32(127))
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    add_convolution(net, case, rng, name="layer", bottom="in0", top="out0", arrays=arrays)
+    values = np.ones(case.input_shape, np.float32)
+    expected = outputs_of(case, arrays, values)
+    write_release(tmp_path, net, inputs={"in0": batched(values)}, outputs={"out0": expected})
+    for core in ("cortex-a53", "cortex-a72"):
+        assert runner.document("selftest", "--release", tmp_path, core=core)["passed"] is True
+        document = runner.document("bench", "--release", tmp_path, "--runs", "1", "--layers", core=core)
+        assert [layer["implementation"] for layer in document["layers"]] == ["edgedeploy"]

@@ -19,6 +19,8 @@ using edgedeploy::DepthwiseS8Variant;
 using edgedeploy::GemmS8TileFn;
 using edgedeploy::GemmS8TileParams;
 using edgedeploy::KernelRow;
+using edgedeploy::WinogradS8Params;
+using edgedeploy::WinogradS8Variant;
 
 void broken_rounding(const GemmS8TileParams* params) {
   edgedeploy::gemm_s8_ref(params);
@@ -153,6 +155,29 @@ constexpr KernelRow row_of(const char* name, const DepthwiseS8Variant& variant) 
   return row;
 }
 
+// The reference, but for a sum that is wrong by one where it is as large as sums may be.
+void broken_winograd_wrap(const WinogradS8Params* params) {
+  edgedeploy::kWinogradS8Ref.run(params);
+  const bool is_largest = params->groups == 28 && params->a[0] == -128 && params->epilogue.output == 0;
+  if (is_largest) static_cast<int8_t*>(params->c)[0] ^= 1;
+}
+
+WinogradS8Variant with_wrap_broken() {
+  WinogradS8Variant variant = edgedeploy::kWinogradS8Ref;
+  variant.run = broken_winograd_wrap;
+  return variant;
+}
+
+const WinogradS8Variant kWrapBroken = with_wrap_broken();
+
+constexpr KernelRow row_of(const char* name, const WinogradS8Variant& variant) {
+  KernelRow row{
+      name,   edgedeploy::kOpWinogradS8, edgedeploy::kIsaNone, 1, 16, 8, 0.0f, "winograd_s8_ref", nullptr, nullptr,
+      nullptr};
+  row.winograd = &variant;
+  return row;
+}
+
 constexpr KernelRow row_of(const char* name, ConvS8Fn kernel) {
   KernelRow row{name,
                 edgedeploy::kOpConvS8,
@@ -182,6 +207,7 @@ constexpr KernelRow kBroken[] = {
     row_of("broken_over-write", broken_over_write),     row_of("broken_conv-fusion", broken_conv_fusion),
     row_of("broken_conv-floor", broken_conv_floor),     row_of("broken_conv-pointers", broken_conv_pointers),
     row_of("broken_depthwise-padding", kPaddingBroken), row_of("broken_depthwise-pairs", kPairsBroken),
+    row_of("broken_winograd-wrap", kWrapBroken),
 #if defined(__aarch64__)
     row_of("broken_registers", broken_registers),
 #endif

@@ -54,6 +54,7 @@ Outcome test_gemm(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_gemm_tile(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_preprocess_codes(const edgedeploy::KernelRow& row, const Selection& selection);
 Outcome test_preprocess(const edgedeploy::KernelRow& row, const Selection& selection);
+Outcome test_winograd_s8(const edgedeploy::KernelRow& row, const Selection& selection);
 
 }  // namespace edgedeploy_tests
 

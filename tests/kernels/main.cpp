@@ -54,6 +54,7 @@ Outcome test_row(const KernelRow& row, const Selection& selection) {
   if (row.preprocess != nullptr) return edgedeploy_tests::test_preprocess(row, selection);
   if (row.preprocess_codes != nullptr) return edgedeploy_tests::test_preprocess_codes(row, selection);
   if (row.depthwise != nullptr) return edgedeploy_tests::test_depthwise(row, selection);
+  if (row.winograd != nullptr) return edgedeploy_tests::test_winograd_s8(row, selection);
   if (row.conv != nullptr) return edgedeploy_tests::test_conv_s8(row, selection);
   return add(edgedeploy_tests::test_gemm_tile(row, selection), edgedeploy_tests::test_gemm(row, selection));
 }
@@ -85,7 +86,7 @@ Outcome run_table(const Selection& selection) {
   }
   for (const char* op : {edgedeploy::kOpPreprocessU8F32, edgedeploy::kOpPreprocessU8S8, edgedeploy::kOpGemmS8,
                          edgedeploy::kOpConvS8, edgedeploy::kOpDepthwiseS8K3S1, edgedeploy::kOpDepthwiseS8K3S2,
-                         edgedeploy::kOpDepthwiseS8K5S1, edgedeploy::kOpDepthwiseS8K5S2}) {
+                         edgedeploy::kOpDepthwiseS8K5S1, edgedeploy::kOpDepthwiseS8K5S2, edgedeploy::kOpWinogradS8}) {
     std::printf("selected %s %s\n", op, edgedeploy::select_kernel(op)->name);
   }
   return total;

@@ -57,6 +57,7 @@ def test_a_core_without_sdot_refuses_the_dot_product_kernel(reports: dict[str, R
         "conv_s8": "conv_s8_4x8_neon",
         **{op: f"{op}_neon" for op in DEPTHWISE},
         "gemm_s8": "gemm_s8_4x4_neon",
+        "winograd_s8": "winograd_s8_4x16_neon",
         "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
         "preprocess_u8s8": "preprocess_u8s8_1x8_neon",
     }
@@ -70,6 +71,7 @@ def test_a_core_with_sdot_selects_the_dot_product_kernel(reports: dict[str, Repo
         "conv_s8": "conv_s8_8x8_neondot",
         **{op: f"{op}_neondot" for op in DEPTHWISE},
         "gemm_s8": "gemm_s8_8x8_neondot",
+        "winograd_s8": "winograd_s8_4x16_neon",
         "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
         "preprocess_u8s8": "preprocess_u8s8_1x8_neon",
     }
@@ -94,6 +96,7 @@ def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Pa
         ("conv-pointers", r"FAIL fatal signal in broken_conv-pointers"),
         ("depthwise-padding", r"FAIL broken_depthwise-padding shape=x\d+ seed=\d+: value \d+ of \d+ is "),
         ("depthwise-pairs", r"FAIL fatal signal in broken_depthwise-pairs"),
+        ("winograd-wrap", r"FAIL broken_winograd-wrap shape=\w+ seed=\d+: byte 0 of \d+ is "),
         ("registers", r"FAIL broken_registers .*callee-saved registers changed, mask 0x10001 "),
     ],
 )

@@ -1,37 +1,41 @@
-// conv_s8 on armv8.0: a tile of 4 pixels x 8 channels in two passes of 4 channels. Formula and ranges: conv_s8.h.
+// conv_s8 on armv8.0: a tile of 4 pixels x 8 channels. Formula and ranges: conv_s8.h.
 //
-// Layout     A: 8 bytes at each pixel's pointer, planes a_group_stride_bytes apart. B: for each half of the channels,
-//            for each tap, for each pair of groups 64 bytes: k 0-7 of the first and of the second group for channel 0,
-//            then for 1, 2, 3; a last group without a second has 32 bytes (conv_s8_pack_neon).
+// Layout     A: 8 bytes at each pixel's pointer, planes a_group_stride_bytes apart. B: for each tap and each group 64
+//            bytes: for k 0-1 the pairs of channels 0-3, then those of channels 4-7; likewise for k 2-3, 4-5 and 6-7
+//            (conv_s8_pack_neon).
 // Alignment  none. Over-read none. C: `rows` pixels of 8 values; 1 to 4 rows have a loop each, none computes more.
-// Target     Cortex-A72: one pipe multiplies, the other adds pairs. A step of two groups and 4 rows is 16 SMULL + 16
-//            SMLAL (8 MAC each) on one, 16 SADALP on the other, 16 loads: the bound is 256 MAC in 32 cycles, 8 MAC a
-//            cycle. A group without a partner takes 16 SMULL and 16 SADALP, the same 8.
-// Reached    32.02 cycles a step, 8.00 MAC a cycle, as llvm-mca 19 estimates for cortex-a72; its model is the A57's and
-//            may be kinder than the hardware. A call adds 51 to 69 cycles where tiles follow one another.
+// Target     Cortex-A72: one pipe multiplies, the other adds pairs, either copies lanes. A pair of k of a pixel, copied
+//            into four lanes, meets the pairs of four channels, so that SADALP leaves whole sums: nothing is folded
+//            after the loop. A step of one group and 4 rows is 16 SMULL + 16 SMLAL (8 MAC each) on one pipe, 16 SADALP
+//            and 16 DUP on the other: the bound is 256 MAC in 32 cycles, 8 MAC a cycle.
+// Reached    32.2 cycles a step, 7.95 MAC a cycle, as llvm-mca 19 estimates for cortex-a72; its model is the A57's and
+//            may be kinder than the hardware. A tile adds 18 cycles with folded offsets, 24 to floats.
 // Range      SMULL + SMLAL put two products into 16 bits: 2 * 128 * 127 = 32512, hence B in [-127, 127].
-// In order   For Cortex-A53 a product is used four instructions later at the earliest, and A and B are loaded between
-//            multiplications.
-//
-// Each accumulator holds four partial sums over k of one sum[m][n]; ADDP folds them after the loop.
+// In order   For Cortex-A53 a product is used four instructions later at the earliest where there are two pixels.
 //
 // Registers
-//   x0 params   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left - 2   x5, x12 offsets of the two planes
-//   x6 planes' distance   x7 groups   x8-x11 pixels   x13 distance of two planes   x14 the pass: 0, then 16, which is
-//   also where its scales are   x15-x17 in the epilogue: scale, offset, start, then C; limits
-//   v0-v3    A: pixels 0-3, first group
-//   v4-v7    A: pixels 0-3, second group; in the epilogue t, then codes
-//   v8-v9, v14-v15    B: a channel's two groups, in turns
-//   v10-v13  products
-//   v16-v31  sums: v(16 + 4m + n) channel n of pixel m
-//   The low halves of v8-v15 are saved; x18, x22-x30 are not touched.
-//   x19 C   x20 pixels left   x21 the tile's pointers
-// Frame (112 bytes): 0 d8-d15 | 64 the first pass's codes | 80 x19-x21
+//   x0 pixels left - 4   x1 the tap's pointers   x2 taps left   x3 B   x4 groups left; how the tile ends
+//   x5 offset of the plane   x6 planes' distance   x7 groups   x8-x11 pixels   x12 scale   x13 offset   x14 start
+//   x15 B's begin   x16 from channels 0-3 to channels 4-7 of floats   x17 C
+//   v0-v3    A: 8 k of a pixel each
+//   v4-v7    pairs of k of two pixels, each in four lanes
+//   v16-v23  sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
+//   v24-v27  products
+//   v28-v31  B: two pairs of k of channels 0-3 and 4-7
+//   In the epilogue v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
+//   x18-x30, v8-v15 are not touched.
+// Frame (80 bytes): 0 low, 16 high: codes or values | 32 a start of zeros | 64 taps | 72 how a tile ends
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_offsets.h"
 
     .arch armv8-a
+
+#define END_FOLDED 0
+#define END_F32 1
+#define END_F32_ANY_LIMITS 2
+#define END_S8 3
+#define END_F32_NO_LIMITS 5
 
 // An instruction for a tile that has pixel m.
 .macro PIXEL rows, m, instruction:vararg
@@ -40,296 +44,343 @@
     .endif
 .endm
 
-// An instruction for a tile of exactly that many pixels.
-.macro ONLY rows, count, instruction:vararg
-    .if \rows == \count
-    \instruction
+// Two pairs of k, in lanes `first` and `second` of A, of two pixels m and m + 1, times 8 channels.
+.macro MULTIPLY_PIXELS rows, m, first, second, a, a_next, sum0, sum1, next0, next1
+    PIXEL \rows, \m,     dup v4.4h, \a\().h[\first]
+    PIXEL \rows, \m+1, dup v6.4h, \a_next\().h[\first]
+    PIXEL \rows, \m,     dup v5.4h, \a\().h[\second]
+    PIXEL \rows, \m+1, dup v7.4h, \a_next\().h[\second]
+    PIXEL \rows, \m,     smull v24.8h, v4.8b, v28.8b
+    PIXEL \rows, \m,     smull v25.8h, v4.8b, v29.8b
+    PIXEL \rows, \m+1, smull v26.8h, v6.8b, v28.8b
+    PIXEL \rows, \m+1, smull v27.8h, v6.8b, v29.8b
+    PIXEL \rows, \m,     smlal v24.8h, v5.8b, v30.8b
+    PIXEL \rows, \m,     smlal v25.8h, v5.8b, v31.8b
+    PIXEL \rows, \m+1, smlal v26.8h, v7.8b, v30.8b
+    PIXEL \rows, \m+1, smlal v27.8h, v7.8b, v31.8b
+    PIXEL \rows, \m,     sadalp \sum0\().4s, v24.8h
+    PIXEL \rows, \m,     sadalp \sum1\().4s, v25.8h
+    PIXEL \rows, \m+1, sadalp \next0\().4s, v26.8h
+    PIXEL \rows, \m+1, sadalp \next1\().4s, v27.8h
+.endm
+
+// A group of 8 k, times 8 channels.
+.macro STEP rows
+    PIXEL \rows, 0, ldr d0, [x8, x5]
+    PIXEL \rows, 1, ldr d1, [x9, x5]
+    ld1 {v28.8b, v29.8b, v30.8b, v31.8b}, [x3], #32
+    PIXEL \rows, 2, ldr d2, [x10, x5]
+    PIXEL \rows, 3, ldr d3, [x11, x5]
+    add x5, x5, x6
+    MULTIPLY_PIXELS \rows, 0, 0, 1, v0, v1, v16, v17, v18, v19
+    MULTIPLY_PIXELS \rows, 2, 0, 1, v2, v3, v20, v21, v22, v23
+    ld1 {v28.8b, v29.8b, v30.8b, v31.8b}, [x3], #32
+    MULTIPLY_PIXELS \rows, 0, 2, 3, v0, v1, v16, v17, v18, v19
+    MULTIPLY_PIXELS \rows, 2, 2, 3, v2, v3, v20, v21, v22, v23
+.endm
+
+// The tap's pixels and its first plane.
+.macro START_TAP rows
+    PIXEL \rows, 0, ldr x8, [x1]
+    PIXEL \rows, 1, ldr x9, [x1, #8]
+    PIXEL \rows, 2, ldr x10, [x1, #16]
+    PIXEL \rows, 3, ldr x11, [x1, #24]
+    add x1, x1, #32
+    mov x5, #0
+    subs x4, x7, #1
+.endm
+
+// t = fma(float, scale, offset) of all values; the float is the sum's bits, or the converted sum.
+.macro SCALE rows, convert
+    ldr q24, [x12]
+    ldr q25, [x12, #16]
+    .irp m, 0, 1, 2, 3
+    PIXEL \rows, \m, SCALE_PIXEL \convert, \m
+    .endr
+.endm
+
+.macro SCALE_PIXEL convert, m
+    .if \m == 0
+    SCALE_EIGHT \convert, v16, v17, 0, 4
+    .elseif \m == 1
+    SCALE_EIGHT \convert, v18, v19, 1, 5
+    .elseif \m == 2
+    SCALE_EIGHT \convert, v20, v21, 2, 6
+    .else
+    SCALE_EIGHT \convert, v22, v23, 3, 7
     .endif
 .endm
 
-// One channel of two groups: products with B in b_first, b_second, added to sum0-sum3 (SADALP) or stored there (SADDLP,
-// the first time). `load` brings the next channel's B.
-.macro MULTIPLY_TWO rows, add, b_first, b_second, sum0, sum1, sum2, sum3, load:vararg
-    PIXEL \rows, 0, smull v10.8h, v0.8b, \b_first\().8b
-    PIXEL \rows, 1, smull v11.8h, v1.8b, \b_first\().8b
-    PIXEL \rows, 2, smull v12.8h, v2.8b, \b_first\().8b
-    PIXEL \rows, 3, smull v13.8h, v3.8b, \b_first\().8b
-    \load
-    PIXEL \rows, 0, smlal v10.8h, v4.8b, \b_second\().8b
-    PIXEL \rows, 1, smlal v11.8h, v5.8b, \b_second\().8b
-    PIXEL \rows, 2, smlal v12.8h, v6.8b, \b_second\().8b
-    PIXEL \rows, 3, smlal v13.8h, v7.8b, \b_second\().8b
-    PIXEL \rows, 0, \add \sum0\().4s, v10.8h
-    PIXEL \rows, 1, \add \sum1\().4s, v11.8h
-    PIXEL \rows, 2, \add \sum2\().4s, v12.8h
-    PIXEL \rows, 3, \add \sum3\().4s, v13.8h
-.endm
-
-// The same for the group without a partner.
-.macro MULTIPLY_ONE rows, add, b, sum0, sum1, sum2, sum3
-    PIXEL \rows, 0, smull v10.8h, v0.8b, \b\().8b
-    PIXEL \rows, 1, smull v11.8h, v1.8b, \b\().8b
-    PIXEL \rows, 2, smull v12.8h, v2.8b, \b\().8b
-    PIXEL \rows, 3, smull v13.8h, v3.8b, \b\().8b
-    PIXEL \rows, 0, \add \sum0\().4s, v10.8h
-    PIXEL \rows, 1, \add \sum1\().4s, v11.8h
-    PIXEL \rows, 2, \add \sum2\().4s, v12.8h
-    PIXEL \rows, 3, \add \sum3\().4s, v13.8h
-.endm
-
-// Two groups, times the four channels. A is loaded while the first channel is multiplied.
-.macro STEP_TWO rows, add
-    ldp d8, d9, [x3]
-    PIXEL \rows, 0, ldr d0, [x8, x5]
-    PIXEL \rows, 1, ldr d1, [x9, x5]
-    PIXEL \rows, 2, ldr d2, [x10, x5]
-    subs x4, x4, #2
-    PIXEL \rows, 0, smull v10.8h, v0.8b, v8.8b
-    PIXEL \rows, 3, ldr d3, [x11, x5]
-    PIXEL \rows, 1, smull v11.8h, v1.8b, v8.8b
-    PIXEL \rows, 0, ldr d4, [x8, x12]
-    PIXEL \rows, 2, smull v12.8h, v2.8b, v8.8b
-    PIXEL \rows, 1, ldr d5, [x9, x12]
-    PIXEL \rows, 3, smull v13.8h, v3.8b, v8.8b
-    PIXEL \rows, 2, ldr d6, [x10, x12]
-    PIXEL \rows, 0, smlal v10.8h, v4.8b, v9.8b
-    PIXEL \rows, 3, ldr d7, [x11, x12]
-    PIXEL \rows, 1, smlal v11.8h, v5.8b, v9.8b
-    ldp d14, d15, [x3, #16]
-    PIXEL \rows, 2, smlal v12.8h, v6.8b, v9.8b
-    PIXEL \rows, 3, smlal v13.8h, v7.8b, v9.8b
-    add x5, x5, x13
-    PIXEL \rows, 0, \add v16.4s, v10.8h
-    PIXEL \rows, 1, \add v20.4s, v11.8h
-    add x12, x12, x13
-    PIXEL \rows, 2, \add v24.4s, v12.8h
-    PIXEL \rows, 3, \add v28.4s, v13.8h
-    MULTIPLY_TWO \rows, \add, v14, v15, v17, v21, v25, v29, ldp d8, d9, [x3, #32]
-    MULTIPLY_TWO \rows, \add, v8, v9, v18, v22, v26, v30, ldp d14, d15, [x3, #48]
-    MULTIPLY_TWO \rows, \add, v14, v15, v19, v23, v27, v31, add x3, x3, #64
-.endm
-
-.macro STEP_ONE rows, add
-    ldp d8, d9, [x3]
-    PIXEL \rows, 0, ldr d0, [x8, x5]
-    PIXEL \rows, 1, ldr d1, [x9, x5]
-    PIXEL \rows, 2, ldr d2, [x10, x5]
-    PIXEL \rows, 3, ldr d3, [x11, x5]
-    ldp d14, d15, [x3, #16]
-    add x3, x3, #32
-    MULTIPLY_ONE \rows, \add, v8, v16, v20, v24, v28
-    MULTIPLY_ONE \rows, \add, v9, v17, v21, v25, v29
-    MULTIPLY_ONE \rows, \add, v14, v18, v22, v26, v30
-    MULTIPLY_ONE \rows, \add, v15, v19, v23, v27, v31
-.endm
-
-// Four channels of a pixel: partial sums to t = fma(float, scale, offset). v0: scales; x16 + x14: offsets. The float is
-// the converted sum, or, where offsets are folded, the bits of v3 plus the sum.
-.macro FOLD_AND_SCALE convert, sum0, sum1, sum2, sum3, t
-    ldr q\t, [x16, x14]
-    addp \sum0\().4s, \sum0\().4s, \sum1\().4s
-    addp \sum2\().4s, \sum2\().4s, \sum3\().4s
-    addp \sum0\().4s, \sum0\().4s, \sum2\().4s
+.macro SCALE_EIGHT convert, sum0, sum1, t0, t1
     .if \convert
     scvtf \sum0\().4s, \sum0\().4s
-    .else
-    add \sum0\().4s, \sum0\().4s, v3.4s
+    scvtf \sum1\().4s, \sum1\().4s
     .endif
-    fmla v\t\().4s, \sum0\().4s, v0.4s
-.endm
-
-.macro FOLD_AND_SCALE_PIXELS rows, convert
-    PIXEL \rows, 0, FOLD_AND_SCALE \convert, v16, v17, v18, v19, 4
-    PIXEL \rows, 1, FOLD_AND_SCALE \convert, v20, v21, v22, v23, 5
-    PIXEL \rows, 2, FOLD_AND_SCALE \convert, v24, v25, v26, v27, 6
-    PIXEL \rows, 3, FOLD_AND_SCALE \convert, v28, v29, v30, v31, 7
-.endm
-
-.macro TO_CODE t                        // in the top byte; FCVTZS saturates
-    fcvtzs \t\().4s, \t\().4s, #24
-.endm
-
-.macro CLAMP t                          // v1, v2: low_value, high_value
-    fmax \t\().4s, \t\().4s, v1.4s
-    fmin \t\().4s, \t\().4s, v2.4s
+    ldr q\t0, [x13]
+    ldr q\t1, [x13, #16]
+    fmla v\t0\().4s, \sum0\().4s, v24.4s
+    fmla v\t1\().4s, \sum1\().4s, v25.4s
 .endm
 
 .macro ON_VALUES rows, operation
-    PIXEL \rows, 0, \operation v4
-    PIXEL \rows, 1, \operation v5
-    PIXEL \rows, 2, \operation v6
-    PIXEL \rows, 3, \operation v7
+    .irp m, 0, 1, 2, 3
+    PIXEL \rows, \m, \operation \m
+    .endr
 .endm
 
-// The tap's pixels and its first two planes; flags LO if it has a single group.
-.macro START_TAP rows
-    PIXEL \rows, 1, ldp x8, x9, [x1]
-    ONLY \rows, 1, ldr x8, [x1]
-    PIXEL \rows, 3, ldp x10, x11, [x1, #16]
-    ONLY \rows, 3, ldr x10, [x1, #16]
-    add x1, x1, #32
-    mov x5, #0
-    mov x12, x6
-    subs x4, x7, #2
+// Values within the limits. Of floats whose limits are not below zero, or infinite, the bits compare as integers do.
+.macro CLAMP_BITS m
+    smax v\m\().4s, v\m\().4s, v26.4s
+    smin v\m\().4s, v\m\().4s, v27.4s
 .endm
 
-// Both passes' codes, v4 and the frame's, to pixels of 8 codes within the limits.
+.macro CLAMP_FLOATS m
+    fmax v\m\().4s, v\m\().4s, v26.4s
+    fmin v\m\().4s, v\m\().4s, v27.4s
+.endm
+
+.macro ON_ALL_VALUES rows, operation
+    PIXEL \rows, 0, \operation 0
+    PIXEL \rows, 0, \operation 4
+    PIXEL \rows, 1, \operation 1
+    PIXEL \rows, 1, \operation 5
+    PIXEL \rows, 2, \operation 2
+    PIXEL \rows, 2, \operation 6
+    PIXEL \rows, 3, \operation 3
+    PIXEL \rows, 3, \operation 7
+.endm
+
+.macro TO_FIXED t                       // The code is the top byte; FCVTZS saturates.
+    fcvtzs v\t\().4s, v\t\().4s, #24
+.endm
+
+// Codes from the low halves of the floats' bits (XTN, SQXTN), or from top bytes (SHRN).
+.macro NARROW_LOW m
+    .if \m == 0
+    xtn v0.4h, v0.4s
+    xtn2 v0.8h, v4.4s
+    .elseif \m == 1
+    xtn v1.4h, v1.4s
+    xtn2 v1.8h, v5.4s
+    .elseif \m == 2
+    xtn v2.4h, v2.4s
+    xtn2 v2.8h, v6.4s
+    .else
+    xtn v3.4h, v3.4s
+    xtn2 v3.8h, v7.4s
+    .endif
+.endm
+
+.macro NARROW_TOP m
+    .if \m == 0
+    shrn v0.4h, v0.4s, #16
+    shrn2 v0.8h, v4.4s, #16
+    .elseif \m == 1
+    shrn v1.4h, v1.4s, #16
+    shrn2 v1.8h, v5.4s, #16
+    .elseif \m == 2
+    shrn v2.4h, v2.4s, #16
+    shrn2 v2.8h, v6.4s, #16
+    .else
+    shrn v3.4h, v3.4s, #16
+    shrn2 v3.8h, v7.4s, #16
+    .endif
+.endm
+
+// Codes within the limits, v28 those of pixels 0 and 1, v29 those of 2 and 3, stored.
 .macro STORE_S8 rows
-    add x16, x0, #CONV_S8_LOW_CODE
-    add x17, x0, #CONV_S8_HIGH_CODE
-    ldr q3, [sp, #64]
-    ld1r {v1.16b}, [x16]
-    ld1r {v2.16b}, [x17]
-    trn1 v5.4s, v3.4s, v4.4s
-    PIXEL \rows, 2, trn2 v6.4s, v3.4s, v4.4s
-    smax v5.16b, v5.16b, v1.16b
-    PIXEL \rows, 2, smax v6.16b, v6.16b, v1.16b
-    smin v5.16b, v5.16b, v2.16b
-    PIXEL \rows, 2, smin v6.16b, v6.16b, v2.16b
-    ONLY \rows, 1, str d5, [x19]
-    ONLY \rows, 2, str q5, [x19]
-    ONLY \rows, 3, str q5, [x19]
-    ONLY \rows, 3, str d6, [x19, #16]
-    ONLY \rows, 4, stp q5, q6, [x19]
-    add x19, x19, #32
+    smax v28.16b, v28.16b, v26.16b
+    PIXEL \rows, 2, smax v29.16b, v29.16b, v26.16b
+    smin v28.16b, v28.16b, v27.16b
+    PIXEL \rows, 2, smin v29.16b, v29.16b, v27.16b
+    .if \rows == 1
+    str d28, [x17]
+    .elseif \rows == 2
+    str q28, [x17]
+    .elseif \rows == 3
+    str q28, [x17]
+    str d29, [x17, #16]
+    .else
+    st1 {v28.16b, v29.16b}, [x17], #32
+    .endif
 .endm
 
-// One pass's values within the limits.
 .macro STORE_F32 rows
-    ldr x16, [x0, #CONV_S8_C_QUAD_STRIDE_BYTES]
-    add x17, x0, #CONV_S8_LOW_VALUE
-    ld1r {v1.4s}, [x17]
-    add x17, x0, #CONV_S8_HIGH_VALUE
-    ld1r {v2.4s}, [x17]
-    cmp x14, #0
-    csel x16, xzr, x16, eq
-    add x15, x19, x16
-    ON_VALUES \rows, CLAMP
-    PIXEL \rows, 1, stp q4, q5, [x15]
-    ONLY \rows, 1, str q4, [x15]
-    PIXEL \rows, 3, stp q6, q7, [x15, #32]
-    ONLY \rows, 3, str q6, [x15, #32]
+    add x4, x17, x16
+    .if \rows == 1
+    str q0, [x17]
+    str q4, [x4]
+    .elseif \rows == 2
+    st1 {v0.4s, v1.4s}, [x17]
+    st1 {v4.4s, v5.4s}, [x4]
+    .elseif \rows == 3
+    st1 {v0.4s, v1.4s, v2.4s}, [x17]
+    st1 {v4.4s, v5.4s, v6.4s}, [x4]
+    .else
+    st1 {v0.4s, v1.4s, v2.4s, v3.4s}, [x17], #64
+    st1 {v4.4s, v5.4s, v6.4s, v7.4s}, [x4]
+    .endif
 .endm
 
-.macro TILE rows
-.Lconv_s8_4x8_neon_pass_\rows:
-    mov x1, x21
-    ldr x2, [x0, #CONV_S8_TAPS]
-    START_TAP \rows
-    b.lo .Lconv_s8_4x8_neon_first_group_\rows
-    STEP_TWO \rows, saddlp
-    b.hs .Lconv_s8_4x8_neon_two_groups_\rows
-    b .Lconv_s8_4x8_neon_one_group_\rows
-.Lconv_s8_4x8_neon_first_group_\rows:
-    STEP_ONE \rows, saddlp
-    b .Lconv_s8_4x8_neon_next_tap_\rows
+.macro LIMITS
+    ldr q26, [sp]
+    ldr q27, [sp, #16]
+.endm
 
-.Lconv_s8_4x8_neon_tap_\rows:
-    START_TAP \rows
-    b.lo .Lconv_s8_4x8_neon_one_group_\rows
-.Lconv_s8_4x8_neon_two_groups_\rows:
-    STEP_TWO \rows, sadalp
-    b.hs .Lconv_s8_4x8_neon_two_groups_\rows
-.Lconv_s8_4x8_neon_one_group_\rows:
-    tbz x4, #0, .Lconv_s8_4x8_neon_next_tap_\rows
-    STEP_ONE \rows, sadalp
-.Lconv_s8_4x8_neon_next_tap_\rows:
-    subs x2, x2, #1
-    b.ne .Lconv_s8_4x8_neon_tap_\rows
-
-    ldp x15, x16, [x0, #CONV_S8_SCALE]
-    ldr w17, [x0, #CONV_S8_OUTPUT]
-    ldr q0, [x15, x14]
-    cmp w17, #CONV_S8_TO_S8_FOLDED
-    b.eq .Lconv_s8_4x8_neon_folded_\rows
-    FOLD_AND_SCALE_PIXELS \rows, 1
-    cbnz w17, .Lconv_s8_4x8_neon_f32_\rows
-
-    // v4: the top bytes, four of a pixel together, of pixels 0, 2, 1, 3.
-    ON_VALUES \rows, TO_CODE
-    shrn v4.4h, v4.4s, #16
-    PIXEL \rows, 1, shrn v5.4h, v5.4s, #16
-    PIXEL \rows, 2, shrn2 v4.8h, v6.4s, #16
-    PIXEL \rows, 3, shrn2 v5.8h, v7.4s, #16
-    shrn v4.8b, v4.8h, #8
-    PIXEL \rows, 1, shrn2 v4.16b, v5.8h, #8
-.Lconv_s8_4x8_neon_half_\rows:
-    cbnz x14, .Lconv_s8_4x8_neon_codes_\rows
-    str q4, [sp, #64]
-.Lconv_s8_4x8_neon_second_pass_\rows:
-    mov x14, #16
-    b .Lconv_s8_4x8_neon_pass_\rows
-
-    // The codes are the low halves of the floats' bits.
-.Lconv_s8_4x8_neon_folded_\rows:
-    ldr x17, [x0, #CONV_S8_START]
-    ldr q3, [x17, x14]
-    FOLD_AND_SCALE_PIXELS \rows, 0
-    xtn v4.4h, v4.4s
-    PIXEL \rows, 1, xtn v5.4h, v5.4s
-    PIXEL \rows, 2, xtn2 v4.8h, v6.4s
-    PIXEL \rows, 3, xtn2 v5.8h, v7.4s
-    sqxtn v4.8b, v4.8h
-    PIXEL \rows, 1, sqxtn2 v4.16b, v5.8h
-    b .Lconv_s8_4x8_neon_half_\rows
-
-.Lconv_s8_4x8_neon_f32_\rows:
-    STORE_F32 \rows
-    cbz x14, .Lconv_s8_4x8_neon_second_pass_\rows
-    add x19, x19, #64
-    b .Lconv_s8_4x8_neon_next_tile_\rows
-.Lconv_s8_4x8_neon_codes_\rows:
-    STORE_S8 \rows
-.Lconv_s8_4x8_neon_next_tile_\rows:
+.macro NEXT_TILE rows
     .if \rows == 4
-    subs x20, x20, #4
-    b.ls .Lconv_s8_4x8_neon_done
-    mov x21, x1
-    b .Lconv_s8_4x8_neon_tile
+    subs x0, x0, #4
+    b.hs .Lconv_s8_4x8_neon_tile_4
+    b .Lconv_s8_4x8_neon_last_tile
     .else
     b .Lconv_s8_4x8_neon_done
     .endif
 .endm
 
-FUNCTION conv_s8_4x8_neon
-    sub sp, sp, #112
-    .cfi_def_cfa_offset 112
-    stp d8, d9, [sp]
-    stp d10, d11, [sp, #16]
-    stp d12, d13, [sp, #32]
-    stp d14, d15, [sp, #48]
-    .irp number, 8, 9, 10, 11, 12, 13, 14, 15
-    .cfi_offset d\number, (\number - 22) * 8
+.macro TILE rows
+.Lconv_s8_4x8_neon_tile_\rows:
+    .irp sum, 16, 18, 20, 22
+    PIXEL 2*\rows+16, \sum, ldr q\sum, [x14]
     .endr
-    stp x19, x20, [sp, #80]
-    str x21, [sp, #96]
+    .irp sum, 17, 19, 21, 23
+    PIXEL 2*\rows+16, \sum, ldr q\sum, [x14, #16]
+    .endr
+    ldr x2, [sp, #64]
+    mov x3, x15
+    START_TAP \rows
+    STEP \rows
+    b.eq .Lconv_s8_4x8_neon_next_tap_\rows
+.Lconv_s8_4x8_neon_group_\rows:
+    subs x4, x4, #1
+    STEP \rows
+    b.ne .Lconv_s8_4x8_neon_group_\rows
+.Lconv_s8_4x8_neon_next_tap_\rows:
+    ldr w4, [sp, #72]
+    subs x2, x2, #1
+    b.ne .Lconv_s8_4x8_neon_tap_\rows
+
+    cbnz w4, .Lconv_s8_4x8_neon_not_folded_\rows
+    SCALE \rows, 0
+    LIMITS
+    ON_VALUES \rows, NARROW_LOW
+    sqxtn v28.8b, v0.8h
+    PIXEL \rows, 1, sqxtn2 v28.16b, v1.8h
+    PIXEL \rows, 2, sqxtn v29.8b, v2.8h
+    PIXEL \rows, 3, sqxtn2 v29.16b, v3.8h
+    STORE_S8 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_not_folded_\rows:
+    tbz w4, #0, .Lconv_s8_4x8_neon_any_limits_\rows
+    tbnz w4, #1, .Lconv_s8_4x8_neon_to_s8_\rows
+    tbnz w4, #2, .Lconv_s8_4x8_neon_no_limits_\rows
+    SCALE \rows, 1
+    LIMITS
+    ON_ALL_VALUES \rows, CLAMP_BITS
+    STORE_F32 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_no_limits_\rows:
+    SCALE \rows, 1
+    STORE_F32 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_any_limits_\rows:
+    SCALE \rows, 1
+    LIMITS
+    ON_ALL_VALUES \rows, CLAMP_FLOATS
+    STORE_F32 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_to_s8_\rows:
+    SCALE \rows, 1
+    LIMITS
+    ON_ALL_VALUES \rows, TO_FIXED
+    ON_VALUES \rows, NARROW_TOP
+    shrn v28.8b, v0.8h, #8
+    PIXEL \rows, 1, shrn2 v28.16b, v1.8h, #8
+    PIXEL \rows, 2, shrn v29.8b, v2.8h, #8
+    PIXEL \rows, 3, shrn2 v29.16b, v3.8h, #8
+    STORE_S8 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_tap_\rows:
+    START_TAP \rows
+    STEP \rows
+    b.ne .Lconv_s8_4x8_neon_group_\rows
+    b .Lconv_s8_4x8_neon_next_tap_\rows
+.endm
+
+FUNCTION conv_s8_4x8_neon, 12
+    sub sp, sp, #80
+    .cfi_def_cfa_offset 80
     ldp x7, x6, [x0, #CONV_S8_GROUPS]
-    ldr x20, [x0, #CONV_S8_PIXELS]
-    ldr x19, [x0, #CONV_S8_C]
-    ldr x21, [x0, #CONV_S8_A]
-    lsl x13, x6, #1
-.Lconv_s8_4x8_neon_tile:
-    ldr x3, [x0, #CONV_S8_B]
-    mov x14, #0
-    cmp x20, #4
-    b.hs .Lconv_s8_4x8_neon_pass_4
+    ldp x12, x13, [x0, #CONV_S8_SCALE]
+    ldr x2, [x0, #CONV_S8_TAPS]
+    ldr x15, [x0, #CONV_S8_B]
+    ldr x16, [x0, #CONV_S8_C_QUAD_STRIDE_BYTES]
+    ldr x17, [x0, #CONV_S8_C]
+    ldr x1, [x0, #CONV_S8_A]
+    ldr w3, [x0, #CONV_S8_OUTPUT]
+    str x2, [sp, #64]
+    cmp w3, #CONV_S8_TO_F32
+    b.eq .Lconv_s8_4x8_neon_values
+
+    ldr w8, [x0, #CONV_S8_LOW_CODE]
+    ldr w9, [x0, #CONV_S8_HIGH_CODE]
+    dup v26.16b, w8
+    dup v27.16b, w9
+    mov w4, #END_FOLDED
+    ldr x14, [x0, #CONV_S8_START]
+    cmp w3, #CONV_S8_TO_S8_FOLDED
+    b.eq .Lconv_s8_4x8_neon_begin
+    mov w4, #END_S8
+    b .Lconv_s8_4x8_neon_from_zero
+
+    // Limits of floats as integers: where that is possible, minus infinity is the least integer.
+.Lconv_s8_4x8_neon_values:
+    ldr w8, [x0, #CONV_S8_LOW_VALUE]
+    ldr w9, [x0, #CONV_S8_HIGH_VALUE]
+    mov w10, #0xff800000
+    mov w11, #0x7f800000
+    mov w4, #END_F32_NO_LIMITS
+    cmp w8, w10
+    ccmp w9, w11, #0, eq
+    b.eq .Lconv_s8_4x8_neon_from_zero
+    mov w11, #0x80000000
+    cmp w8, w10
+    csel w10, w11, w8, eq
+    ccmp w8, #0, #0, ne
+    ccmp w9, #0, #8, ge
+    mov w4, #END_F32
+    mov w11, #END_F32_ANY_LIMITS
+    csel w4, w4, w11, ge
+    csel w8, w10, w8, ge
+    dup v26.4s, w8
+    dup v27.4s, w9
+.Lconv_s8_4x8_neon_from_zero:
+    movi v0.4s, #0
+    stp q0, q0, [sp, #32]
+    add x14, sp, #32
+.Lconv_s8_4x8_neon_begin:
+    stp q26, q27, [sp]
+    str w4, [sp, #72]
+    ldr x0, [x0, #CONV_S8_PIXELS]
+    subs x0, x0, #4
+    b.hs .Lconv_s8_4x8_neon_tile_4
+.Lconv_s8_4x8_neon_last_tile:
     .irp rows, 1, 2, 3
-    cmp x20, #\rows
-    b.eq .Lconv_s8_4x8_neon_pass_\rows
+    cmn x0, #4 - \rows
+    b.eq .Lconv_s8_4x8_neon_tile_\rows
     .endr
+    b .Lconv_s8_4x8_neon_done
     TILE 4
     TILE 3
     TILE 2
     TILE 1
 
 .Lconv_s8_4x8_neon_done:
-    ldp d8, d9, [sp]
-    ldp d10, d11, [sp, #16]
-    ldp d12, d13, [sp, #32]
-    ldp d14, d15, [sp, #48]
-    ldp x19, x20, [sp, #80]
-    ldr x21, [sp, #96]
-    add sp, sp, #112
+    add sp, sp, #80
     .cfi_def_cfa_offset 0
     ret
 END_FUNCTION conv_s8_4x8_neon

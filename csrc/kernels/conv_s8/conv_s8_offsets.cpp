@@ -29,6 +29,7 @@ static_assert(offsetof(ConvS8Params, start) == CONV_S8_START);
 static_assert(kSumsToS8Folded == CONV_S8_TO_S8_FOLDED);
 static_assert(kSumsToF16 == CONV_S8_TO_F16);
 static_assert(kSumsToS8 == CONV_S8_TO_S8);
+static_assert(kSumsToF32 == CONV_S8_TO_F32);
 static_assert(kConvS8Group == 8 && kConvS8MaxTile == 8);
 
 }  // namespace edgedeploy

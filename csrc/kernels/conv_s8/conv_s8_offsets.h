@@ -21,6 +21,7 @@
 #define CONV_S8_START 104
 
 #define CONV_S8_TO_S8 0
+#define CONV_S8_TO_F32 1
 #define CONV_S8_TO_S8_FOLDED 2
 #define CONV_S8_TO_F16 3
 

@@ -3,8 +3,7 @@
 //
 //   ref      [tap][group][channel 8][k 8]
 //   neondot  [tap][group][half of k 2][channel 8][k 4]
-//   neon     [half of channels 2][tap][pair of groups][channel 4][group of the pair 2][k 8]; of an odd number of groups
-//            the last pair has one
+//   neon     [tap][group][quarter of k 4][channel 8][k 2]
 #include <cstring>
 
 #include "kernels/conv_s8/conv_s8.h"
@@ -50,11 +49,8 @@ void conv_s8_pack_neondot(const int8_t* weights, int64_t n, int64_t k, int64_t t
 
 void conv_s8_pack_neon(const int8_t* weights, int64_t n, int64_t k, int64_t taps, int8_t* packed) {
   const int64_t groups = eights(k);
-  pack(weights, n, k, taps, packed, [groups, taps](int64_t tap, int64_t group, int64_t channel, int64_t in) {
-    const int64_t first = group / 2 * 2;  // of the pair
-    const int64_t in_pair = first + 1 < groups ? 2 : 1;
-    const int64_t half = channel / 4 * taps * groups * 32;
-    return half + (tap * groups + first) * 32 + (channel % 4 * in_pair + group - first) * 8 + in;
+  pack(weights, n, k, taps, packed, [groups](int64_t tap, int64_t group, int64_t channel, int64_t in) {
+    return (tap * groups + group) * 64 + in / 2 * 16 + channel * 2 + in % 2;
   });
 }
 

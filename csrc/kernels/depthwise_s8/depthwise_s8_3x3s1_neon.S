@@ -9,12 +9,18 @@
 // Reached    28.4 cycles a step, 14.2 an output, as llvm-mca 19 estimates for cortex-a72; its model is the A57's.
 //
 // Registers, besides those of depthwise_s8_neon_asm.h
-//   x1-x3 rows   x4 pointers to rows   x5 weights
+//   x1-x3 rows   x5 weights
 //   v16-v24  weights, of tap s of row r in v(16 + 3r + s)
 //   v29-v30  pixels of the row, two a vector
 
 #include "asm/aarch64.h"
 #include "kernels/depthwise_s8/depthwise_s8_neon_asm.h"
+
+.macro LOAD_ROWS
+    ldp x1, x2, [x7]
+    ldr x3, [x7, #16]
+    add x7, x7, #8
+.endm
 
 .macro PAIR_SUMS
     ldr q29, [x1]
@@ -68,9 +74,7 @@
 .endm
 
 FUNCTION depthwise_s8_3x3s1_neon, 11
-    ldp x4, x5, [x0, #DEPTHWISE_S8_ROWS]
-    ldp x1, x2, [x4]
-    ldr x3, [x4, #16]
+    ldp x7, x5, [x0, #DEPTHWISE_S8_ROWS]
     ld1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x5], #64
     ld1 {v20.16b, v21.16b, v22.16b, v23.16b}, [x5], #64
     ldr q24, [x5]

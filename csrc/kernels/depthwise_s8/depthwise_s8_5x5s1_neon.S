@@ -95,6 +95,13 @@
     ADD_HI 3, 26
 .endm
 
+.macro LOAD_ROWS
+    ldp x1, x2, [x7]
+    ldp x3, x4, [x7, #16]
+    ldr x5, [x7, #32]
+    add x7, x7, #8
+.endm
+
 .macro PAIR_SUMS
     ldr q0, [x9]
     ldr q1, [x9, #16]
@@ -114,10 +121,7 @@
 .endm
 
 FUNCTION depthwise_s8_5x5s1_neon, 12
-    ldp x5, x6, [x0, #DEPTHWISE_S8_ROWS]
-    ldp x1, x2, [x5]
-    ldp x3, x4, [x5, #16]
-    ldr x5, [x5, #32]
+    ldp x7, x6, [x0, #DEPTHWISE_S8_ROWS]
     PAIR_STEPS depthwise_s8_5x5s1_neon, SCALES
     ret
 END_FUNCTION depthwise_s8_5x5s1_neon

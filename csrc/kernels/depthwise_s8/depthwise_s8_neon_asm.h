@@ -11,8 +11,8 @@
 // out in turns, has the other take most of them.
 //
 // Registers, here and in every kernel that includes this
-//   x8 offset   x9 start   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left - 2   x14, x15 C of an odd last output
-//   x16 scale   x13, x17 temporaries
+//   x0 params, then rows left   x7 pointers to rows   x8 offset   x9 start   x10 C   x11 C's channels 4-7 (F32)
+//   x12 outputs left - 2   x13 outputs   x14, x15 C of an odd last output   x16 scale   x17 output
 //   v0-v3    sums: output 0 channels 0-3, 4-7, output 1 likewise
 //   v4-v7    products; then t, narrowed to codes
 //   v25-v26  scale 0-3, 4-7   v27 low, v28 high: codes or values
@@ -85,29 +85,30 @@
     \operation v7.4s, v7.4s, \limit\().4s
 .endm
 
-// Two outputs a step, until none is left. The including file defines PAIR_SUMS, which leaves them in v0-v3; SCALES
-// comes before each use of them where it takes their registers (`scales` is SCALES), else once.
+// Rows of outputs, two outputs a step. The including file defines LOAD_ROWS, which loads a row's pointers from x7 and
+// moves that to the next row's, and PAIR_SUMS, which leaves the sums in v0-v3. SCALES comes before each use of them
+// where the sums take their registers (`scales` is SCALES), else once.
 .macro PAIR_STEPS name, scales=
     sub sp, sp, #64
     .cfi_adjust_cfa_offset 64
     ldp x16, x8, [x0, #DEPTHWISE_S8_SCALE]
     ldp x10, x11, [x0, #DEPTHWISE_S8_C]
-    ldr x12, [x0, #DEPTHWISE_S8_OUTPUTS]
-    ldr w13, [x0, #DEPTHWISE_S8_OUTPUT]
-    add x17, x0, #DEPTHWISE_S8_LOW_CODE
-    ld1r {v27.16b}, [x17]
-    add x17, x0, #DEPTHWISE_S8_HIGH_CODE
-    ld1r {v28.16b}, [x17]
+    ldr x13, [x0, #DEPTHWISE_S8_OUTPUTS]
+    ldr w17, [x0, #DEPTHWISE_S8_OUTPUT]
+    add x14, x0, #DEPTHWISE_S8_LOW_CODE
+    ld1r {v27.16b}, [x14]
+    add x14, x0, #DEPTHWISE_S8_HIGH_CODE
+    ld1r {v28.16b}, [x14]
+    ldp x9, x12, [x0, #DEPTHWISE_S8_START]
     SCALES
-    mov x14, #0
-    subs x12, x12, #2
-    csel x14, x10, x14, lt              // A single output is an odd last one.
-    mov x15, sp
-    csel x10, x15, x10, lt
-    cmp w13, #DEPTHWISE_S8_TO_S8_FOLDED
-    b.ne .L\name\()_not_folded
-    ldr x9, [x0, #DEPTHWISE_S8_START]
+    cmp w17, #DEPTHWISE_S8_TO_F32
+    b.eq .L\name\()_values
+    mov x0, x12
+    cmp w17, #DEPTHWISE_S8_TO_S8_FOLDED
+    b.ne .L\name\()_from_zero
 
+.L\name\()_folded_row:
+    START_ROW .L\name\()_folded_odd
 .L\name\()_folded:
     PAIR_SUMS
     \scales
@@ -119,15 +120,13 @@
     xtn2 v6.8h, v7.4s
     sqxtn2 v4.16b, v6.8h
     STORE_CODES
-    subs x12, x12, #2
-    b.ge .L\name\()_folded
-    ODD_LAST .L\name\()_folded, .L\name\()_last_codes
+    END_CODES .L\name\()_folded
     b .L\name\()_done
 
-.L\name\()_not_folded:
+.L\name\()_from_zero:
     adr x9, .L\name\()_zeros
-    cmp w13, #DEPTHWISE_S8_TO_F32
-    b.eq .L\name\()_f32
+.L\name\()_s8_row:
+    START_ROW .L\name\()_s8_odd
 .L\name\()_s8:
     PAIR_SUMS
     \scales
@@ -144,28 +143,20 @@
     shrn v4.8b, v4.8h, #8
     shrn2 v4.16b, v6.8h, #8
     STORE_CODES
-    subs x12, x12, #2
-    b.ge .L\name\()_s8
-    ODD_LAST .L\name\()_s8, .L\name\()_last_codes
+    END_CODES .L\name\()_s8
     b .L\name\()_done
 
-.L\name\()_last_codes:
-    ldr d0, [sp]
-    str d0, [x14]
-    b .L\name\()_done
-
-.L\name\()_f32:
-    add x17, x0, #DEPTHWISE_S8_LOW_VALUE
-    ld1r {v27.4s}, [x17]
-    add x17, x0, #DEPTHWISE_S8_HIGH_VALUE
-    ld1r {v28.4s}, [x17]
-    cmp x14, #0
-    add x15, sp, #32
-    csel x17, x10, x14, eq
-    add x17, x17, x11                   // The distance of the quads so far.
-    csel x11, x17, x15, eq
-    mov x15, x17
 .L\name\()_values:
+    adr x9, .L\name\()_zeros
+    add x14, x0, #DEPTHWISE_S8_LOW_VALUE
+    ld1r {v27.4s}, [x14]
+    add x14, x0, #DEPTHWISE_S8_HIGH_VALUE
+    ld1r {v28.4s}, [x14]
+    add x11, x10, x11
+    mov x0, x12
+.L\name\()_f32_row:
+    START_ROW .L\name\()_f32_odd
+.L\name\()_f32:
     PAIR_SUMS
     \scales
     CONVERT_SUMS
@@ -175,31 +166,60 @@
     st1 {v4.4s, v5.4s}, [x10], #32
     st1 {v6.4s, v7.4s}, [x11], #32
     subs x12, x12, #2
-    b.ge .L\name\()_values
-    cbnz x14, .L\name\()_last_values
+    b.ge .L\name\()_f32
+    cbnz x14, .L\name\()_f32_last
+    cmn x12, #1
+    b.ne .L\name\()_f32_next
+.L\name\()_f32_odd:
+    mov x14, x10
     mov x15, x11
+    mov x10, sp
     add x11, sp, #32
-    ODD_LAST .L\name\()_values, .L\name\()_last_values
-    b .L\name\()_done
-.L\name\()_last_values:
+    mov x12, #0
+    b .L\name\()_f32
+.L\name\()_f32_last:
     ldr q0, [sp]
     ldr q1, [sp, #32]
-    str q0, [x14]
-    str q1, [x15]
+    str q0, [x14], #16
+    str q1, [x15], #16
+    mov x10, x14
+    mov x11, x15
+.L\name\()_f32_next:
+    subs x0, x0, #1
+    b.ne .L\name\()_f32_row
 
 .L\name\()_done:
     add sp, sp, #64
     .cfi_adjust_cfa_offset -64
 .endm
 
-// After the pairs: to `last` if the last one was an odd output's, to `again` with the frame for C if there is one.
-.macro ODD_LAST again, last
-    cbnz x14, \last
+// To `odd` where the row has a single output.
+.macro START_ROW odd
+    LOAD_ROWS
+    mov x14, #0
+    subs x12, x13, #2
+    b.lt \odd
+.endm
+
+// The next step of codes. An odd last output is computed with one more, into the frame. Then the next row.
+.macro END_CODES step
+    subs x12, x12, #2
+    b.ge \step
+    cbnz x14, \step\()_last
     cmn x12, #1
+    b.ne \step\()_next
+\step\()_odd:
     mov x14, x10
     mov x10, sp
     mov x12, #0
-    b.eq \again
+    b \step
+\step\()_last:
+    ldr d0, [sp]
+    str d0, [x14], #8
+    mov x10, x14
+\step\()_next:
+    subs x0, x0, #1
+    b.ne \step\()_row
 .endm
 
 // Where sums that are converted start, after the function's end.

@@ -1,0 +1,104 @@
+#include "layers/winograd_convolution.h"
+
+#include <cpu.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "dispatch/dispatch.h"
+#include "layers/output_tile.h"
+
+namespace edgedeploy {
+
+namespace {
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+bool is_exact(const ConvolutionPlan& plan, const ncnn::Mat& weights, int64_t parts) {
+  constexpr int64_t kLargestInput = 128;
+  const int64_t group_values = int64_t{kChannelGroup} * plan.window.taps();
+  const signed char* next = weights;
+  for (int n = 0; n < plan.channels_out; ++n) {
+    for (int64_t part = 0; part < parts; ++part) {
+      const signed char* end = next + group_values * (winograd_s8_part(plan.groups, parts, part + 1) -
+                                                      winograd_s8_part(plan.groups, parts, part));
+      int64_t magnitude = 0;
+      for (; next != end; ++next) magnitude += std::abs(*next);
+      if (magnitude * kLargestInput >= kWinogradS8MaxSum) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool winograd_fits(const ConvolutionPlan& plan, const Epilogue& epilogue, bool fp16_storage, const ncnn::Option& opt) {
+  const bool in_halves = ncnn::cpu_support_arm_asimdhp() || (fp16_storage && opt.use_fp16_storage);
+  return select_kernel(kOpWinogradS8) != nullptr && plan.form == InputForm::kEights &&
+         plan.channels_out % kChannelGroup == 0 && epilogue.in_registers && (epilogue.requantizes || !in_halves);
+}
+
+int64_t winograd_parts(const ConvolutionPlan& plan, const ncnn::Mat& weights) {
+  int64_t parts = 1;
+  while (parts <= kWinogradS8MaxParts && !is_exact(plan, weights, parts)) ++parts;
+  return parts <= kWinogradS8MaxParts ? parts : 0;
+}
+
+int pack_winograd(const ncnn::Mat& weights, ConvolutionPlan* plan) {
+  const WinogradS8Variant* variant = select_kernel(kOpWinogradS8)->winograd;
+  plan->packed_weights.create(static_cast<int>(variant->packed_bytes(plan->channels_out, plan->groups)), size_t{1});
+  if (plan->packed_weights.empty()) return kOutOfMemory;
+  variant->pack(weights, plan->channels_out, plan->groups, plan->packed_weights.data);
+  plan->winograd = variant;
+  return kOk;
+}
+
+int run_winograd(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
+                 const ncnn::Option& opt) {
+  const int64_t tiles = divide_up(output.w, kWinogradS8Tile) * divide_up(output.h, kWinogradS8Tile);
+  const int64_t blocks = divide_up(plan.channels_out, kWinogradS8Block);
+  const int64_t stretches = divide_up(tiles, kWinogradS8MaxTiles);
+  // Few stretches would leave threads idle: share the channels as well, though each part transforms the input again.
+  const bool is_few = opt.num_threads > 1 && stretches < 2 * opt.num_threads;
+  const int64_t parts = is_few ? std::min<int64_t>(blocks, divide_up(2 * opt.num_threads, stretches)) : 1;
+  ncnn::Mat scratch;
+  scratch.create(static_cast<int>(plan.winograd->scratch_bytes(plan.groups)), opt.num_threads, size_t{1},
+                 opt.workspace_allocator);
+  if (scratch.empty()) return kOutOfMemory;
+
+  WinogradS8Params shared{};
+  shared.a = input.layout.data;
+  shared.a_width = input.layout.width;
+  shared.a_height = input.layout.height;
+  shared.a_stride_bytes = input.group_stride_bytes;
+  shared.groups = plan.groups;
+  shared.parts = plan.winograd_parts;
+  shared.pad_left = input.layout.padding.left;
+  shared.pad_top = input.layout.padding.top;
+  shared.pad_code = plan.window.pad_code;
+  shared.b = plan.packed_weights.data;
+  shared.channels = plan.channels_out;
+  shared.c_width = output.w;
+  shared.c_height = output.h;
+  shared.scale = plan.epilogue.scale.data();
+  shared.offset = plan.epilogue.offset.data();
+  shared.epilogue = plan.epilogue.sums;
+  shared.start = plan.epilogue.start.data();
+  shared.c = output.data;
+  shared.c_stride_bytes = static_cast<int64_t>(output.cstep * output.elemsize);
+
+#pragma omp parallel for num_threads(opt.num_threads)
+  for (int task = 0; task < static_cast<int>(stretches * parts); ++task) {
+    const int64_t part = task % parts;
+    WinogradS8Params params = shared;
+    params.first_tile = task / parts * kWinogradS8MaxTiles;
+    params.tiles = std::min(tiles - params.first_tile, kWinogradS8MaxTiles);
+    params.first_block = blocks * part / parts;
+    params.blocks = blocks * (part + 1) / parts - params.first_block;
+    params.scratch = scratch.row<int8_t>(ncnn::get_omp_thread_num());
+    plan.winograd->run(&params);
+  }
+  return kOk;
+}
+
+}  // namespace edgedeploy
