@@ -17,13 +17,20 @@ constexpr int64_t kL2Share = 128 * 1024;      // Where the weights do not stay i
 constexpr int64_t kWeightsInL2 = 256 * 1024;
 constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t kTasksOfThread = 4;  // Fewer stretches than that are cut by channels too.
 
-// How the work is cut: stretches of tiles, and each stretch's channel groups into parts.
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
+// How the work is cut: stretches of tiles, and each stretch's channel groups into parts. Threads get neighbouring
+// tasks, as many each: so the tasks are a multiple of the threads where the work allows it, and alike.
 struct Cut {
-  int64_t tiles = 0;  // of one stretch
+  int64_t all_tiles = 0;
   int64_t stretches = 0;
-  int parts = 1;
+  int64_t parts = 1;
+
+  int64_t first_tile(int64_t stretch) const { return all_tiles * stretch / stretches; }
+  int64_t most_tiles() const { return divide_up(all_tiles, stretches); }
 };
 
 // Bytes of input that a further tile of a stretch touches: neighbouring windows share most of theirs.
@@ -39,14 +46,15 @@ Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
   const int64_t all_tiles = divide_up(pixels, plan.kernel->tile_m);
   const int64_t l1_share = (plan.kernel->isa & kIsaAsimdDp) != 0 ? kLargeL1Share : kL1Share;
   const int64_t budget = plan.packed_weights.w > kWeightsInL2 ? kL2Share : l1_share;
+  const int64_t tiles = std::clamp<int64_t>(budget / tile_bytes(plan), 1, kMaxTiles);
+  const int64_t groups = divide_up(plan.channels_out, kChannelGroup);
   Cut cut;
-  cut.tiles = std::clamp<int64_t>(budget / tile_bytes(plan), 1, kMaxTiles);
-  cut.stretches = divide_up(all_tiles, cut.tiles);
-  // Few stretches would leave threads idle: share the channels as well.
-  const int groups = static_cast<int>(divide_up(plan.channels_out, kChannelGroup));
-  if (threads > 1 && cut.stretches < 4 * threads) {
-    cut.parts = static_cast<int>(std::min<int64_t>(groups, divide_up(4 * threads, cut.stretches)));
+  cut.all_tiles = all_tiles;
+  cut.stretches = divide_up(all_tiles, tiles);
+  if (threads > 1 && cut.stretches < kTasksOfThread * threads) {
+    cut.parts = std::min(groups, round_up(divide_up(kTasksOfThread * threads, cut.stretches), threads));
   }
+  if (cut.parts % threads != 0) cut.stretches = std::min(all_tiles, round_up(cut.stretches, threads));
   return cut;
 }
 
@@ -144,28 +152,27 @@ class Convolver {
 int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
                     const ncnn::Option& opt) {
   const Convolver convolver(plan, input, output);
-  const int64_t all_tiles = divide_up(int64_t{output.w} * output.h, plan.kernel->tile_m);
   const Cut cut = cut_work(plan, int64_t{output.w} * output.h, opt.num_threads);
   ncnn::Mat scratch;
-  scratch.create(static_cast<int>(convolver.scratch_bytes(cut.tiles)), opt.num_threads, size_t{1},
+  scratch.create(static_cast<int>(convolver.scratch_bytes(cut.most_tiles())), opt.num_threads, size_t{1},
                  opt.workspace_allocator);
   if (scratch.empty()) return kOutOfMemory;
-  const int groups = static_cast<int>(divide_up(plan.channels_out, kChannelGroup));
-  const int tasks = static_cast<int>(cut.stretches) * cut.parts;
+  const int64_t groups = divide_up(plan.channels_out, kChannelGroup);
+  const int tasks = static_cast<int>(cut.stretches * cut.parts);
 
 #pragma omp parallel for num_threads(opt.num_threads)
   for (int task = 0; task < tasks; ++task) {
-    const int64_t first = task / cut.parts * cut.tiles;
-    const int64_t tiles = std::min(cut.tiles, all_tiles - first);
-    const int part = task % cut.parts;
+    const int64_t first = cut.first_tile(task / cut.parts);
+    const int64_t tiles = cut.first_tile(task / cut.parts + 1) - first;
+    const int64_t part = task % cut.parts;
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     convolver.find(first, tiles, mine);
     alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
     OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
                    plan.kernel->conv_to_f16);
     ConvS8Params params = convolver.params_of(first, tiles, mine, out);
-    for (int group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
-      convolver.compute(first, group, &params, out);
+    for (int64_t group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
+      convolver.compute(first, static_cast<int>(group), &params, out);
     }
   }
   return kOk;
