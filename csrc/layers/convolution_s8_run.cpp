@@ -26,11 +26,14 @@ int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 // tasks, as many each: so the tasks are a multiple of the threads where the work allows it, and alike.
 struct Cut {
   int64_t all_tiles = 0;
+  int64_t tiles = 0;  // of a stretch but the last; 0: stretches are alike
   int64_t stretches = 0;
   int64_t parts = 1;
 
-  int64_t first_tile(int64_t stretch) const { return all_tiles * stretch / stretches; }
-  int64_t most_tiles() const { return divide_up(all_tiles, stretches); }
+  int64_t first_tile(int64_t stretch) const {
+    return tiles > 0 ? std::min(all_tiles, tiles * stretch) : all_tiles * stretch / stretches;
+  }
+  int64_t most_tiles() const { return tiles > 0 ? tiles : divide_up(all_tiles, stretches); }
 };
 
 // Bytes of input that a further tile of a stretch touches: neighbouring windows share most of theirs.
@@ -51,7 +54,9 @@ Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
   Cut cut;
   cut.all_tiles = all_tiles;
   cut.stretches = divide_up(all_tiles, tiles);
-  if (threads > 1 && cut.stretches < kTasksOfThread * threads) {
+  if (threads == 1) {
+    cut.tiles = tiles;
+  } else if (cut.stretches < kTasksOfThread * threads) {
     cut.parts = std::min(groups, round_up(divide_up(kTasksOfThread * threads, cut.stretches), threads));
   }
   if (cut.parts % threads != 0) cut.stretches = std::min(all_tiles, round_up(cut.stretches, threads));
@@ -171,8 +176,9 @@ int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, 
     OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
                    plan.kernel->conv_to_f16);
     ConvS8Params params = convolver.params_of(first, tiles, mine, out);
-    for (int64_t group = groups * part / cut.parts; group < groups * (part + 1) / cut.parts; ++group) {
-      convolver.compute(first, static_cast<int>(group), &params, out);
+    const int end = static_cast<int>(groups * (part + 1) / cut.parts);
+    for (int group = static_cast<int>(groups * part / cut.parts); group < end; ++group) {
+      convolver.compute(first, group, &params, out);
     }
   }
   return kOk;
