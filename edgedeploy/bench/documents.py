@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgedeploy.errors import BenchError
-from edgedeploy.reading import load_json
+from edgedeploy.reading import load_json, require_modest_json
 from edgedeploy.runfile import GoldenLimits, GoldenOutputRecord, GoldenRecord, Limits
 
 _PROGRESS = re.compile(r"^progress: ([a-z]+(?: [a-z]+)*) (\d+)/(\d+)$")
@@ -105,10 +105,12 @@ def parse_selftest(text: str) -> GoldenRecord:
         BenchError: It breaks the schema.
     """
     try:
+        require_modest_json(text)
         document = _SelfTestDocument.model_validate_json(text)
-    except ValidationError as error:
+    except ValueError as error:
+        faults = f"{error.error_count()} faults" if isinstance(error, ValidationError) else str(error)
         raise BenchError(
-            f"the runner's self-test did not print its document ({error.error_count()} faults): {text[:200]!r}",
+            f"the runner's self-test did not print its document ({faults}): {text[:200]!r}",
             hint="flash again: runner and driver may be of different versions",
         ) from None
     return GoldenRecord(passed=document.passed, outputs=document.outputs)

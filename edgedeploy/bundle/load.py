@@ -74,12 +74,14 @@ def _read_sources(directory: Path) -> dict[str, Path]:
 def _checked_file(part: FilePart, directory: Path, sources: dict[str, Path]) -> BundleFile:
     own = directory / part.path
     source = own if own.is_file() else sources.get(part.path, own)
-    if not source.is_file():
-        raise BundleError(f"{part.path} of the bundle is missing: {source} does not exist", hint=_AGAIN)
     try:
+        if not source.is_file():
+            raise BundleError(f"{part.path} of the bundle is missing: {source} does not exist", hint=_AGAIN)
         size_bytes, sha256 = source.stat().st_size, file_sha256(source)
     except OSError as error:
-        raise BundleError(f"{source} cannot be read: {error.strerror}", hint=_AGAIN) from None
+        raise BundleError(
+            f"{part.path} of the bundle: {source} cannot be read: {error.strerror}", hint=_AGAIN
+        ) from None
     if size_bytes != part.size_bytes:
         raise BundleError(f"{source} has {size_bytes} bytes, the manifest says {part.size_bytes}", hint=_AGAIN)
     if sha256 != part.sha256:

@@ -169,7 +169,7 @@ def _active_release(content: bytes, _: Path) -> None:
 def _selftest(content: bytes, _: Path) -> None:
     text = _text(content)
     try:
-        parse_selftest(CommandResult(command="selftest", exit_status=0, stdout=text, stderr=""))
+        parse_selftest(CommandResult(command="selftest", exit_status=0, stdout=text, stderr="", seconds=0.0))
     finally:
         parse_bench_selftest(text)
 
