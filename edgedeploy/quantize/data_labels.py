@@ -10,7 +10,7 @@ from edgedeploy.reading import MIB, read_limited, shown
 
 LABEL_FILES = ("labels.csv", "labels.txt")
 _MOST_DIGITS = 9
-_LIMIT_BYTES = 64 * MIB
+_LIMIT_BYTES = 8 * MIB
 
 
 def labels_of_files(directory: Path, names: Sequence[str], file: Path | None) -> tuple[int, ...]:
