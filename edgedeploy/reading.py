@@ -65,12 +65,12 @@ def key_of(location: Sequence[str | int]) -> str:
     return text[:_LONGEST_KEY].encode("utf-8", errors="backslashreplace").decode()
 
 
-def describe_faults(error: ValidationError, describe: Callable[[Any], str]) -> str:
-    """Return a document's faults, a line each: the first fifty, and how many more there are."""
+def describe_faults(error: ValidationError, describe: Callable[[Any], str], *, most: int = _MOST_FAULTS) -> str:
+    """Return a document's faults, a line each: the first ``most``, and how many more there are."""
     count = error.error_count()
     if not can_be_detailed(count):
         return f"  it has {count} faults"
-    lines = [describe(fault) for fault in error.errors()[:_MOST_FAULTS]]
+    lines = [describe(fault) for fault in error.errors()[:most]]
     return "\n".join([*lines, *([f"  and {count - len(lines)} more"] if count > len(lines) else [])])
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from edgedeploy.artifacts import BoardFacts, Clock, Provenance, canonical_json
 from edgedeploy.errors import RunFileError
 from edgedeploy.latency_stats import Frozen, LatencySummary, summarize
-from edgedeploy.reading import MIB, can_be_detailed, key_of, load_json, read_limited, require_modest_json, shown
+from edgedeploy.reading import MIB, describe_faults, key_of, load_json, read_limited, require_modest_json, shown
 
 RUN_SCHEMA = 1
 MEASUREMENT_SCHEMA = 1
@@ -395,10 +395,4 @@ def check_version(text: str, *, what: str, known: int, again: str = _AGAIN) -> N
 
 def list_faults(error: ValidationError) -> str:
     """Return the faults of a document, a line each with the key's path, eight at most."""
-    if not can_be_detailed(error.error_count()):
-        return f"  it has {error.error_count()} faults"
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"  {key_of(fault['loc']) or 'document'}: {fault['msg']}" for fault in faults[:8]]
-    if len(faults) > len(lines):
-        lines.append(f"  and {len(faults) - len(lines)} more")
-    return "\n".join(lines)
+    return describe_faults(error, lambda fault: f"  {key_of(fault['loc']) or 'document'}: {fault['msg']}", most=8)
