@@ -4,14 +4,16 @@ export PYTHON
 VENV := .venv/bin
 # Two at a time, each file's tests in one process: what they share is made once.
 PYTEST := $(VENV)/python -m pytest --numprocesses 2 --dist loadfile
+FUZZ_SECONDS ?= 60
 CPP_SOURCES = $(shell git ls-files 'csrc/**.cpp' 'csrc/**.h' 'tests/**.cpp' 'tests/**.h')
 
-.PHONY: help demo test nightly lint format setup clean
+.PHONY: help demo test nightly fuzz lint format setup clean
 
 help:
 	@echo 'make demo     set up and flash the demo to an emulated RK3399'
 	@echo 'make test     set up, lint and run the tests'
-	@echo 'make nightly  the long sweeps as well'
+	@echo 'make nightly  the long sweeps as well, and make fuzz'
+	@echo 'make fuzz     the coverage-guided fuzzer, FUZZ_SECONDS on each reader of files (docs/fuzzing.md)'
 	@echo 'make lint     ruff, mypy, clang-format'
 	@echo 'make format   rewrite the sources in the house format'
 	@echo 'make clean    remove .venv and build output (caches stay: edgedeploy doctor names them)'
@@ -25,6 +27,12 @@ test: setup lint
 
 nightly: setup lint
 	$(PYTEST)
+	$(MAKE) fuzz
+
+# Where atheris has no wheel for this Python, guided.py says so and what to do.
+fuzz: setup
+	-$(VENV)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris -c constraints.txt atheris
+	$(VENV)/python tests/fuzz/guided.py --seconds $(FUZZ_SECONDS)
 
 lint: setup
 	$(VENV)/ruff check .

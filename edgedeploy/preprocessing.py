@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.array_files import read_named_array
 from edgedeploy.artifacts import FloatArray, InputSpec, Preprocessing, Resize, Sample
 from edgedeploy.errors import MissingFileError, ShapeMismatchError, UnreadableInputError
 
@@ -89,7 +90,10 @@ def read_image(path: Path) -> Image:
     Raises:
         UnreadableInputError: OpenCV cannot decode it.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except (cv2.error, MemoryError):
+        image = None
     if image is None:
         raise UnreadableInputError(f"{path} is not an image that OpenCV can read", hint="use PNG or JPEG")
     return np.ascontiguousarray(image, dtype=np.uint8)
@@ -97,9 +101,8 @@ def read_image(path: Path) -> Image:
 
 def _read_array(path: Path, spec: InputSpec) -> FloatArray:
     try:
-        content = np.load(path, allow_pickle=False)
-        array = content[spec.name] if isinstance(content, np.lib.npyio.NpzFile) else content
-    except (ValueError, OSError, EOFError, KeyError) as error:
+        array = read_named_array(path, spec.name)
+    except ValueError as error:
         raise UnreadableInputError(
             f"{path} has no array for the input {spec.name!r}: {error}",
             hint="save float32 with numpy.save, or numpy.savez with one array an input",

@@ -5,7 +5,6 @@ A project directory without the file uses the demo's, which lies in ``examples/p
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +23,7 @@ from edgedeploy.artifacts import (
 from edgedeploy.assets import PackagedFile
 from edgedeploy.errors import ProjectFileError, close_matches
 from edgedeploy.paths import resource_dir
+from edgedeploy.reading import can_be_detailed, describe_faults, key_of, read_toml, shown
 
 PROJECT_FILE = "edgedeploy.toml"
 DEMO_DIRECTORY = Path("examples") / "ppocr-det"
@@ -34,7 +34,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 class Section(BaseModel):
     """A table of the file: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FileInPackage(Section):
@@ -196,33 +196,37 @@ def load_project(path: Path) -> Project:
     """Read and validate a project file.
 
     Raises:
-        ProjectFileError: Not TOML, an unknown key, or a value that is not allowed; every fault is listed.
+        ProjectFileError: Not TOML, an unknown key, or a value that is not allowed; the first fifty faults are listed.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except FileNotFoundError:
         raise ProjectFileError(f"{path} does not exist", hint="edgedeploy init writes one to start from") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ProjectFileError(
+            f"{path} cannot be read: {error.strerror}", hint="edgedeploy init writes one to start from"
+        ) from None
+    except ValueError as error:
         raise ProjectFileError(f"{path} is not valid TOML: {error}", hint="see docs/guide.md for an example") from None
     try:
         return Project.model_validate(document)
     except ValidationError as error:
-        faults = [_describe(fault) for fault in error.errors()]
-        raise ProjectFileError(f"{path} is not valid:\n" + "\n".join(faults), hint=_key_hint(error)) from None
+        faults = describe_faults(error, _describe)
+        raise ProjectFileError(f"{path} is not valid:\n{faults}", hint=_key_hint(error)) from None
 
 
 def _describe(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    key = key_of(fault["loc"]) or "the file"
     value = fault.get("input")
-    shown = "" if isinstance(value, dict) else f" (is {value!r})"
-    return f"  {key}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+    found = "" if isinstance(value, dict) else f" (is {shown(value)})"
+    return f"  {key}: {fault['msg'].removeprefix('Value error, ')}{found}"
 
 
 def _key_hint(error: ValidationError) -> str:
-    for fault in error.errors():
+    for fault in error.errors() if can_be_detailed(error.error_count()) else ():
         if fault["type"] == "extra_forbidden":
             fields = {name for section in _sections() for name in section.model_fields}
-            return close_matches(str(fault["loc"][-1]), fields)
+            return close_matches(str(fault["loc"][-1])[:100], fields)
     return "docs/guide.md lists every key with its allowed values"
 
 

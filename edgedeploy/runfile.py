@@ -7,7 +7,6 @@ of its own (``schema``), and so has the runner's document under ``measurement``.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +15,11 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from edgedeploy.artifacts import BoardFacts, Clock, Provenance, canonical_json
 from edgedeploy.errors import RunFileError
 from edgedeploy.latency_stats import Frozen, LatencySummary, summarize
+from edgedeploy.reading import MIB, describe_faults, key_of, load_json, read_limited, require_modest_json, shown
 
 RUN_SCHEMA = 1
 MEASUREMENT_SCHEMA = 1
+RECORD_LIMIT_BYTES = 16 * MIB
 _AGAIN = "measure again with edgedeploy bench"
 
 Count = Annotated[int, Field(ge=0)]
@@ -361,7 +362,7 @@ def read_record_text(path: Path, *, missing: str, again: str) -> str:
         RunFileError: One or the other.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_limited(path, RECORD_LIMIT_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise RunFileError(f"{path} does not exist", hint=missing) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -380,21 +381,18 @@ def check_version(text: str, *, what: str, known: int, again: str = _AGAIN) -> N
         RunFileError: Not JSON, no version, or another one (the message has both).
     """
     try:
-        document = json.loads(text)
+        require_modest_json(text)
+        document = load_json(text)
     except ValueError as error:
-        raise RunFileError(f"{what} is not JSON: {error}", hint=again) from None
+        raise RunFileError(f"{what} is not JSON that can be read: {error}", hint=again) from None
     version = document.get("schema") if isinstance(document, dict) else None
     if type(version) is not int:
-        raise RunFileError(f"{what} has no schema version: {version!r}", hint=again)
+        raise RunFileError(f"{what} has no schema version: {shown(version)}", hint=again)
     if version != known:
         hint = "a newer edgedeploy reads it" if version > known else again
-        raise RunFileError(f"{what} has schema {version}; this edgedeploy reads schema {known}", hint=hint)
+        raise RunFileError(f"{what} has schema {shown(version)}; this edgedeploy reads schema {known}", hint=hint)
 
 
 def list_faults(error: ValidationError) -> str:
     """Return the faults of a document, a line each with the key's path, eight at most."""
-    faults = error.errors()
-    lines = [f"  {'.'.join(str(part) for part in fault['loc']) or 'document'}: {fault['msg']}" for fault in faults[:8]]
-    if len(faults) > len(lines):
-        lines.append(f"  and {len(faults) - len(lines)} more")
-    return "\n".join(lines)
+    return describe_faults(error, lambda fault: f"  {key_of(fault['loc']) or 'document'}: {fault['msg']}", most=8)

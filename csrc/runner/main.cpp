@@ -13,10 +13,22 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Messages can quote the engine or a file name; the contract is one line.
+bool is_utf8(const std::string& text) {
+  try {
+    ordered_json(text).dump();
+    return true;
+  } catch (const ordered_json::type_error&) {
+    return false;
+  }
+}
+
+// Messages can quote the engine, a file or its name; the contract is one line of UTF-8.
 std::string one_line(std::string text) {
+  const bool utf8 = is_utf8(text);
   for (char& c : text) {
-    if (c == '\n' || c == '\r') c = ' ';
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) c = ' ';
+    if (byte >= 0x80 && !utf8) c = '?';
   }
   return text;
 }

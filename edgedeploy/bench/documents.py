@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgedeploy.errors import BenchError
+from edgedeploy.reading import load_json, require_modest_json
 from edgedeploy.runfile import GoldenLimits, GoldenOutputRecord, GoldenRecord, Limits
 
 _PROGRESS = re.compile(r"^progress: ([a-z]+(?: [a-z]+)*) (\d+)/(\d+)$")
@@ -88,10 +88,10 @@ def parse_active_release(text: str) -> ActiveRelease:
     if not _DIGEST.match(digest):
         raise BenchError(f"current does not point to a release: {directory!r}", hint="flash again")
     try:
-        manifest = json.loads(manifest_text)
+        manifest = load_json(manifest_text)
         versions = {str(key): str(value) for key, value in manifest["versions"].items()}
         limits = _limits(manifest)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise BenchError(
             f"the manifest of release {digest[:12]} cannot be read: {error!r}", hint="flash again"
         ) from None
@@ -105,10 +105,12 @@ def parse_selftest(text: str) -> GoldenRecord:
         BenchError: It breaks the schema.
     """
     try:
+        require_modest_json(text)
         document = _SelfTestDocument.model_validate_json(text)
-    except ValidationError as error:
+    except ValueError as error:
+        faults = f"{error.error_count()} faults" if isinstance(error, ValidationError) else str(error)
         raise BenchError(
-            f"the runner's self-test did not print its document ({error.error_count()} faults): {text[:200]!r}",
+            f"the runner's self-test did not print its document ({faults}): {text[:200]!r}",
             hint="flash again: runner and driver may be of different versions",
         ) from None
     return GoldenRecord(passed=document.passed, outputs=document.outputs)

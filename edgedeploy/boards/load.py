@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from edgedeploy.boards.model import Board
 from edgedeploy.errors import BoardFileError, UnknownBoardError, close_matches
 from edgedeploy.paths import config_dir, resource_dir
+from edgedeploy.reading import describe_faults, key_of, read_toml, shown
 
 BOARDS_DIRECTORY = "boards"
 SUFFIX = ".toml"
@@ -74,19 +74,19 @@ def read_board_file(path: Path) -> Board:
     """Read and validate one board file.
 
     Raises:
-        BoardFileError: Missing, not TOML, or against the schema; every fault is listed with key, value and what is
-            allowed.
+        BoardFileError: Missing, not TOML, or against the schema; the first fifty faults are listed with key, value and
+            what is allowed.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = read_toml(path)
     except OSError as error:
         raise BoardFileError(f"{path} cannot be read: {error.strerror}", hint="edgedeploy boards list") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise BoardFileError(f"{path} is not valid TOML: {error}", hint=_schema_hint()) from None
     try:
         board = Board.model_validate(document)
     except ValidationError as error:
-        faults = "\n".join(_describe(fault) for fault in error.errors())
+        faults = describe_faults(error, _describe)
         raise BoardFileError(f"{path} is not a valid board:\n{faults}", hint=_schema_hint()) from None
     if board.name != path.stem:
         raise BoardFileError(
@@ -133,18 +133,18 @@ def _schema_hint() -> str:
 def _describe(fault: Any) -> str:
     """Return one line of the fault list: key, what is allowed, the value."""
     location: Sequence[str | int] = fault["loc"]
-    key = ".".join(str(part) for part in location) or "the file"
+    key = key_of(location) or "the file"
     if fault["type"] == "extra_forbidden":
         allowed = _allowed_keys(location[:-1])
-        near = close_matches(str(location[-1]), allowed)
+        near = close_matches(str(location[-1])[:100], allowed)
         suffix = f" ({near})" if near.startswith("did") else ""
         return f"  {key}: there is no such key{suffix}; allowed: {', '.join(allowed)}"
     if fault["type"] == "missing":
         return f"  {key}: is missing"
     message = re.sub(r"^Value error, ", "", fault["msg"])
     value = fault.get("input")
-    shown = "" if isinstance(value, dict) else f" (is {value!r})"
-    return f"  {key}: {message}{shown}"
+    found = "" if isinstance(value, dict) else f" (is {shown(value)})"
+    return f"  {key}: {message}{found}"
 
 
 def _allowed_keys(location: Sequence[str | int]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ from edgedeploy.errors import BuildFailedError
 from edgedeploy.files import exclusive, file_sha256
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress
+from edgedeploy.reading import load_json
 
 _PRODUCTS_FILE = "products.json"
 _SKIPPED_DIRECTORIES = frozenset({"__pycache__"})
@@ -109,7 +109,7 @@ def _seal(directory: Path) -> None:
 def _is_sound(entry: Path) -> bool:
     """Say whether every file of the entry is there in full length: a disk that ran full or a stray rm shows here."""
     try:
-        products = json.loads((entry / _PRODUCTS_FILE).read_text(encoding="utf-8"))
+        products = load_json((entry / _PRODUCTS_FILE).read_text(encoding="utf-8"))
         return all((entry / name).stat().st_size == size for name, size in products.items())
     except (OSError, ValueError):
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 import shutil
@@ -10,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from edgedeploy.errors import BuildFailedError
+from edgedeploy.reading import load_json
 
 _PROBE_DEADLINE_S = 60.0
 _KERNEL_SUFFIXES = frozenset({".cpp", ".S"})
@@ -50,7 +50,7 @@ def kernels_in_probe(document: str) -> tuple[str, ...]:
         BuildFailedError: It is not that document.
     """
     try:
-        return tuple(sorted(str(kernel["name"]) for kernel in json.loads(document)["kernels"]))
+        return tuple(sorted(str(kernel["name"]) for kernel in load_json(document)["kernels"]))
     except (ValueError, KeyError, TypeError) as error:
         raise BuildFailedError(
             f"the runner's probe answered {document[:200]!r}", hint="csrc/runner and docs/contracts.md disagree"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path, PurePosixPath
 
 from edgedeploy.artifacts import BinaryRequirements, Bundle, BundleFile
-from edgedeploy.bundle.manifest import MANIFEST_FILE, FilePart, Manifest, parse_manifest
+from edgedeploy.bundle.manifest import MANIFEST_FILE, MANIFEST_LIMIT_BYTES, FilePart, Manifest, parse_manifest
 from edgedeploy.errors import BundleError
 from edgedeploy.files import file_sha256
+from edgedeploy.reading import load_json, read_limited
 
 SOURCES_FILE = "sources.json"
 
@@ -33,7 +33,7 @@ def load_bundle(directory: Path) -> Bundle:
     """
     path = directory / MANIFEST_FILE
     try:
-        content = path.read_bytes()
+        content = read_limited(path, MANIFEST_LIMIT_BYTES)
     except OSError as error:
         raise BundleError(
             f"{directory} is not a bundle: {path} cannot be read: {error.strerror}", hint=_AGAIN
@@ -61,10 +61,10 @@ def _requirements(manifest: Manifest) -> BinaryRequirements:
 def _read_sources(directory: Path) -> dict[str, Path]:
     path = directory / SOURCES_FILE
     try:
-        document = json.loads(path.read_bytes())
+        document = load_json(read_limited(path, MANIFEST_LIMIT_BYTES))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}", hint=_AGAIN) from None
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         raise BundleError(f"{path} does not map paths to files", hint=_AGAIN)
@@ -74,12 +74,14 @@ def _read_sources(directory: Path) -> dict[str, Path]:
 def _checked_file(part: FilePart, directory: Path, sources: dict[str, Path]) -> BundleFile:
     own = directory / part.path
     source = own if own.is_file() else sources.get(part.path, own)
-    if not source.is_file():
-        raise BundleError(f"{part.path} of the bundle is missing: {source} does not exist", hint=_AGAIN)
     try:
+        if not source.is_file():
+            raise BundleError(f"{part.path} of the bundle is missing: {source} does not exist", hint=_AGAIN)
         size_bytes, sha256 = source.stat().st_size, file_sha256(source)
     except OSError as error:
-        raise BundleError(f"{source} cannot be read: {error.strerror}", hint=_AGAIN) from None
+        raise BundleError(
+            f"{part.path} of the bundle: {source} cannot be read: {error.strerror}", hint=_AGAIN
+        ) from None
     if size_bytes != part.size_bytes:
         raise BundleError(f"{source} has {size_bytes} bytes, the manifest says {part.size_bytes}", hint=_AGAIN)
     if sha256 != part.sha256:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -15,9 +16,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edgedeploy.artifacts import ColorOrder, InputSpec, Preprocessing, Resize, canonical_json
 from edgedeploy.errors import BundleError
+from edgedeploy.reading import MIB, describe_faults, key_of, require_modest_json, shown
 
 MANIFEST_FILE = "manifest.json"
 LONGEST_PATH = 255
+MANIFEST_LIMIT_BYTES = MIB
 
 _SAFE_COMPONENT = re.compile(r"[A-Za-z0-9._+@=-]+\Z")
 
@@ -181,10 +184,11 @@ class Manifest(Part):
     @model_validator(mode="after")
     def _holds_together(self) -> Manifest:
         paths = [item.path for item in self.files]
+        known = set(paths)
         _check_distinct("files", paths)
         _check_no_path_is_a_directory(paths)
         for path in self.referenced_paths:
-            if path not in paths:
+            if path not in known:
                 raise ValueError(f"{path!r} is referred to but not among the files")
         for kind, declared, golden in (
             ("inputs", [item.name for item in self.model.inputs], [item.name for item in self.golden.inputs]),
@@ -232,20 +236,25 @@ def parse_manifest(content: bytes, *, origin: str) -> Manifest:
         origin: Where they come from, for the message: a path, or a path on a board.
 
     Raises:
-        BundleError: Not JSON, a schema that this version does not read, or a fault; all faults are listed.
+        BundleError: Not JSON, a schema that this version does not read, or a fault; the first fifty faults are listed.
     """
     try:
+        if len(content) > MANIFEST_LIMIT_BYTES:
+            raise ValueError(f"it has {len(content)} bytes; {MANIFEST_LIMIT_BYTES} are the most that are read")
+        require_modest_json(content)
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        faults = "\n".join(_describe(fault) for fault in error.errors())
-        raise BundleError(
-            f"{origin} is not a valid manifest:\n{faults}",
-            hint="make the bundle again with edgedeploy flash; a manifest is never edited by hand",
-        ) from None
+        faults = describe_faults(error, _describe)
+    except ValueError as error:
+        faults = f"  {error}"
+    raise BundleError(
+        f"{origin} is not a valid manifest:\n{faults}",
+        hint="make the bundle again with edgedeploy flash; a manifest is never edited by hand",
+    )
 
 
 def _check_distinct(what: str, values: Sequence[str]) -> None:
-    twice = sorted({value for value in values if values.count(value) > 1})
+    twice = sorted(value for value, count in Counter(values).items() if count > 1)
     if twice:
         raise ValueError(f"{what} name {', '.join(twice)} more than once")
 
@@ -258,8 +267,8 @@ def _check_no_path_is_a_directory(paths: Sequence[str]) -> None:
 
 
 def _describe(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"]) or "the document"
+    key = key_of(fault["loc"]) or "the document"
     message = re.sub(r"^Value error, ", "", fault["msg"])
     value = fault.get("input")
-    shown = "" if isinstance(value, (dict, list, bytes)) else f" (is {value!r:.200})"
-    return f"  {key}: {message}{shown}"
+    found = "" if isinstance(value, (dict, list, bytes)) else f" (is {shown(value)})"
+    return f"  {key}: {message}{found}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from edgedeploy.artifacts import canonical_json
 from edgedeploy.graph import Graph, write_graph
 from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import cache_dir
+from edgedeploy.reading import load_json
 
 RECIPE = 1
 """Raise it with every change to how built-in networks are made: old entries are then left alone."""
@@ -68,7 +68,7 @@ def nets_dir() -> Path:
 
 
 def _read(directory: Path) -> Entry | None:
-    record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+    record = load_json((directory / RECORD_NAME).read_text(encoding="utf-8"))
     entry = Entry(
         directory=directory,
         inputs={name: (shape[0], shape[1], shape[2]) for name, shape in record["inputs"].items()},

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgedeploy.cli.console import print_json, stdout
 from edgedeploy.cyclesfile import read_cycles
 from edgedeploy.errors import RunFileError
 from edgedeploy.files import write_whole
+from edgedeploy.reading import load_json
 from edgedeploy.report.cycles import render_cycles_html
 from edgedeploy.report.cycles_terminal import render_cycles_terminal
 
@@ -19,7 +19,7 @@ def is_cycles(reference: str) -> bool:
     """Say whether what the user named is a file that ``cycles`` wrote."""
     path = Path(reference)
     try:
-        document = json.loads(path.read_bytes()) if path.is_file() else None
+        document = load_json(path.read_bytes()) if path.is_file() else None
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and _ONLY_IN_CYCLES in document

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import cv2
-import numpy as np
 
+from edgedeploy.array_files import read_array
 from edgedeploy.artifacts import BoardFacts, Clock, GoldenOutput
 from edgedeploy.bench.drive import BenchOptions, bench
 from edgedeploy.bench.store import save_run
@@ -20,6 +20,7 @@ from edgedeploy.cli.console import ConsoleProgress, stdout
 from edgedeploy.cli.options import HERE, TargetOptions
 from edgedeploy.cli.projects import OpenProject
 from edgedeploy.cli.target import Connection
+from edgedeploy.errors import BenchError
 from edgedeploy.preprocessing import read_image
 from edgedeploy.project import Project
 from edgedeploy.report.html import render_html
@@ -149,7 +150,10 @@ def _overlays(opened: OpenProject, outputs: Path, *, progress: ConsoleProgress) 
     if section.overlay == "none" or not output.is_file():
         return ()
     image = read_image(opened.resolve(opened.project.samples[0], progress=progress))
-    probability = np.load(output)
+    try:
+        probability = read_array(output)
+    except ValueError as error:
+        raise BenchError(f"the board's output {output} cannot be read: {error}", hint="measure again") from None
     drawn, boxes = draw_text_boxes(
         image,
         probability,

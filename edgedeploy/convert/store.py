@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ from edgedeploy.artifacts import (
 from edgedeploy.files import write_whole
 from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import cache_dir
+from edgedeploy.reading import load_json
 
 RECIPE = 2
 """Raise it with every change to how models are prepared, converted or compared: old entries are then left alone."""
@@ -95,7 +95,7 @@ def add_entry(
 def find_comparison(entry: Entry, key: str) -> Comparison | None:
     """Return a stored comparison, or None where there is none that can be read."""
     try:
-        document = json.loads(_comparison_path(entry, key).read_text(encoding="utf-8"))
+        document = load_json(_comparison_path(entry, key).read_text(encoding="utf-8"))
         return Comparison(
             reference=document["reference"],
             samples=document["samples"],
@@ -117,7 +117,7 @@ def models_dir() -> Path:
 
 
 def _read(directory: Path) -> Entry | None:
-    record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+    record = load_json((directory / RECORD_NAME).read_text(encoding="utf-8"))
     outputs = tuple(ModelOutput(**{**item, "shape": tuple(item["shape"])}) for item in record["outputs"])
     entry = Entry(directory=directory, input_names=tuple(record["inputs"]), outputs=outputs)
     return entry if record["sha256"] == modelcache.model_hashes(directory) else None

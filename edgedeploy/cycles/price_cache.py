@@ -5,7 +5,6 @@ Lines are appended under a lock. Each carries a checksum, so what a crash or a f
 
 from __future__ import annotations
 
-import json
 import math
 import zlib
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from edgedeploy.artifacts import canonical_json
 from edgedeploy.cycles.llvm import Price
 from edgedeploy.files import exclusive
+from edgedeploy.reading import load_json
 
 RECIPE = 1
 """Raise it with every change to how a block is priced: old prices are then left alone."""
@@ -76,9 +76,9 @@ def _line(code: str, price: Price) -> bytes:
 
 def _entry(line: bytes) -> tuple[str, Price] | None:
     try:
-        code, cycles, unpriced, checksum = json.loads(line)
+        code, cycles, unpriced, checksum = load_json(line)
         whole = zlib.crc32(canonical_json([code, cycles, unpriced])) == checksum
         price = Price(cycles=float(cycles), unpriced=int(unpriced))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return (str(code), price) if whole and math.isfinite(price.cycles) and price.cycles > 0 else None

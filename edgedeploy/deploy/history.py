@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 
 from edgedeploy.deploy.layout import is_digest
 from edgedeploy.deploy.status import Activation
+from edgedeploy.reading import load_json
 
 ROLLBACK = "rollback"
 FLASH = "flash"
@@ -17,7 +17,7 @@ def parse_history(lines: Iterable[str]) -> tuple[Activation, ...]:
     found = []
     for line in lines:
         try:
-            document = json.loads(line)
+            document = load_json(line)
         except ValueError:
             continue
         if isinstance(document, dict) and is_digest(str(document.get("to"))):

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgedeploy.errors import BoardBusyError
+from edgedeploy.reading import load_json
 
 BREAK_ANY = "any"
+_LARGEST_PID = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +47,18 @@ def new_owner() -> Owner:
 def parse_owner(text: str) -> Owner | None:
     """Return the note found in a lock, None where it is empty or damaged."""
     try:
-        document = json.loads(text)
+        document = load_json(text)
+        pid = int(document["pid"])
+        if not 0 < pid <= _LARGEST_PID:
+            return None
         return Owner(
             token=str(document["token"]),
             who=str(document["who"]),
             machine=str(document["machine"]),
-            pid=int(document["pid"]),
+            pid=pid,
             since=str(document["since"]),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None
 
 

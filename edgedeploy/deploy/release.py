@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from edgedeploy.deploy.survey import Survey, current_release, take_survey
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import NoReleaseError
 from edgedeploy.progress import SILENT, Progress
+from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 
@@ -141,10 +141,10 @@ def _target(survey: Survey, app: str, to: str | None) -> str:
 def _release_info(digest: str, manifest: str, *, current: bool, activated_at: str | None) -> ReleaseInfo:
     """Read size and versions from a manifest; a damaged one gives 0 and nothing, for status has to list it still."""
     try:
-        document = json.loads(manifest)
+        document = load_json(manifest)
         size_bytes = len(manifest.encode()) + 1 + sum(int(item["size_bytes"]) for item in document["files"])
         versions = {str(key): str(value) for key, value in document["versions"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         size_bytes, versions = 0, {}
     return ReleaseInfo(
         digest=digest, current=current, activated_at=activated_at, size_bytes=size_bytes, versions=versions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import PurePosixPath
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from edgedeploy.artifacts import Clock, GoldenOutput
 from edgedeploy.deploy.layout import RUNNER
 from edgedeploy.errors import SelfTestError
+from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 DEADLINE_HARDWARE_S = 120.0
@@ -57,7 +57,7 @@ def parse_selftest(result: CommandResult) -> tuple[GoldenOutput, ...]:
             hint=f"run it by hand on the board: {result.command}",
         )
     try:
-        document = json.loads(result.stdout)
+        document = load_json(result.stdout)
         outputs = tuple(_output(item) for item in document["outputs"])
         passed = document["passed"] is True and bool(outputs) and all(item.passed for item in outputs)
     except (ValueError, TypeError, KeyError) as error:

@@ -11,6 +11,7 @@ from edgedeploy.emulate.machine import OVERLAY
 from edgedeploy.emulate.tools import tool
 from edgedeploy.errors import EmulatorBootError
 from edgedeploy.progress import Progress
+from edgedeploy.reading import load_json
 
 OVERLAY_RECORD = "disk.json"
 
@@ -39,6 +40,6 @@ def ensure_overlay(directory: Path, image: TwinImage, *, fresh: bool, progress: 
 
 def _read(record: Path) -> object:
     try:
-        return json.loads(record.read_text(encoding="utf-8"))
+        return load_json(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

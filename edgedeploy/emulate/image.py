@@ -21,6 +21,7 @@ from edgedeploy.errors import ImageBuildError
 from edgedeploy.files import exclusive
 from edgedeploy.paths import cache_dir
 from edgedeploy.progress import Progress
+from edgedeploy.reading import load_json
 
 BUILD_DEADLINE_S = 1800.0
 SCRATCH_PREFIX = ".build-"
@@ -96,7 +97,7 @@ def _remove_remains(images: Path) -> None:
 def load_image(directory: Path) -> TwinImage | None:
     """Return the finished image in a directory of the cache, or None. Only a finished build has such a name."""
     try:
-        document = json.loads((directory / "image.json").read_text(encoding="utf-8"))
+        document = load_json((directory / "image.json").read_text(encoding="utf-8"))
         image = TwinImage(
             digest=directory.name,
             build_id=document["build_id"],

@@ -14,6 +14,7 @@ from edgedeploy.emulate.processes import ProcessIdentity, is_alive
 from edgedeploy.errors import UsageError
 from edgedeploy.files import write_whole
 from edgedeploy.paths import state_dir
+from edgedeploy.reading import load_json
 
 STATE_FILE = "state.json"
 LOCK_FILE = "lock"
@@ -80,7 +81,7 @@ def read_state(directory: Path) -> TwinState | None:
     Nothing is removed here: who only looks holds no lock, and the file may be another process's new one by now.
     """
     try:
-        state = parse_state(json.loads((directory / STATE_FILE).read_text(encoding="utf-8")))
+        state = parse_state(load_json((directory / STATE_FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return None
     return state if state is not None and is_alive(state.process) else None

@@ -8,10 +8,13 @@ from typing import ClassVar
 
 EXIT_INTERNAL = 1
 EXIT_USAGE = 2
+LONGEST_TEXT = 65536
 
 
 class EdgedeployError(Exception):
     """Root of the tree. ``message`` says what is wrong, ``hint`` what to do about it.
+
+    What a damaged file has in its names may be in either: both are cut at 65536 characters and fit for UTF-8.
 
     Args:
         message: One or two sentences with the offending value in them.
@@ -22,9 +25,9 @@ class EdgedeployError(Exception):
     exit_code: ClassVar[int] = EXIT_INTERNAL
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _printable(message)
+        self.hint = _printable(hint)
+        super().__init__(self.message)
 
     def to_json(self) -> dict[str, object]:
         """Return ``{"error": {"slug": ..., "message": ..., "hint": ..., "exit_code": ...}}``."""
@@ -64,3 +67,9 @@ def close_matches(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known: {', '.join(known)}" if known else ""
+
+
+def _printable(text: str) -> str:
+    more = len(text) - LONGEST_TEXT
+    text = f"{text[:LONGEST_TEXT]} ... ({more} characters more)" if more > 0 else text
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")

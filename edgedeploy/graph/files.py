@@ -9,6 +9,9 @@ from edgedeploy.files import write_whole
 from edgedeploy.graph.model import Graph
 from edgedeploy.graph.param import format_param, parse_param
 from edgedeploy.graph.weights import attach_weights, weights_bytes
+from edgedeploy.reading import MIB, read_limited
+
+PARAM_LIMIT_BYTES = 8 * MIB
 
 
 def read_graph(param: Path, weights: Path | None = None) -> Graph:
@@ -22,7 +25,7 @@ def read_graph(param: Path, weights: Path | None = None) -> Graph:
     """
     try:
         # Bytes outside UTF-8 in names survive the way back.
-        graph = parse_param(_bytes_of(param).decode("utf-8", errors="surrogateescape"))
+        graph = parse_param(_bytes_of(param, PARAM_LIMIT_BYTES).decode("utf-8", errors="surrogateescape"))
     except ParamSyntaxError as error:
         raise ParamSyntaxError(f"{param}: {error.message}", hint=error.hint) from None
     return graph if weights is None else attach_weights(graph, _bytes_of(weights))
@@ -34,10 +37,14 @@ def write_graph(graph: Graph, param: Path, weights: Path) -> None:
     write_whole(param, format_param(graph).encode("utf-8", errors="surrogateescape"))
 
 
-def _bytes_of(path: Path) -> bytes:
+def _bytes_of(path: Path, limit_bytes: int | None = None) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes() if limit_bytes is None else read_limited(path, limit_bytes)
     except (FileNotFoundError, IsADirectoryError):
         raise MissingFileError(
             f"{path} does not exist", hint="convert the model again, or name the right file"
+        ) from None
+    except OSError as error:
+        raise MissingFileError(
+            f"{path} cannot be read: {error.strerror}", hint="convert the model again, or name the right file"
         ) from None

@@ -25,8 +25,8 @@ _CONVERT_AGAIN = "the file is damaged; convert the model again"
 _TOKEN = re.compile(r'[-+]?\d+="[^"]*"|[^ \t\v\f\r]+')
 # Ten digits hold every 32-bit number; int() itself refuses thousands of them.
 _INTEGER = re.compile(r"[-+]?[0-9]{1,10}")
-_COUNT = re.compile(r"[0-9]{1,10}")
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_COUNT = re.compile(r"0|[1-9][0-9]{0,9}")
+_FLOAT = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z][^ \t\v\f]*")
 _FLOAT_MARKS = frozenset(".eE")
 

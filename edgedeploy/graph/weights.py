@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from edgedeploy.errors import ParamSyntaxError, TruncatedWeightsError, UnsupportedOperatorError
@@ -10,6 +11,8 @@ from edgedeploy.graph.layouts import Load, Slot, layout_of
 from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.storage import Weight, WeightReader
 
+_MOST_ELEMENTS = 2**48
+
 
 def attach_weights(graph: Graph, data: bytes) -> Graph:
     """Return the graph with every layer's weights read from the bytes of its ``.bin`` file.
@@ -17,7 +20,7 @@ def attach_weights(graph: Graph, data: bytes) -> Graph:
     Raises:
         UnsupportedOperatorError: A layer type the engine lacks: nobody knows how many bytes are its own.
         TruncatedWeightsError: The bytes end early, or some are left over.
-        ParamSyntaxError: A size in the ``.param`` is negative.
+        ParamSyntaxError: A size in the ``.param`` is negative or beyond all memory.
     """
     require_known_types(graph)
     reader = WeightReader(data)
@@ -65,6 +68,12 @@ def _read_slot(slot: Slot, owner: str, reader: WeightReader, line: int) -> Weigh
         raise ParamSyntaxError(
             f"line {line}: {slot.name} of {owner} has the shape {slot.shape}",
             hint="a size in this line is negative; convert the model again",
+        )
+    # Without the zeros: numpy has no array of this shape, not even an empty one.
+    if math.prod(size or 1 for size in slot.shape) > _MOST_ELEMENTS:
+        raise ParamSyntaxError(
+            f"line {line}: {slot.name} of {owner} has the shape {slot.shape}, more than any memory holds",
+            hint="a size in this line is damaged; convert the model again",
         )
     match slot.load:
         case Load.TAGGED:

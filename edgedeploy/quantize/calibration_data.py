@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgedeploy.array_files import ARRAY, ARRAYS
 from edgedeploy.artifacts import InputSpec
 from edgedeploy.errors import CalibrationDataError, MissingFileError, ShapeMismatchError, UnreadableInputError
-from edgedeploy.quantize.array_files import ARRAY, ARRAYS
 from edgedeploy.quantize.data_files import open_files
 from edgedeploy.quantize.data_function import open_function
 from edgedeploy.quantize.data_inputs import Inputs

@@ -8,9 +8,9 @@ from typing import Any
 
 import cv2
 
+from edgedeploy.array_files import ARRAY, ARRAYS, array_names, read_array, read_arrays
 from edgedeploy.errors import CalibrationDataError, UnreadableInputError
 from edgedeploy.preprocessing import read_image
-from edgedeploy.quantize.array_files import ARRAY, ARRAYS, array_names, read_array, read_arrays
 from edgedeploy.quantize.data_inputs import Inputs, shape_problem
 from edgedeploy.quantize.data_labels import labels_of_files
 from edgedeploy.quantize.items import Item

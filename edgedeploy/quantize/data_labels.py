@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from edgedeploy.errors import CalibrationDataError, MissingFileError, UnreadableInputError
+from edgedeploy.reading import MIB, read_limited, shown
 
 LABEL_FILES = ("labels.csv", "labels.txt")
+_MOST_DIGITS = 9
+_LIMIT_BYTES = 8 * MIB
 
 
 def labels_of_files(directory: Path, names: Sequence[str], file: Path | None) -> tuple[int, ...]:
@@ -49,7 +52,7 @@ def read_labels(path: Path) -> dict[str, int]:
         UnreadableInputError: Names the line that is not ``NAME,LABEL``, or names a file again with another label.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_limited(path, _LIMIT_BYTES).decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise MissingFileError(f"the labels {path} do not exist", hint="lines in it are NAME,LABEL") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -61,14 +64,14 @@ def read_labels(path: Path) -> dict[str, int]:
             continue
         if not name or not _is_label(label) or labels.get(name, int(label)) != int(label):
             raise UnreadableInputError(
-                f"line {number} of {path} is no label: {line!r}", hint="a line is NAME,LABEL; labels count from 0"
+                f"line {number} of {path} is no label: {shown(line)}", hint="a line is NAME,LABEL; labels count from 0"
             )
         labels[name] = int(label)
     return labels
 
 
 def _is_label(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _labels_of_directories(names: Sequence[str]) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.array_files import ARRAY, read_array, read_arrays
 from edgedeploy.errors import CalibrationDataError, UnreadableInputError
-from edgedeploy.quantize.array_files import ARRAY, read_array, read_arrays
 from edgedeploy.quantize.data_inputs import Inputs, shape_problem
 from edgedeploy.quantize.data_labels import labels_of_numbers
 from edgedeploy.quantize.items import Item

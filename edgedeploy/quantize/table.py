@@ -20,6 +20,7 @@ from edgedeploy.files import write_whole
 from edgedeploy.graph.layouts import layout_of
 from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.quantize.choices import LARGEST_CODE, Encoding, Int8Model
+from edgedeploy.reading import MIB, read_limited
 
 WeightKey = tuple[str, int]
 """A layer's name, and which of its weights."""
@@ -42,9 +43,10 @@ _SCALED_INPUTS = frozenset({"Convolution", "ConvolutionDepthWise", "InnerProduct
 
 _WEIGHT_KEY = re.compile(r"(?P<layer>.+)_param_(?P<index>[0-9]{1,2})")
 _WEIGHT_MARK = "_param_"
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LONGEST_NAME_BYTES = 255 - len("_param_00")
 """The engine's own reader takes 255 bytes."""
+_LIMIT_BYTES = 4 * MIB
 _HINT = "a line is LAYER_param_0 and a scale for each output channel, or LAYER and one scale"
 
 
@@ -70,7 +72,7 @@ def read_table(path: Path) -> CalibrationTable:
         CalibrationTableError: Names the line that breaks the format.
     """
     try:
-        content = path.read_bytes()
+        content = read_limited(path, _LIMIT_BYTES)
     except FileNotFoundError:
         raise MissingFileError(f"the calibration table {path} does not exist", hint="correct the path") from None
     except OSError as error:

@@ -364,3 +364,10 @@ def test_nothing_half_written_stays_when_the_disk_refuses(runner: Runner, releas
     answer = runner("infer", "--release", release, "--input", f"in0={release}/golden/in0.npy", "--output-dir", made)
     assert answer.exit_status == FILE
     assert [path.name for path in made.iterdir()] == ["out0.npy"]
+
+
+def test_an_error_is_one_line_of_text_whatever_the_file_holds(runner: Runner, release: Path) -> None:
+    (release / "manifest.json").write_bytes(b'{"schema": \x7f\xff\xfe}')
+    answer = runner("selftest", "--release", release)
+    assert answer.exit_status == MANIFEST
+    assert answer.error.isprintable()

@@ -14,6 +14,8 @@ PACKAGE = ROOT / "edgedeploy"
 BASE = [
     "errors",
     "files",
+    "reading",
+    "array_files",
     "paths",
     "progress",
     "artifacts",

@@ -1,0 +1,208 @@
+"""Every reader of files that others may have written or damaged, and what each must hold for any bytes.
+
+The hypothesis tests and the coverage-guided fuzzer share them: ``check`` is the one judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import fuzz_seeds as seeds
+from fuzz_bounds import bounded
+
+from edgedeploy.artifacts import InputSpec
+from edgedeploy.bench.documents import parse_active_release
+from edgedeploy.bench.documents import parse_selftest as parse_bench_selftest
+from edgedeploy.boards.load import read_board_file
+from edgedeploy.bundle.load import SOURCES_FILE, load_bundle
+from edgedeploy.bundle.manifest import MANIFEST_FILE, parse_manifest, preprocessing_fingerprint
+from edgedeploy.cyclesfile import read_cycles
+from edgedeploy.deploy.history import parse_history, succession
+from edgedeploy.deploy.lock import is_dead, parse_owner
+from edgedeploy.deploy.selftest import parse_selftest
+from edgedeploy.errors import EdgedeployError, InternalError
+from edgedeploy.graph import format_param, parse_param, read_graph
+from edgedeploy.graph.check import check_graph
+from edgedeploy.graph.weights import weights_bytes
+from edgedeploy.preprocessing import load_sample
+from edgedeploy.project import PROJECT_FILE, load_project
+from edgedeploy.quantfile import read_quantization
+from edgedeploy.quantize.data_files import open_files
+from edgedeploy.quantize.data_inputs import Inputs
+from edgedeploy.quantize.data_labels import read_labels
+from edgedeploy.quantize.table import format_table, parse_table, read_table
+from edgedeploy.runfile import dump_record, parse_measurement, read_run
+from edgedeploy.transport.protocol import CommandResult
+
+SPEC = InputSpec(name=seeds.NAME, shape=seeds.SHAPE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """One reader.
+
+    Args:
+        read: Takes the bytes and a directory for files of its own; raises what the reader raises, and
+            ``AssertionError`` where what was read is not what the bytes say.
+        seeds: Valid documents.
+    """
+
+    read: Callable[[bytes, Path], None]
+    seeds: Callable[[], tuple[bytes, ...]]
+
+
+def check(reader: Reader, content: bytes, directory: Path) -> bool:
+    """Read the bytes and return whether they were taken; what is refused is refused by a typed error.
+
+    Raises:
+        AssertionError: The error is of no kind, says nothing, or cannot be shown; or the bounds were broken.
+        Exception: Whatever else the reader raised: it crashed.
+    """
+    try:
+        with bounded():
+            reader.read(content, directory)
+    except EdgedeployError as error:
+        assert not isinstance(error, InternalError), error
+        assert error.slug != EdgedeployError.slug, f"{type(error).__name__} has no slug of its own"
+        assert error.message and error.hint, error
+        assert len(f"{error.message}{error.hint}".encode()) < 1_000_000
+        assert json.dumps(error.to_json())
+        return False
+    return True
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", errors="surrogateescape")
+
+
+def _file(directory: Path, name: str, content: bytes) -> Path:
+    path = directory / name
+    path.write_bytes(content)
+    return path
+
+
+def _param(content: bytes, _: Path) -> None:
+    text = _text(content)
+    assert format_param(parse_param(text)) == text
+
+
+def _network(content: bytes, directory: Path) -> None:
+    param, _, weights = content.partition(seeds.WEIGHTS_MARK)
+    graph = read_graph(_file(directory, "net.param", param), _file(directory, "net.bin", weights))
+    assert weights_bytes(graph) == weights
+    for layer in graph.layers:
+        for weight in layer.weights:
+            assert weight.array.shape == weight.shape
+    check_graph(graph)
+
+
+def _manifest(content: bytes, _: Path) -> None:
+    manifest = parse_manifest(content, origin="fuzz")
+    assert parse_manifest(manifest.to_bytes(), origin="again") == manifest
+
+
+def _bundle(content: bytes, directory: Path) -> None:
+    _file(directory, MANIFEST_FILE, content)
+    load_bundle(directory)
+
+
+def _sources(content: bytes, directory: Path) -> None:
+    _file(directory, MANIFEST_FILE, seeds.manifests()[0])
+    _file(directory, SOURCES_FILE, content)
+    load_bundle(directory)
+
+
+def _run(content: bytes, directory: Path) -> None:
+    dump_record(read_run(_file(directory, "run.json", content)))
+
+
+def _measurement(content: bytes, _: Path) -> None:
+    dump_record(parse_measurement(_text(content)))
+
+
+def _quantization(content: bytes, directory: Path) -> None:
+    dump_record(read_quantization(_file(directory, "quantization.json", content)))
+
+
+def _cycles(content: bytes, directory: Path) -> None:
+    dump_record(read_cycles(_file(directory, "cycles.json", content)))
+
+
+def _board(content: bytes, directory: Path) -> None:
+    read_board_file(_file(directory, "rk3399.toml", content))
+
+
+def _project(content: bytes, directory: Path) -> None:
+    project = load_project(_file(directory, PROJECT_FILE, content))
+    assert preprocessing_fingerprint(project.input_specs)
+    assert project.postprocessing_spec
+
+
+def _table(content: bytes, directory: Path) -> None:
+    table = read_table(_file(directory, "net.table", content))
+    assert parse_table(format_table(table)) == table
+
+
+def _labels(content: bytes, directory: Path) -> None:
+    assert all(label >= 0 for label in read_labels(_file(directory, "labels.csv", content)).values())
+
+
+def _arrays(suffix: str) -> Callable[[bytes, Path], None]:
+    def read(content: bytes, directory: Path) -> None:
+        path = _file(directory, f"item{suffix}", content)
+        try:
+            data = open_files(directory, Inputs(specs=(SPEC,), engine_names=("in0",)), None)
+            assert data.item(0).tensors["in0"].size == 6
+        finally:
+            assert load_sample(path, (SPEC,)).tensors[SPEC.name].shape == SPEC.shape
+
+    return read
+
+
+def _active_release(content: bytes, _: Path) -> None:
+    parse_active_release(_text(content))
+
+
+def _selftest(content: bytes, _: Path) -> None:
+    text = _text(content)
+    try:
+        parse_selftest(CommandResult(command="selftest", exit_status=0, stdout=text, stderr="", seconds=0.0))
+    finally:
+        parse_bench_selftest(text)
+
+
+def _owner(content: bytes, _: Path) -> None:
+    owner = parse_owner(_text(content))
+    if owner is not None:
+        is_dead(owner)
+
+
+def _history(content: bytes, _: Path) -> None:
+    history = parse_history(_text(content).splitlines())
+    succession(history, current=seeds.DIGEST, present=(seeds.DIGEST,))
+
+
+READERS = {
+    "param": Reader(read=_param, seeds=seeds.params),
+    "network": Reader(read=_network, seeds=seeds.networks),
+    "manifest": Reader(read=_manifest, seeds=seeds.manifests),
+    "bundle": Reader(read=_bundle, seeds=seeds.manifests),
+    "sources": Reader(read=_sources, seeds=lambda: (b'{"model/m.param":"/nowhere/m.param"}',)),
+    "run": Reader(read=_run, seeds=seeds.runs),
+    "measurement": Reader(read=_measurement, seeds=seeds.measurements),
+    "quantization": Reader(read=_quantization, seeds=seeds.quantizations),
+    "cycles": Reader(read=_cycles, seeds=seeds.cycles),
+    "board": Reader(read=_board, seeds=seeds.boards),
+    "project": Reader(read=_project, seeds=seeds.projects),
+    "table": Reader(read=_table, seeds=seeds.tables),
+    "labels": Reader(read=_labels, seeds=seeds.label_files),
+    "npy": Reader(read=_arrays(".npy"), seeds=seeds.arrays),
+    "npz": Reader(read=_arrays(".npz"), seeds=seeds.archives),
+    "active-release": Reader(read=_active_release, seeds=seeds.active_releases),
+    "selftest": Reader(read=_selftest, seeds=seeds.selftests),
+    "owner": Reader(read=_owner, seeds=seeds.owners),
+    "history": Reader(read=_history, seeds=seeds.histories),
+}

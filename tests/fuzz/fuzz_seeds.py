@@ -1,0 +1,169 @@
+"""Valid documents that the mutations start from: small ones, with every part of a format filled."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cycles_records import record
+from numpy.typing import NDArray
+from quantization_records import quantization_record
+from random_nets import random_net
+
+from edgedeploy.artifacts import InputSpec, canonical_json
+from edgedeploy.bundle.manifest import preprocessing_fingerprint
+from edgedeploy.graph import format_param
+from edgedeploy.graph.weights import weights_bytes
+from edgedeploy.runfile import dump_record
+
+ROOT = Path(__file__).parents[2]
+NAME, SHAPE = "x", (1, 2, 3)
+DIGEST = "ab" * 32
+WEIGHTS_MARK = b"\0WEIGHTS\0"
+"""Between the two files of a network, which are fuzzed as one."""
+
+_NETS = (
+    (
+        "Input x 0 1 x 0=8 1=8 2=3 -23330=4,3,8,8,3",
+        "Convolution conv 1 1 x a 0=4 1=3 5=1 6=108 9=2 -23310=1,2.0e-01",
+        "ConvolutionDepthWise dw 1 1 a b 0=4 1=3 5=1 6=36 7=4",
+        "Split s 1 2 b c d",
+        "BinaryOp add 2 1 c d e 0=0",
+        "InnerProduct fc 1 1 e out 0=2 1=1 2=8",
+    ),
+    (
+        "Input x 0 1 x",
+        "LSTM lstm 1 1 x a 0=3 1=48 2=0",
+        "MemoryData m 0 1 k 0=3 1=2",
+        "LayerNorm n 1 1 a b 0=3 1=1.000000e-05 2=1",
+        "Gemm g 2 1 b k c 2=0 3=1 4=0 5=0 6=1 7=0 8=2 9=3 10=4",
+        'Einsum e 1 1 c out 0="ij->ji"',
+    ),
+)
+
+
+@cache
+def networks() -> tuple[bytes, ...]:
+    graphs = [random_net(*net) for net in _NETS]
+    return tuple(format_param(graph).encode() + WEIGHTS_MARK + weights_bytes(graph) for graph in graphs)
+
+
+@cache
+def params() -> tuple[bytes, ...]:
+    own = [network.partition(WEIGHTS_MARK)[0] for network in networks()]
+    return (*own, own[0].replace(b"\n", b"\r\n"))
+
+
+@cache
+def manifests() -> tuple[bytes, ...]:
+    spec = InputSpec(name="image", shape=(1, 5))
+    names = ("model/m.param", "model/m.bin", "golden/in0.npy", "golden/out0.npy")
+    document = {
+        "schema": 1,
+        "app": "toy",
+        "board": "rk3399",
+        "triple": "aarch64-linux-gnu",
+        "versions": {"edgedeploy": "0.1", "engine": "1.0", "converter": "pnnx", "build_id": "b1"},
+        "model": {
+            "param": names[0],
+            "weights": names[1],
+            "precision": "fp32",
+            "inputs": [{"name": "in0", "source_name": "image", "shape": [1, 5], "preprocessing": None}],
+            "outputs": [{"name": "out0", "source_name": "y", "shape": [5]}],
+        },
+        "postprocessing": {"kind": "none", "threshold": 0.5},
+        "preprocessing_fingerprint": preprocessing_fingerprint((spec,)),
+        "golden": {
+            "inputs": [{"name": "in0", "file": names[2]}],
+            "outputs": [{"name": "out0", "file": names[3]}],
+            "limits": {"cosine": 0.99, "max_abs_error": 0.1},
+        },
+        "requirements": {"architecture": "aarch64", "isa": ["asimd"], "glibc": "2.36", "memory_bytes": 1},
+        "files": [{"path": name, "sha256": DIGEST, "size_bytes": 3, "mode": "644"} for name in names],
+    }
+    return (canonical_json(document),)
+
+
+@cache
+def runs() -> tuple[bytes, ...]:
+    files = sorted((ROOT / "tests" / "captures" / "runs").glob("*.json"))
+    return tuple(path.read_bytes() for path in files)
+
+
+@cache
+def measurements() -> tuple[bytes, ...]:
+    return tuple(canonical_json(json.loads(run)["measurement"]) for run in runs())
+
+
+@cache
+def quantizations() -> tuple[bytes, ...]:
+    return (dump_record(quantization_record()),)
+
+
+@cache
+def cycles() -> tuple[bytes, ...]:
+    return (dump_record(record()),)
+
+
+@cache
+def boards() -> tuple[bytes, ...]:
+    return ((ROOT / "boards" / "rk3399.toml").read_bytes(),)
+
+
+@cache
+def projects() -> tuple[bytes, ...]:
+    return ((ROOT / "examples" / "ppocr-det" / "edgedeploy.toml").read_bytes(),)
+
+
+def tables() -> tuple[bytes, ...]:
+    return (b"conv_param_0 156.639840 536.133057 27.1 \nfc_param_0 1.0 8219.168945 \nconv 0.845193 \nfc 87.230003 \n",)
+
+
+def label_files() -> tuple[bytes, ...]:
+    return (b"name,label\na.png,0\nsub/b.png,12\nc.png,3\n",)
+
+
+@cache
+def arrays() -> tuple[bytes, ...]:
+    return tuple(_saved(np.arange(6, dtype=kind).reshape(SHAPE)) for kind in ("<f4", ">f8", "u1"))
+
+
+@cache
+def archives() -> tuple[bytes, ...]:
+    array = np.zeros(SHAPE, np.float32)
+    made = []
+    for save in (np.savez, np.savez_compressed):
+        stream = io.BytesIO()
+        save(stream, **{NAME: array, "other": array})
+        made.append(stream.getvalue())
+    return tuple(made)
+
+
+def active_releases() -> tuple[bytes, ...]:
+    return (f"/home/me/.edgedeploy/toy/releases/{DIGEST}\n".encode() + manifests()[0],)
+
+
+def selftests() -> tuple[bytes, ...]:
+    output = {"name": "out0", "cosine": 0.99999, "max_abs_error": 0.003, "sqnr_db": None, "passed": True}
+    document = {"schema": 1, "passed": True, "outputs": [output], "duration_us": 812.5, "peak_rss_bytes": 9_000_000}
+    return (canonical_json(document),)
+
+
+def owners() -> tuple[bytes, ...]:
+    note = {"token": "0123", "who": "me@here", "machine": "m", "pid": 4242, "since": "2026-01-02T03:04:05Z"}
+    return (canonical_json(note),)
+
+
+def histories() -> tuple[bytes, ...]:
+    line = {"time": "2026-01-02T03:04:05Z", "action": "flash", "to": DIGEST}
+    return (canonical_json(line) + canonical_json({**line, "action": "rollback"}),)
+
+
+def _saved(array: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
