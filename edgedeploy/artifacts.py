@@ -6,8 +6,11 @@ order of the array they describe; a model's input shapes include the batch dimen
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
+import struct
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -236,8 +239,26 @@ class BundleFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublicKey:
+    """An Ed25519 public key: its 32 bytes as 64 hex digits, and the name that its owner gave it."""
+
+    name: str
+    digits: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What ``ssh-keygen -lf`` shows for it: ``SHA256:`` and 43 characters."""
+        kind = b"ssh-ed25519"
+        blob = struct.pack(">I", len(kind)) + kind + struct.pack(">I", 32) + bytes.fromhex(self.digits)
+        return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A release ready to be pushed. ``digest`` is the SHA-256 of ``manifest.json``'s bytes and names the release."""
+    """A release ready to be pushed. ``digest`` is the SHA-256 of ``manifest.json``'s bytes and names the release.
+
+    ``signatures`` are files of the release too, but not of the manifest, which they sign.
+    """
 
     app: str
     board: str
@@ -246,6 +267,7 @@ class Bundle:
     files: tuple[BundleFile, ...]
     requirements: BinaryRequirements
     memory_bytes: int
+    signatures: tuple[BundleFile, ...] = ()
 
     @property
     def size_bytes(self) -> int:

@@ -17,6 +17,7 @@ from edgedeploy.artifacts import ColorOrder, InputSpec, Preprocessing, Resize, c
 from edgedeploy.errors import BundleError
 
 MANIFEST_FILE = "manifest.json"
+SIGNATURES_DIRECTORY = "signatures"
 LONGEST_PATH = 255
 
 _SAFE_COMPONENT = re.compile(r"[A-Za-z0-9._+@=-]+\Z")
@@ -33,6 +34,8 @@ def safe_path(text: str) -> str:
     """
     if text == MANIFEST_FILE:
         raise ValueError(f"{MANIFEST_FILE} cannot list itself")
+    if text.split("/", maxsplit=1)[0] == SIGNATURES_DIRECTORY:
+        raise ValueError(f"{text!r} lies in {SIGNATURES_DIRECTORY}, which is made later than the manifest")
     if len(text) > LONGEST_PATH:
         raise ValueError(f"a path of {len(text)} characters is longer than {LONGEST_PATH}")
     for component in text.split("/"):

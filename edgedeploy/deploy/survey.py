@@ -28,6 +28,7 @@ class Survey:
         root: The app's directory, ``~`` resolved.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
+        has_trusted_keys: The board checks signatures.
     """
 
     root: PurePosixPath
@@ -38,6 +39,7 @@ class Survey:
     free_disk_bytes: int
     free_memory_bytes: int
     history: tuple[Activation, ...]
+    has_trusted_keys: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             free_disk_bytes=int(values["disk-free-kib"]) * KIB,
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
+            has_trusted_keys="trust" in values,
         )
     except (KeyError, ValueError) as error:
         raise RemoteCommandError(
