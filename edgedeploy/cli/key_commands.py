@@ -72,7 +72,7 @@ def list_all(options: TargetOptions, as_json: JsonOption = False) -> None:
 @takes_target()
 def trust(
     options: TargetOptions,
-    key: Annotated[str, typer.Argument(metavar="NAME|PUBLIC-KEY-FILE", help="The key to trust.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|PUBLIC-KEY-FILE", help="The key to trust.")],
     sign_key: SignKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -85,7 +85,7 @@ def trust(
     opened = open_project(options.project, progress=progress)
     definition = load_board(options.board, project_dir=opened.directory)
     require_target(options, definition, opened.project)
-    public = find_public_key(key)
+    public = find_public_key(name)
     runtime = build_runtime(definition.triple, progress=progress)
     with connection(options, opened, progress=progress) as target:
         present = read_trusted_keys(target.transport)
@@ -103,7 +103,7 @@ def trust(
 @takes_target()
 def untrust(
     options: TargetOptions,
-    key: Annotated[str, typer.Argument(metavar="NAME|FINGERPRINT", help="The key, as keys list --board shows it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME|FINGERPRINT", help="The key, as keys list --board shows it.")],
     sign_key: SignKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -115,12 +115,12 @@ def untrust(
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
         present = read_trusted_keys(target.transport)
-        found = present.find(key) if present else None
+        found = present.find(name) if present else None
         if present is None or found is None:
             names = [item.name for item in present.keys] if present else []
             raise TrustError(
-                f"{target.transport.description} trusts no one key {key!r}",
-                hint=close_matches(key, names) or "it trusts no key at all",
+                f"{target.transport.description} trusts no one key {name!r}",
+                hint=close_matches(name, names) or "it trusts no key at all",
             )
         consent = _consent(present, opened, sign_key)
         if consent is None:  # pragma: no cover  (a list with keys always asks for one)

@@ -15,7 +15,7 @@ trust=$HOME/.edgedeploy/.trust
 
 # The program that checks is the one that the signed list of keys names, and no other.
 _FIND_CHECKER = """
-named=$(awk '$1 == "verifier" { print $2 }' "$trust/keys")
+named=$(awk '$1 == "verifier" { print $2 }' "$trust/keys" || true)
 checker=$trust/verifier-$named
 actual=$(sha256sum < "$checker" || true)
 if [ -z "$named" ] || [ "${actual%% *}" != "$named" ]; then
