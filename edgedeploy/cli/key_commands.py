@@ -32,7 +32,7 @@ def new(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an Ed25519 key pair; an existing one is never overwritten."""
+    """Make an Ed25519 key pair; none is ever overwritten."""
     passphrase = "" if no_passphrase or not sys.stdin.isatty() else _ask_new_passphrase()
     key = new_key(name, passphrase=passphrase)
     path = keys_dir() / name
@@ -49,7 +49,7 @@ def new(
 @app.command("list")
 @takes_target(default_board="")
 def list_all(options: TargetOptions, as_json: JsonOption = False) -> None:
-    """List your own keys; with --board, the keys that the board trusts too."""
+    """List your own keys, and with --board those that it trusts."""
     own = local_keys()
     trusted: TrustedKeys | None = None
     if options.board:
@@ -76,7 +76,7 @@ def trust(
     sign_key: SignKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a board trust a key: from the first one on it takes only what a trusted key signed.
+    """Have a board trust a key: it then takes signed releases only.
 
     The first key is taken as it comes. Each later change has to be signed by a key that the board trusts already:
     --sign-key, else the project's, else one of yours that it trusts. Trusting a key again renews the board's verifier.
@@ -107,9 +107,9 @@ def untrust(
     sign_key: SignKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a board trust a key no longer; a key that it trusts has to sign this, which may be the same one.
+    """Have a board trust a key no longer.
 
-    Without any key left, the board takes every release again.
+    A key that it trusts has to sign this, which may be the same one. Without any key left, it takes every release again.
     """
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)

@@ -1,4 +1,4 @@
-"""Flash and rollback on a board with trusted keys: the scripts in real shells, the real on-board program as verifier."""
+"""Flash and rollback on a board with trusted keys: scripts in real shells, the real on-board program as verifier."""
 
 from __future__ import annotations
 
@@ -120,12 +120,8 @@ def test_what_no_trusted_key_signed_is_refused_before_it_runs(bench: Workbench, 
         content = bytearray(bad.signatures[0].source.read_bytes())
         content[10] ^= 1
         (bench.host / "damaged").write_bytes(content)
-        bad = replace(
-            bad,
-            signatures=(
-                replace(bad.signatures[0], source=bench.host / "damaged", sha256=hashlib.sha256(content).hexdigest()),
-            ),
-        )
+        digest = hashlib.sha256(content).hexdigest()
+        bad = replace(bad, signatures=(replace(bad.signatures[0], source=bench.host / "damaged", sha256=digest),))
     with pytest.raises(error, match=r"flash of demo-app, step signature: .*stays active"):
         bench.flash(bad)
     assert not mark.exists()

@@ -97,10 +97,9 @@ def test_a_private_key_that_others_can_read_is_not_used(mode: int) -> None:
 
 
 def test_keys_by_file_and_keys_that_are_none(tmp_path: Path) -> None:
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "me@desk", "-f", str(tmp_path / "own")], check=True
-    )
-    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", str(tmp_path / "rsa")], check=True)
+    for kind, name in (("ed25519", "own"), ("rsa", "rsa")):
+        command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "me@desk", "-f", str(tmp_path / name)]
+        subprocess.run(command, check=True)
     assert find_public_key(str(tmp_path / "own.pub")).name == "me@desk"
     assert load_signing_key(str(tmp_path / "own"), prompt=None).public == find_public_key(str(tmp_path / "own.pub"))
     with pytest.raises(KeyFileError, match="not an Ed25519 key"):
