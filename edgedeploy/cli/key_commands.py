@@ -109,7 +109,7 @@ def untrust(
 ) -> None:
     """Have a board trust a key no longer.
 
-    A key that it trusts has to sign this, which may be the same one. Without any key left, it takes every release again.
+    A key that it trusts has to sign this, which may be the same one. Without a key left, it takes every release again.
     """
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
