@@ -86,6 +86,10 @@ def trust(
     definition = load_board(options.board, project_dir=opened.directory)
     require_target(options, definition, opened.project)
     public = find_public_key(name)
+    if not options.emulated:
+        # A board that does not answer is said before minutes go into building its verifier.
+        with connection(options, opened, progress=progress) as target:
+            progress.say(f"{target.transport.description} answers")
     runtime = build_runtime(definition.triple, progress=progress)
     with connection(options, opened, progress=progress) as target:
         present = read_trusted_keys(target.transport)

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
-from edgedeploy.deploy import history, scripts
+from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
-from edgedeploy.deploy.signature import check_signature
 from edgedeploy.deploy.status import BoardStatus, ReleaseInfo
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import Survey, current_release, take_survey
@@ -109,7 +108,7 @@ def rollback(
     visit = Visit(steps=steps, survey=survey, owner=owner)
     with visit.abandoning():
         digest = _target(survey, app, to)
-        check_signature(visit, digest, app=app)
+        signature.check_signature(visit, digest, app=app)
         golden = visit.prove(digest, selftest_deadline_s or default_deadline_s(clock))
         visit.activate(digest, action=history.ROLLBACK)
     return RollbackResult(

@@ -23,6 +23,7 @@ case $directory in
   "~/"*) directory=$HOME/${directory#"~/"} ;;
 esac
 root=$directory/$app
+if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
 """
 
 _CHECK_LOCK = f"""
@@ -87,7 +88,6 @@ if [ "$seen" -ne "$count" ]; then
   exit 1
 fi
 printf 'intact %s\\n' "$intact"
-if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
 for release in releases/*; do
   if [ -d "$release" ]; then printf 'release %s\\n' "${release#releases/}"; fi
 done

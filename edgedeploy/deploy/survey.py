@@ -26,12 +26,13 @@ class Survey:
 
     Args:
         root: The app's directory, ``~`` resolved.
+        has_trusted_keys: The board checks signatures.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
-        has_trusted_keys: The board checks signatures.
     """
 
     root: PurePosixPath
+    has_trusted_keys: bool = False
     current: str | None
     releases: tuple[str, ...]
     have: frozenset[str]
@@ -39,7 +40,6 @@ class Survey:
     free_disk_bytes: int
     free_memory_bytes: int
     history: tuple[Activation, ...]
-    has_trusted_keys: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +99,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             raise ValueError("no end")
         return Survey(
             root=PurePosixPath(values["root"]),
+            has_trusted_keys="trust" in values,
             current=current_release(values["current"]),
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
             have=frozenset(value for key, value in lines if key == "have"),
@@ -106,7 +107,6 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             free_disk_bytes=int(values["disk-free-kib"]) * KIB,
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
-            has_trusted_keys="trust" in values,
         )
     except (KeyError, ValueError) as error:
         raise RemoteCommandError(
