@@ -8,9 +8,9 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edgedeploy.artifacts import PublicKey
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.deploy.trust import TrustedKeys
+from edgedeploy.publickey import PublicKey
 
 BOARD = "0123456789abcdef" * 2
 

@@ -25,10 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
-from edgedeploy.artifacts import PublicKey
 from edgedeploy.errors import KeyFileError, PassphraseError, UsageError, close_matches
 from edgedeploy.files import write_whole
 from edgedeploy.paths import config_dir
+from edgedeploy.publickey import PublicKey
 
 PassphrasePrompt = Callable[[str], str]
 """Shows a question to a person and returns the answer, which is not shown; empty gives up."""

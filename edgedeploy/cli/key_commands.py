@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import PublicKey
 from edgedeploy.boards.load import load_board
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.bundle.keys import find_public_key, keys_dir, load_signing_key, local_keys, new_key
@@ -20,6 +19,7 @@ from edgedeploy.cli.target import connection, require_target
 from edgedeploy.deploy import trust as board_trust
 from edgedeploy.deploy.trust import Consent, TrustedKeys, read_trusted_keys
 from edgedeploy.errors import TrustError, close_matches
+from edgedeploy.publickey import PublicKey
 
 app = typer.Typer(help="Keys that sign releases, and the keys that a board trusts.", no_args_is_help=True)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from edgedeploy.artifacts import PublicKey
 from edgedeploy.deploy import trust_scripts
 from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
 from edgedeploy.deploy.visit import Visit
@@ -15,6 +14,7 @@ from edgedeploy.errors import (
     UnknownSignerError,
     UnsignedReleaseError,
 )
+from edgedeploy.publickey import PublicKey
 from edgedeploy.transport.protocol import CommandResult
 
 UNTRUSTED_STATUS = 9

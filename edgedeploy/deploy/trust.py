@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from edgedeploy.artifacts import PublicKey
 from edgedeploy.deploy import trust_scripts
 from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s, script_error
 from edgedeploy.deploy.signature import UNTRUSTED_STATUS, verifier_damaged, verifier_failed
 from edgedeploy.errors import ChecksumMismatchError, TrustError
 from edgedeploy.files import file_sha256
+from edgedeploy.publickey import PublicKey
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 HEADER = "edgedeploy trusted keys 1"

@@ -16,6 +16,7 @@ BASE = [
     "files",
     "paths",
     "progress",
+    "publickey",
     "artifacts",
     "latency_stats",
     "assets",
