@@ -237,7 +237,10 @@ class BundleFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A release ready to be pushed. ``digest`` is the SHA-256 of ``manifest.json``'s bytes and names the release."""
+    """A release ready to be pushed. ``digest`` is the SHA-256 of ``manifest.json``'s bytes and names the release.
+
+    ``signatures`` are files of the release too, but not of the manifest, which they sign.
+    """
 
     app: str
     board: str
@@ -246,6 +249,7 @@ class Bundle:
     files: tuple[BundleFile, ...]
     requirements: BinaryRequirements
     memory_bytes: int
+    signatures: tuple[BundleFile, ...] = ()
 
     @property
     def size_bytes(self) -> int:

@@ -160,6 +160,12 @@ class ReportSection(Section):
     unclip_ratio: float = 1.6
 
 
+class SigningSection(Section):
+    """``key`` signs what is flashed: a name of ``edgedeploy keys``, or a private key's file."""
+
+    key: Annotated[str, Field(min_length=1)] | None = None
+
+
 class AppSection(Section):
     name: Name
 
@@ -175,6 +181,7 @@ class Project(Section):
     quantization: QuantizationSection = QuantizationSection()
     bench: BenchSection = BenchSection()
     report: ReportSection = ReportSection()
+    signing: SigningSection = SigningSection()
     targets: dict[str, TargetSection] = {}
 
     @property

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -178,3 +181,18 @@ class Workbench:
                     assert stored[digest].samefile(path)
                     linked.add(digest)
         assert set(stored) == linked, "the store holds exactly what the releases use"
+
+
+def make_workbench(tools: str, directory: Path, *, home: str = "home of board") -> Workbench:
+    """Return a workbench on this machine's tools (``system``), or one whose board has only ``busybox``."""
+    environment = {"HOME": str(directory / home), "PATH": os.environ["PATH"]}
+    (directory / home).mkdir()
+    if tools == "busybox":
+        busybox = shutil.which("busybox")
+        assert busybox, "this test needs busybox: apt-get install busybox"
+        applets = directory / "applets"
+        applets.mkdir()
+        for name in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
+            (applets / name).symlink_to(busybox)
+        environment["PATH"] = str(applets)
+    return Workbench(host=directory / "host", home=directory / home, environment=environment)

@@ -17,6 +17,10 @@ nlohmann::ordered_json infer_command(const Options& options);
 nlohmann::ordered_json bench_command(const Options& options);
 nlohmann::ordered_json count_command(const Options& options);
 
+// `verified` and `required` of the document decide the exit code.
+nlohmann::ordered_json verify_command(const Options& options);
+nlohmann::ordered_json trust_command(const Options& options);
+
 }  // namespace edgedeploy
 
 #endif  // EDGEDEPLOY_RUNNER_COMMANDS_H_

@@ -17,6 +17,7 @@ enum class ExitCode {
   kModel = 6,
   kMemory = 7,
   kInference = 8,
+  kUntrusted = 9,
 };
 
 class RunnerError : public std::runtime_error {

@@ -64,6 +64,14 @@ int run(const Options& options) {
       return print(bench_command(options));
     case Command::kCount:
       return print(count_command(options));
+    case Command::kVerify: {
+      const ordered_json document = verify_command(options);
+      const int code = print(document);
+      if (code != 0 || document["verified"] || !document["required"]) return code;
+      return fail(ExitCode::kUntrusted, document["message"]);
+    }
+    case Command::kTrust:
+      return print(trust_command(options));
     case Command::kHelp:
       break;
   }

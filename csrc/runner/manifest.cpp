@@ -1,10 +1,13 @@
 #include "runner/manifest.h"
 
+#include <sys/stat.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "runner/error.h"
 #include "runner/file.h"
+#include "runner/signature.h"
 
 namespace edgedeploy {
 
@@ -12,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxManifestBytes = size_t{16} << 20;
+constexpr char kPathCharacters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._+@=-";
 constexpr size_t kMaxExtent = size_t{1} << 30;
 
 RunnerError bad_key(const std::string& path, const std::string& why) {
@@ -60,11 +63,13 @@ class Field {
 
   const std::string& path() const { return path_; }
 
-  // A path inside the release: relative, and never upwards.
+  // A path inside the release: relative, never upwards, and of characters that mean nothing to a shell.
   std::string relative_path() const {
     const std::string text = this->text();
     if (text[0] == '/') throw bad_key(path_, "'" + text + "' must be relative");
-    if (text.find('\0') != std::string::npos) throw bad_key(path_, "holds a null character");
+    if (text.find_first_not_of(kPathCharacters) != std::string::npos) {
+      throw bad_key(path_, "holds other characters than letters, digits, / and ._+@=-");
+    }
     size_t begin = 0;
     while (begin <= text.size()) {
       const size_t end = std::min(text.find('/', begin), text.size());
@@ -92,6 +97,25 @@ class Field {
   const json& value_;
   std::string path_;
 };
+
+// A link would lead out of the release whatever its path says.
+void check_no_links(const std::string& release_dir, const std::string& path) {
+  for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
+    const std::string part = release_dir + "/" + path.substr(0, end);
+    struct stat status{};
+    if (lstat(part.c_str(), &status) == 0 && S_ISLNK(status.st_mode)) {
+      throw RunnerError(ExitCode::kFile, part + ": is a symbolic link, which could lead out of the release");
+    }
+    if (end == std::string::npos) return;
+  }
+}
+
+// Where a path of the manifest lies.
+std::string path_in(const std::string& release_dir, const Field& field) {
+  const std::string path = field.relative_path();
+  check_no_links(release_dir, path);
+  return release_dir + "/" + path;
+}
 
 void read_channels(const Field& field, size_t channels, float* into) {
   const std::vector<Field> items = field.items();
@@ -157,7 +181,7 @@ std::map<std::string, std::string> read_golden(const Field& field, const std::st
                                                const std::vector<std::string>& names) {
   std::map<std::string, std::string> files;
   for (const Field& item : field.items()) {
-    files[item.at("name").text()] = release_dir + "/" + item.at("file").relative_path();
+    files[item.at("name").text()] = path_in(release_dir, item.at("file"));
   }
   for (const std::string& name : names) {
     if (files.count(name) == 0) throw bad_key(field.path(), "has no entry for '" + name + "'");
@@ -187,8 +211,8 @@ Precision read_precision(const Field& field) {
 }
 
 void read_model(const Field& model, Manifest& manifest) {
-  manifest.param_path = manifest.release_dir + "/" + model.at("param").relative_path();
-  manifest.weights_path = manifest.release_dir + "/" + model.at("weights").relative_path();
+  manifest.param_path = path_in(manifest.release_dir, model.at("param"));
+  manifest.weights_path = path_in(manifest.release_dir, model.at("weights"));
   manifest.precision = read_precision(model.at("precision"));
   for (const Field& item : model.at("inputs").items()) manifest.inputs.push_back(read_input(item));
   for (const Field& item : model.at("outputs").items()) manifest.outputs.push_back(read_output(item));
@@ -214,6 +238,19 @@ void read_limits(const Field& limits, Manifest& manifest) {
   if (!std::isfinite(manifest.limits.cosine) || !std::isfinite(manifest.limits.max_abs_error)) {
     throw bad_key(limits.path(), "must be finite");
   }
+}
+
+json parse_document(const std::string& text) {
+  try {
+    return json::parse(text);
+  } catch (const json::exception& error) {
+    throw RunnerError(ExitCode::kManifest, std::string("manifest.json: not JSON: ") + error.what());
+  }
+}
+
+void check_schema(const Field& root) {
+  const size_t schema = root.at("schema").whole();
+  if (schema != 1) throw bad_key("schema", "is " + std::to_string(schema) + ", this runner reads 1");
 }
 
 }  // namespace
@@ -242,19 +279,28 @@ const char* post_kind_name(PostKind kind) {
   return "none";
 }
 
-Manifest read_manifest(const std::string& release_dir) {
-  const std::string text = read_file(release_dir + "/manifest.json", kMaxManifestBytes);
-  json document;
-  try {
-    document = json::parse(text);
-  } catch (const json::exception& error) {
-    throw RunnerError(ExitCode::kManifest, std::string("manifest.json: not JSON: ") + error.what());
-  }
-
+ListedFiles list_files(const std::string& text) {
+  const json document = parse_document(text);
   const Field root(document, "");
-  const size_t schema = root.at("schema").whole();
-  if (schema != 1) throw bad_key("schema", "is " + std::to_string(schema) + ", this runner reads 1");
+  check_schema(root);
+  ListedFiles listed;
+  listed.app = root.at("app").text();
+  for (const Field& item : root.at("files").items()) {
+    const Field path = item.at("path");
+    ListedFile file = {path.relative_path(), item.at("sha256").text(), item.at("size_bytes").whole()};
+    if (file.path == "manifest.json" || file.path.compare(0, 11, "signatures/") == 0) {
+      throw bad_key(path.path(), "'" + file.path + "' cannot be listed");
+    }
+    if (!is_hex(file.sha256, kSha256Digits)) throw bad_key(item.path() + ".sha256", "is no SHA-256");
+    listed.files.push_back(std::move(file));
+  }
+  return listed;
+}
 
+Manifest read_manifest(const std::string& release_dir) {
+  const json document = parse_document(read_file(release_dir + "/manifest.json", kMaxManifestBytes));
+  const Field root(document, "");
+  check_schema(root);
   Manifest manifest;
   manifest.release_dir = release_dir;
   root.at("app").text();
@@ -267,7 +313,7 @@ Manifest read_manifest(const std::string& release_dir) {
   manifest.golden_outputs = read_golden(golden.at("outputs"), release_dir, output_names);
   read_limits(golden.at("limits"), manifest);
   for (const Field& item : root.at("files").items()) {
-    manifest.file_sizes[release_dir + "/" + item.at("path").relative_path()] = item.at("size_bytes").whole();
+    manifest.file_sizes[path_in(release_dir, item.at("path"))] = item.at("size_bytes").whole();
   }
   return manifest;
 }

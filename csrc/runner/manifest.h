@@ -56,6 +56,24 @@ struct Manifest {
   std::map<std::string, size_t> file_sizes;  // Path -> bytes, of every file the manifest lists.
 };
 
+// A file as the manifest lists it, its path relative to the release.
+struct ListedFile {
+  std::string path;
+  std::string sha256;
+  size_t size_bytes = 0;
+};
+
+struct ListedFiles {
+  std::string app;
+  std::vector<ListedFile> files;
+};
+
+constexpr size_t kMaxManifestBytes = size_t{16} << 20;
+
+// Which app a manifest is for and what files it lists: all that says what a release consists of. Knows only that much
+// of the format, so that an older program can check the releases of a newer one. Throws RunnerError(kManifest).
+ListedFiles list_files(const std::string& text);
+
 // "fp32", "fp16-storage" or "fp16".
 const char* precision_name(Precision precision);
 

@@ -82,14 +82,15 @@ Command command_of(const std::string& word) {
   static const std::map<std::string, Command> kCommands = {
       {"version", Command::kVersion}, {"probe", Command::kProbe}, {"selftest", Command::kSelfTest},
       {"infer", Command::kInfer},     {"bench", Command::kBench}, {"count", Command::kCount},
-      {"help", Command::kHelp},       {"--help", Command::kHelp}, {"-h", Command::kHelp},
+      {"verify", Command::kVerify},   {"trust", Command::kTrust}, {"help", Command::kHelp},
+      {"--help", Command::kHelp},     {"-h", Command::kHelp},
   };
   const auto found = kCommands.find(word);
   if (found == kCommands.end()) throw usage("unknown command '" + word + "'");
   return found->second;
 }
 
-bool needs_release(Command command) {
+bool loads_model(Command command) {
   return command == Command::kSelfTest || command == Command::kInfer || command == Command::kBench ||
          command == Command::kCount;
 }
@@ -140,14 +141,53 @@ bool take_bench_option(const std::string& option, Arguments& arguments, Options&
   return true;
 }
 
+bool take_verify_option(const std::string& option, Arguments& arguments, Options& options) {
+  static const std::map<std::string, std::string Options::*> kTexts = {
+      {"--release", &Options::release_dir}, {"--digest", &Options::digest}, {"--app", &Options::app}};
+  const auto found = kTexts.find(option);
+  if (found == kTexts.end()) return false;
+  options.*found->second = arguments.value_of(option);
+  return true;
+}
+
+bool take_trust_option(const std::string& option, Arguments& arguments, Options& options) {
+  static const std::map<std::string, std::string Options::*> kTexts = {
+      {"--change", &Options::change_file}, {"--signature", &Options::signature}, {"--key", &Options::key}};
+  const auto found = kTexts.find(option);
+  if (found == kTexts.end()) return false;
+  options.*found->second = arguments.value_of(option);
+  return true;
+}
+
 bool take_option(const std::string& option, Arguments& arguments, Options& options) {
   const bool infers = options.command == Command::kInfer;
   const bool benches = options.command == Command::kBench;
   const bool counts = options.command == Command::kCount;
-  return (needs_release(options.command) && take_model_option(option, arguments, options)) ||
+  const bool verifies = options.command == Command::kVerify;
+  const bool trusts = options.command == Command::kTrust;
+  if ((verifies || trusts) && option == "--trust") {
+    options.trust_dir = arguments.value_of(option);
+    return true;
+  }
+  return (verifies && take_verify_option(option, arguments, options)) ||
+         (trusts && take_trust_option(option, arguments, options)) ||
+         (loads_model(options.command) && take_model_option(option, arguments, options)) ||
          ((infers || benches || counts) && take_data_option(option, arguments, options)) ||
          ((benches || counts) && take_runs_option(option, arguments, options)) ||
          (benches && take_bench_option(option, arguments, options));
+}
+
+void check_complete(const Options& options, const std::string& word) {
+  const auto need = [&](const std::string& value, const std::string& option) {
+    if (value.empty()) throw usage("'" + word + "' needs " + option);
+  };
+  const bool verifies = options.command == Command::kVerify;
+  if (loads_model(options.command) || verifies) need(options.release_dir, "--release DIR");
+  if (options.command == Command::kInfer) need(options.output_dir, "--output-dir DIR");
+  if (verifies) need(options.digest, "--digest SHA256");
+  if (verifies) need(options.app, "--app NAME");
+  if (verifies || options.command == Command::kTrust) need(options.trust_dir, "--trust DIR");
+  if (options.command == Command::kTrust) need(options.change_file, "--change FILE");
 }
 
 }  // namespace
@@ -163,8 +203,7 @@ Options parse_options(int argc, char** argv) {
     const std::string option = arguments.take();
     if (!take_option(option, arguments, options)) throw usage("'" + word + "' does not take '" + option + "'");
   }
-  if (needs_release(options.command) && options.release_dir.empty()) throw usage("'" + word + "' needs --release DIR");
-  if (options.command == Command::kInfer && options.output_dir.empty()) throw usage("'infer' needs --output-dir DIR");
+  check_complete(options, word);
   return options;
 }
 
@@ -178,7 +217,9 @@ const char* usage_text() {
          "                                  [--seconds T] [--threads N] [--cpus 4,5] [--layers] [--output-dir DIR]\n"
          "                                  [--disable-layers]\n"
          "       edgedeploy-runner count    --release DIR [--input NAME=FILE.npy ...] [--runs N] [--threads N]\n"
-         "                                  [--output-dir DIR] [--disable-layers]\n";
+         "                                  [--output-dir DIR] [--disable-layers]\n"
+         "       edgedeploy-runner verify   --release DIR --trust DIR --digest SHA256 --app NAME\n"
+         "       edgedeploy-runner trust    --trust DIR --change FILE [--key HEX --signature HEX]\n";
 }
 
 }  // namespace edgedeploy

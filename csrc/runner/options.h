@@ -8,7 +8,7 @@
 
 namespace edgedeploy {
 
-enum class Command { kVersion, kProbe, kSelfTest, kInfer, kBench, kCount, kHelp };
+enum class Command { kVersion, kProbe, kSelfTest, kInfer, kBench, kCount, kVerify, kTrust, kHelp };
 
 struct Options {
   Command command = Command::kHelp;
@@ -22,6 +22,12 @@ struct Options {
   std::vector<int> cpus;  // Empty: all.
   bool layers = false;
   bool disable_layers = false;
+  std::string trust_dir;  // Of kVerify and kTrust: where the board keeps its trusted keys.
+  std::string digest;
+  std::string app;
+  std::string change_file;
+  std::string signature;  // Hexadecimal, as is the key.
+  std::string key;
 };
 
 // Throws RunnerError(kUsage) naming the argument at fault.

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import tarfile
 import tempfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.assets import fetch_distribution
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry
 from edgedeploy.build.cmake import BuildTree, build, configure
+from edgedeploy.build.source_archives import SourceArchive, ensure_source
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
-from edgedeploy.errors import AssetError, BuildFailedError, EngineSourceError
-from edgedeploy.files import file_sha256
+from edgedeploy.errors import BuildFailedError
 from edgedeploy.progress import Progress
 
-ENGINE_PACKAGE = "ncnn"
-ENGINE_VERSION = "1.0.20261020"
-ENGINE_SHA256 = "ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200"
+ENGINE_SOURCE = SourceArchive(
+    what="the engine's source",
+    package="ncnn",
+    version="1.0.20261020",
+    sha256="ad8cdd63e9755cfa8e23b9b6d9ce46156077d80298a89e7c3ba325ffccfca200",
+)
+ENGINE_VERSION = ENGINE_SOURCE.version
 
 # Every variant for later instruction sets stays on (NCNN_RUNTIME_CPU): the CPU is asked at run time. OpenMP is GCC's
 # libgomp, which works in static programs. NCNN_VERSION would otherwise be the day of the build.
@@ -81,7 +81,7 @@ def ensure_engine(triple: str, *, progress: Progress, resources: Path | None = N
     return Engine(triple=triple, version=ENGINE_VERSION, key=key, directory=entry)
 
 
-def engine_key(toolchain: Toolchain, compiler: Compiler, *, source_sha256: str = ENGINE_SHA256) -> str:
+def engine_key(toolchain: Toolchain, compiler: Compiler, *, source_sha256: str = ENGINE_SOURCE.sha256) -> str:
     """Return the hash over source, options, toolchain file and compiler."""
     return content_key(
         {
@@ -99,64 +99,7 @@ def engine_source(*, progress: Progress) -> Path:
     Raises:
         EngineSourceError: It cannot be fetched, has another hash, or cannot be unpacked.
     """
-    entry = build_cache_dir() / "sources" / f"{ENGINE_PACKAGE}-{ENGINE_VERSION}-{ENGINE_SHA256[:_SHORT_KEY]}"
-
-    def make(staging: Path) -> None:
-        try:
-            archive = fetch_distribution(ENGINE_PACKAGE, ENGINE_VERSION, kind="sdist", progress=progress)
-        except AssetError as error:
-            raise EngineSourceError(f"the engine's source: {error.message}", hint=error.hint) from error
-        verify_source(archive, ENGINE_SHA256)
-        unpack_source(archive, staging)
-
-    return ensure_entry(entry, make, progress=progress) / f"{ENGINE_PACKAGE}-{ENGINE_VERSION}"
-
-
-def verify_source(archive: Path, expected_sha256: str) -> None:
-    """Compare an archive with the hash written down.
-
-    Raises:
-        EngineSourceError: They differ. The file is removed, so that the next attempt downloads it anew.
-    """
-    found = file_sha256(archive)
-    if found == expected_sha256:
-        return
-    archive.unlink()
-    with contextlib.suppress(OSError):  # the download cache takes an empty directory for a finished download
-        archive.parent.rmdir()
-    raise EngineSourceError(
-        f"{archive.name} has SHA-256 {found}, not {expected_sha256}",
-        hint="run the command again for a fresh download; if it repeats, the package index serves another file",
-    )
-
-
-def unpack_source(archive: Path, destination: Path) -> None:
-    """Unpack a source archive that holds files and directories below its own root, and nothing else.
-
-    Raises:
-        EngineSourceError: A member would leave the directory or is no plain file, or the archive is damaged.
-    """
-    try:
-        with tarfile.open(archive) as stream:
-            members = stream.getmembers()
-            for member in members:
-                _check_member(member, archive)
-            # Pythons before 3.11.4 lack the filter; the check above is at least as strict.
-            stream.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
-            stream.extractall(destination, members=members)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise EngineSourceError(
-            f"{archive.name} cannot be unpacked: {error}", hint="check the free disk space, then run the command again"
-        ) from error
-
-
-def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
-    path = Path(member.name)
-    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
-        raise EngineSourceError(
-            f"{archive.name} has the unsafe member {member.name!r}",
-            hint="do not use this archive; report where it came from",
-        )
+    return ensure_source(ENGINE_SOURCE, progress=progress)
 
 
 def _compile(source: Path, prefix: Path, toolchain: Toolchain, key: str, progress: Progress) -> None:

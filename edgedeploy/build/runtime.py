@@ -14,6 +14,7 @@ from edgedeploy.build.cmake import BuildTree, build, configure, single_product
 from edgedeploy.build.elf import ElfFacts, read_elf
 from edgedeploy.build.engine import Engine, ensure_engine
 from edgedeploy.build.kernel_list import list_kernels
+from edgedeploy.build.sodium import SODIUM_SOURCE, sodium_source
 from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.strip import strip
 from edgedeploy.build.symbols import write_symbols
@@ -48,6 +49,7 @@ class RuntimeInputs:
     compiler: Compiler
     engine: Engine
     json_include: Path
+    sodium: Path
     sources: str
     key: str
 
@@ -85,7 +87,7 @@ def build_runtime(triple: str, *, progress: Progress, resources: Path | None = N
 def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine, json_headers: str) -> str:
     """Return the hash over the files of an entry and what they are made of.
 
-    That is: sources, options, toolchain file, compiler, engine and the JSON library's headers.
+    That is: sources, options, toolchain file, compiler, engine, the JSON library's headers and libsodium's source.
     """
     return content_key(
         {
@@ -96,6 +98,7 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
             "compiler": compiler.fingerprint,
             "engine": engine.key,
             "json": json_headers,
+            "sodium": SODIUM_SOURCE.sha256,
         }
     )
 
@@ -120,6 +123,7 @@ def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
     sources_digest(
         resources, without=_LEFT_OUT
     )  # an incomplete directory shows before the minutes that the engine takes
+    sodium = sodium_source(progress=progress)
     engine = ensure_engine(triple, progress=progress, resources=resources)
     sources = sources_digest(resources, without=_LEFT_OUT)
     return RuntimeInputs(
@@ -128,6 +132,7 @@ def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
         compiler=compiler,
         engine=engine,
         json_include=json_include,
+        sodium=sodium,
         sources=sources,
         key=runtime_key(
             sources=sources,
@@ -165,6 +170,7 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFact
                 "CMAKE_C_FLAGS": tree.path_flags(),
                 "CMAKE_CXX_FLAGS": tree.path_flags(),
                 "EDGEDEPLOY_JSON_INCLUDE": str(inputs.json_include),
+                "EDGEDEPLOY_SODIUM_SOURCE": str(inputs.sodium),
                 # CMake's FindOpenMP, which the engine's package asks, prefers the shared one: no static program then.
                 "OpenMP_gomp_LIBRARY": str(static_library(inputs.toolchain, "libgomp.a")),
                 "ncnn_DIR": str(inputs.engine.cmake_dir),

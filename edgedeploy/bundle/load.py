@@ -71,10 +71,19 @@ def _read_sources(directory: Path) -> dict[str, Path]:
     return {key: Path(value) for key, value in document.items()}
 
 
+def _check_no_links(directory: Path, path: str) -> None:
+    """A link inside a bundle could name any file of this host."""
+    for part in (PurePosixPath(path), *PurePosixPath(path).parents):
+        if part.parts and (directory / part).is_symlink():
+            raise BundleError(f"{directory / part} is a symbolic link", hint=_AGAIN)
+
+
 def _checked_file(part: FilePart, directory: Path, sources: dict[str, Path]) -> BundleFile:
     own = directory / part.path
     source = own if own.is_file() else sources.get(part.path, own)
     try:
+        if source == own:
+            _check_no_links(directory, part.path)
         if not source.is_file():
             raise BundleError(f"{part.path} of the bundle is missing: {source} does not exist", hint=_AGAIN)
         size_bytes, sha256 = source.stat().st_size, file_sha256(source)

@@ -19,6 +19,7 @@ from edgedeploy.errors import BundleError
 from edgedeploy.reading import MIB, describe_faults, key_of, require_modest_json, shown
 
 MANIFEST_FILE = "manifest.json"
+SIGNATURES_DIRECTORY = "signatures"
 LONGEST_PATH = 255
 MANIFEST_LIMIT_BYTES = MIB
 
@@ -36,6 +37,8 @@ def safe_path(text: str) -> str:
     """
     if text == MANIFEST_FILE:
         raise ValueError(f"{MANIFEST_FILE} cannot list itself")
+    if text.split("/", maxsplit=1)[0] == SIGNATURES_DIRECTORY:
+        raise ValueError(f"{text!r} lies in {SIGNATURES_DIRECTORY}, which is made later than the manifest")
     if len(text) > LONGEST_PATH:
         raise ValueError(f"a path of {len(text)} characters is longer than {LONGEST_PATH}")
     for component in text.split("/"):

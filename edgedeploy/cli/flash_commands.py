@@ -17,6 +17,7 @@ from edgedeploy.cli.model_commands import AcceptOption
 from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import open_project
 from edgedeploy.cli.releases import bundle_for
+from edgedeploy.cli.signing import SignKeyOption, signing_key
 from edgedeploy.cli.target import connection, require_target
 from edgedeploy.deploy.flash import flash as flash_bundle
 from edgedeploy.deploy.release import rollback as rollback_release
@@ -37,6 +38,7 @@ def flash(
     options: TargetOptions,
     accept_differences: AcceptOption = False,
     break_lock: BreakLockOption = False,
+    sign_key: SignKeyOption = None,
     no_bench: Annotated[
         bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")
     ] = False,
@@ -47,11 +49,12 @@ def flash(
     opened = open_project(options.project, progress=progress)
     definition = load_board(options.board, project_dir=opened.directory)
     require_target(options, definition, opened.project)
+    key = signing_key(opened, sign_key)
     if not options.emulated:
         # A board that does not answer is said before minutes go into converting and building for it.
         with connection(options, opened, progress=progress) as target:
             progress.say(f"{target.transport.description} answers")
-    bundle = bundle_for(definition, opened, accept_differences=accept_differences, progress=progress)
+    bundle = bundle_for(definition, opened, accept_differences=accept_differences, key=key, progress=progress)
     with connection(options, opened, progress=progress) as target:
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)

@@ -16,6 +16,7 @@ from edgedeploy.cli import (
     cycles_commands,
     emulator_commands,
     flash_commands,
+    key_commands,
     model_commands,
     quantize_commands,
     setup_commands,
@@ -37,6 +38,7 @@ for module in (setup_commands, model_commands, quantize_commands, flash_commands
     module.register(app)
 app.add_typer(board_commands.app, name="boards")
 app.add_typer(emulator_commands.app, name="emulator")
+app.add_typer(key_commands.app, name="keys")
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 from edgedeploy.artifacts import Clock, Postprocessing, Precision
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.model import Board
+from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.cli import measuring, quantize_pages, quantizing, speeds, subjects
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.conversions import copy_file
@@ -20,6 +21,7 @@ from edgedeploy.cli.options import HERE, JsonOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import OpenProject, open_project
 from edgedeploy.cli.quantizing import Quantized, Wish
 from edgedeploy.cli.releases import ReleasePlan, make_release
+from edgedeploy.cli.signing import signing_key
 from edgedeploy.cli.subjects import Subject
 from edgedeploy.cli.target import connection, require_target
 from edgedeploy.errors import UsageError
@@ -101,6 +103,7 @@ def quantize(
     options = replace(options, board=options.board or default_board(opened.project))
     board = load_board(options.board, project_dir=opened.directory)
     measure = _wants_speed(options, board, opened)
+    key = signing_key(opened, None) if measure else None
     if measure and not options.emulated:
         # A board that does not answer is said before minutes go into quantizing for it.
         with connection(options, opened, progress=progress) as target:
@@ -131,7 +134,7 @@ def quantize(
     kept = quantize_pages.keep(opened.directory, quantized, None)
     if measure:
         precision = Precision.FP32 if model is not None else opened.project.model.precision
-        rivals = _rivals(subject, quantized, board, precision, progress)
+        rivals = _rivals(subject, quantized, board, precision, key, progress)
         plan = measuring.planned(opened.project, emulated=options.emulated)
         speed = speeds.measure_speed(options, opened, rivals, plan=plan, progress=progress)
         kept = quantize_pages.keep(opened.directory, quantized, speed)
@@ -191,7 +194,12 @@ def _subject(
 
 
 def _rivals(
-    subject: Subject, quantized: Quantized, board: Board, precision: Precision, progress: ConsoleProgress
+    subject: Subject,
+    quantized: Quantized,
+    board: Board,
+    precision: Precision,
+    key: SigningKey | None,
+    progress: ConsoleProgress,
 ) -> speeds.Rivals:
     """Return the releases to hold against each other; ``precision`` is of the int8 release's float layers."""
     plan = ReleasePlan(
@@ -204,10 +212,13 @@ def _rivals(
         postprocessing=Postprocessing(),
     )
     return speeds.Rivals(
-        float32=make_release(board, plan, progress=progress),
-        float16=make_release(board, replace(plan, precision=Precision.FP16), progress=progress),
+        float32=make_release(board, plan, key=key, progress=progress),
+        float16=make_release(board, replace(plan, precision=Precision.FP16), key=key, progress=progress),
         int8=make_release(
-            board, replace(plan, model=quantized.model, reference=subject.model, precision=precision), progress=progress
+            board,
+            replace(plan, model=quantized.model, reference=subject.model, precision=precision),
+            key=key,
+            progress=progress,
         ),
     )
 

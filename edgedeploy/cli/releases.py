@@ -20,7 +20,9 @@ from edgedeploy.artifacts import (
 )
 from edgedeploy.boards.model import Board
 from edgedeploy.build.runtime import build_runtime
+from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.bundle.make import make_bundle
+from edgedeploy.bundle.signature import sign_bundle
 from edgedeploy.cli import conversions, quantizing
 from edgedeploy.cli.console import ConsoleProgress
 from edgedeploy.cli.projects import OpenProject
@@ -74,7 +76,12 @@ def golden_outputs(model: ConvertedModel, sample: Sample, *, int8: bool = False)
 
 
 def bundle_for(
-    board: Board, opened: OpenProject, *, accept_differences: bool = False, progress: ConsoleProgress
+    board: Board,
+    opened: OpenProject,
+    *,
+    accept_differences: bool = False,
+    key: SigningKey | None = None,
+    progress: ConsoleProgress,
 ) -> Bundle:
     """Convert, quantize where the project says so, build and put together the release that a board is to run."""
     project = opened.project
@@ -97,11 +104,13 @@ def bundle_for(
         limits=_stated_limits(project, progress),
         postprocessing=project.postprocessing_spec,
     )
-    return make_release(board, plan, progress=progress)
+    return make_release(board, plan, key=key, progress=progress)
 
 
-def make_release(board: Board, plan: ReleasePlan, *, progress: ConsoleProgress) -> Bundle:
-    """Build the on-board program and put a release together."""
+def make_release(
+    board: Board, plan: ReleasePlan, *, key: SigningKey | None = None, progress: ConsoleProgress
+) -> Bundle:
+    """Build the on-board program, put a release together, and sign it where there is a key."""
     runtime = build_runtime(board.triple, progress=progress)
     with progress.task("Making the bundle"):
         golden = golden_outputs(plan.model, plan.sample, int8=plan.reference is not None)
@@ -116,7 +125,7 @@ def make_release(board: Board, plan: ReleasePlan, *, progress: ConsoleProgress) 
             repr((plan.model.source_inputs, limits, plan.postprocessing)),
         ]
         identity = hashlib.sha256(canonical_json(document))
-        return make_bundle(
+        bundle = make_bundle(
             app=plan.app,
             board_name=board.name,
             model=plan.model,
@@ -128,6 +137,7 @@ def make_release(board: Board, plan: ReleasePlan, *, progress: ConsoleProgress) 
             precision=plan.precision,
             directory=cache_dir() / "bundles" / identity.hexdigest()[:32],
         )
+        return sign_bundle(bundle, key) if key else bundle
 
 
 def int8_limits(expected: Mapping[str, FloatArray], golden: Mapping[str, FloatArray]) -> ComparisonLimits:

@@ -21,6 +21,7 @@ from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.preflight import check_binaries, preflight
 from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
+from edgedeploy.deploy.signature import check_signature
 from edgedeploy.deploy.steps import RunningStep, Steps
 from edgedeploy.deploy.survey import Survey, take_survey
 from edgedeploy.deploy.visit import Visit
@@ -123,6 +124,7 @@ def flash(
             _push(visit, plan, step)
         with steps.step("verify", "Verifying on the board") as step:
             _verify(visit, bundle.digest, plan, step)
+        check_signature(visit, bundle.digest, app=bundle.app, size_bytes=bundle.size_bytes)
         golden = visit.prove(bundle.digest, selftest_deadline_s or default_deadline_s(clock))
         dropped = history.releases_to_drop(
             survey.history, becoming=bundle.digest, current=survey.current, present=survey.releases, keep=keep

@@ -43,7 +43,7 @@ def check_directory(directory: str) -> None:
 
 
 def release_files(bundle: Bundle) -> tuple[BundleFile, ...]:
-    """Return the manifest and all files of a bundle, their names checked.
+    """Return the manifest, all files and the signatures of a bundle, their names checked.
 
     Raises:
         BundleError: A path that leaves the release or repeats, a digest that is none, or a mode that lets others write.
@@ -54,7 +54,7 @@ def release_files(bundle: Bundle) -> tuple[BundleFile, ...]:
         sha256=bundle.digest,
         size_bytes=bundle.manifest.stat().st_size,
     )
-    files = (manifest, *bundle.files)
+    files = (manifest, *bundle.files, *bundle.signatures)
     seen: set[PurePosixPath] = set()
     for file in files:
         _check_file(file)

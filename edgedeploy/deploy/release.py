@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
-from edgedeploy.deploy import history, scripts
+from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_error
@@ -108,6 +108,7 @@ def rollback(
     visit = Visit(steps=steps, survey=survey, owner=owner)
     with visit.abandoning():
         digest = _target(survey, app, to)
+        signature.check_signature(visit, digest, app=app)
         golden = visit.prove(digest, selftest_deadline_s or default_deadline_s(clock))
         visit.activate(digest, action=history.ROLLBACK)
     return RollbackResult(

@@ -23,6 +23,7 @@ case $directory in
   "~/"*) directory=$HOME/${directory#"~/"} ;;
 esac
 root=$directory/$app
+if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
 """
 
 _CHECK_LOCK = f"""

@@ -26,11 +26,13 @@ class Survey:
 
     Args:
         root: The app's directory, ``~`` resolved.
+        has_trusted_keys: The board checks signatures.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
     """
 
     root: PurePosixPath
+    has_trusted_keys: bool = False
     current: str | None
     releases: tuple[str, ...]
     have: frozenset[str]
@@ -97,6 +99,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             raise ValueError("no end")
         return Survey(
             root=PurePosixPath(values["root"]),
+            has_trusted_keys="trust" in values,
             current=current_release(values["current"]),
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
             have=frozenset(value for key, value in lines if key == "have"),

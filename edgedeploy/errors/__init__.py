@@ -1,8 +1,8 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement, 9x quantization. ``docs/errors.md`` has a paragraph for each slug; a test holds the two
-together.
+7x deployment, 8x measurement, 9x quantization, 10x signatures. ``docs/errors.md`` has a paragraph for each slug; a test
+holds the two together.
 """
 
 from __future__ import annotations
@@ -86,12 +86,23 @@ from edgedeploy.errors.root import (
     UsageError,
     close_matches,
 )
+from edgedeploy.errors.signatures import (
+    AlteredReleaseError,
+    KeyFileError,
+    PassphraseError,
+    SignatureError,
+    SigningError,
+    TrustError,
+    UnknownSignerError,
+    UnsignedReleaseError,
+)
 
 __all__ = [
     "EXIT_INTERNAL",
     "EXIT_USAGE",
     "AccuracyError",
     "AlreadyQuantizedError",
+    "AlteredReleaseError",
     "AssetError",
     "AuthenticationError",
     "BenchError",
@@ -124,6 +135,7 @@ __all__ = [
     "IncomparableRunsError",
     "InputError",
     "InternalError",
+    "KeyFileError",
     "MeasurementError",
     "MetricError",
     "MissingFileError",
@@ -135,6 +147,7 @@ __all__ = [
     "NonFiniteModelError",
     "NotEnoughMemoryError",
     "ParamSyntaxError",
+    "PassphraseError",
     "ProbeError",
     "ProjectFileError",
     "QuantizationError",
@@ -143,14 +156,19 @@ __all__ = [
     "SchedulerError",
     "SelfTestError",
     "ShapeMismatchError",
+    "SignatureError",
+    "SigningError",
     "SlowerError",
     "TransferError",
     "TruncatedWeightsError",
+    "TrustError",
     "UnknownBoardError",
     "UnknownHostKeyError",
+    "UnknownSignerError",
     "UnknownTripleError",
     "UnreachableHostError",
     "UnreadableInputError",
+    "UnsignedReleaseError",
     "UnsupportedOperatorError",
     "UsageError",
     "WrongArchitectureError",

@@ -93,7 +93,7 @@ class LocalTransport:
         total = _size_of(source)
         done = 0
         try:
-            with source.open("rb") as reader, Path(destination).open("wb", buffering=0) as writer:
+            with source.open("rb") as reader, _create_private(destination) as writer:
                 while chunk := reader.read(CHUNK_BYTES):
                     _write_all(writer, chunk)
                     done += len(chunk)
@@ -171,6 +171,11 @@ class LocalTransport:
             selector.unregister(pipe)
             pipe.close()
         return pending
+
+
+def _create_private(destination: PurePosixPath) -> IO[bytes]:
+    """Open a file for writing that nobody else can open before it is whole and gets its mode."""
+    return open(destination, "wb", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 def _size_of(source: Path) -> int:

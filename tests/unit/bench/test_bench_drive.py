@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,3 +295,15 @@ def test_deadline_grows_with_the_work_and_the_emulation() -> None:
 def test_shell_path() -> None:
     assert shell_path("~/a b") == "\"$HOME\"/'a b'"
     assert shell_path("/a;b") == "'/a;b'"
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a'b", 'a"b', "$(touch pwned)", "`touch pwned`", "; touch pwned", "a\ntouch p"]
+)
+def test_shell_path_is_one_word_whatever_it_holds(tmp_path: Path, name: str) -> None:
+    for path in (f"~/{name}", f"/{name}"):
+        answer = LocalTransport(environment={**os.environ, "HOME": str(tmp_path)}).run(
+            f"cd {shlex.quote(str(tmp_path))} && printf '%s' {shell_path(path)}"
+        )
+        assert answer.stdout == path.replace("~", str(tmp_path), 1)
+    assert list(tmp_path.iterdir()) == []

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edgedeploy.build.engine import ENGINE_PACKAGE, engine_source, unpack_source, verify_source
+from edgedeploy.build.engine import engine_source
+from edgedeploy.build.sodium import sodium_source
+from edgedeploy.build.source_archives import unpack_source, verify_source
 from edgedeploy.errors import EngineSourceError
 from edgedeploy.files import file_sha256
 from edgedeploy.paths import CACHE_VARIABLE
@@ -74,9 +77,15 @@ def test_damaged_archive_is_a_typed_error(tmp_path: Path, keep: int) -> None:
         unpack_source(archive, tmp_path / "out")
 
 
-def test_unreachable_index_is_the_engines_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("fetch", "named"),
+    [(engine_source, "the engine's source: .*ncnn"), (sodium_source, "libsodium's source: .*pynacl")],
+)
+def test_unreachable_index_is_the_sources_error(
+    fetch: Callable[..., Path], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    with pytest.raises(EngineSourceError, match=ENGINE_PACKAGE):
-        engine_source(progress=SILENT)
+    with pytest.raises(EngineSourceError, match=named):
+        fetch(progress=SILENT)
     assert not list((tmp_path / "build" / "sources").glob("[!.]*[!k]"))

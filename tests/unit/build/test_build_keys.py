@@ -60,6 +60,8 @@ def test_runtime_key_changes_with_each_input(monkeypatch: pytest.MonkeyPatch) ->
     ]
     monkeypatch.setattr(runtime, "RUNTIME_OPTIONS", {**runtime.RUNTIME_OPTIONS, "CMAKE_EXE_LINKER_FLAGS": ""})
     keys.append(key())
+    monkeypatch.setattr(runtime, "SODIUM_SOURCE", replace(runtime.SODIUM_SOURCE, sha256="f" * 64))
+    keys.append(key())
     assert len(set(keys)) == len(keys)
 
 

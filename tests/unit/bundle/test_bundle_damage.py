@@ -40,6 +40,15 @@ def test_a_tampered_file_is_refused(tmp_path: Path, path: str, damage: str) -> N
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("path", ["golden/out0.npy", "golden"])
+def test_a_link_in_a_bundle_is_refused(tmp_path: Path, path: str) -> None:
+    build(tmp_path)
+    (tmp_path / "bundle" / path).rename(tmp_path / "outside")
+    (tmp_path / "bundle" / path).symlink_to(tmp_path / "outside")
+    with pytest.raises(BundleError, match="is a symbolic link"):
+        load_bundle(tmp_path / "bundle")
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -123,6 +132,7 @@ def _edit(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
         (_edit("files", 0, "path", value="/etc/passwd"), r"files\.0\.path: '/etc/passwd' is not a relative path"),
         (_edit("files", 0, "path", value="../../.bashrc"), r"'\.\./\.\./\.bashrc' is not a relative path"),
         (_edit("files", 0, "path", value="manifest.json"), r"files\.0\.path: manifest\.json cannot list itself"),
+        (_edit("files", 0, "path", value="signatures/x.sig"), r"'signatures/x\.sig' lies in signatures"),
         (_edit("files", 0, "path", value="golden/in0.npy"), r"files name golden/in0\.npy more than once"),
         (_edit("files", 0, "path", value="golden"), r"golden cannot be a file and a directory"),
     ],

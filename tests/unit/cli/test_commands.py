@@ -19,7 +19,7 @@ from edgedeploy.project import PROJECT_FILE, load_project
 pytestmark = pytest.mark.usefixtures("own_directories")
 
 COMMANDS = ["init", "doctor", "convert", "quantize", "build", "flash", "bench"]
-COMMANDS += ["report", "compare", "cycles", "status", "rollback", "boards", "emulator"]
+COMMANDS += ["report", "compare", "cycles", "status", "rollback", "boards", "emulator", "keys"]
 
 
 def run(*words: str) -> int:

@@ -18,6 +18,7 @@ BASE = [
     "array_files",
     "paths",
     "progress",
+    "publickey",
     "artifacts",
     "latency_stats",
     "assets",

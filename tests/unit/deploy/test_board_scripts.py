@@ -6,21 +6,23 @@ import subprocess
 
 import pytest
 
-from edgedeploy.deploy import scripts
+from edgedeploy.deploy import scripts, trust_scripts
 
 NAMES = ("SURVEY", "STORE", "ACTIVATE", "ABANDON", "STATUS")
+TRUST_NAMES = ("VERIFY", "READ_KEYS", "PREPARE", "CHANGE")
+TEXTS = {name: getattr(scripts, name) for name in NAMES} | {name: getattr(trust_scripts, name) for name in TRUST_NAMES}
 LONGEST_ARGUMENT_BYTES = 128 * 1024
 
 
 @pytest.mark.parametrize("shell", [("dash",), ("busybox", "sh"), ("bash", "--posix")], ids=lambda shell: shell[0])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEXTS)
 def test_scripts_parse(name: str, shell: tuple[str, ...]) -> None:
-    subprocess.run([*shell, "-n", "-c", getattr(scripts, name)], check=True)
+    subprocess.run([*shell, "-n", "-c", TEXTS[name]], check=True)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEXTS)
 def test_scripts_stop_at_the_first_error_and_fit_one_argument(name: str) -> None:
-    text = getattr(scripts, name)
+    text = TEXTS[name]
     assert text.startswith("\nset -eu\numask 022\n")
     assert len(text) < LONGEST_ARGUMENT_BYTES // 4
 

@@ -1,0 +1,23 @@
+"""A public key as host and board name it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicKey:
+    """An Ed25519 public key: its 32 bytes as 64 hex digits, and the name that its owner gave it."""
+
+    name: str
+    digits: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What ``ssh-keygen -lf`` shows for it: ``SHA256:`` and 43 characters."""
+        kind = b"ssh-ed25519"
+        blob = struct.pack(">I", len(kind)) + kind + struct.pack(">I", 32) + bytes.fromhex(self.digits)
+        return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")

@@ -1,0 +1,99 @@
+"""Keys on a twin, as a user does it: a locked key, a board that trusts it, flashes of all kinds, no secret left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from board_shell import TARGET, Shell, write_project
+from terminal import files_with, in_terminal, process_secrets
+
+from edgedeploy.errors import TrustError, UnknownSignerError, UnsignedReleaseError
+from edgedeploy.paths import CONFIG_VARIABLE, STATE_VARIABLE, cache_dir
+
+pytestmark = [pytest.mark.emulated, pytest.mark.timeout(1800)]
+
+PASSPHRASE = "tell-nobody-9e2b40"
+QUESTION = "Passphrase for "
+NO_BENCH = (*TARGET, "--no-bench")
+
+
+@pytest.fixture
+def user(shell: Shell, tmp_path: Path) -> Iterator[Shell]:
+    """A user with a configuration and a project of their own; the board ends as it began."""
+    environment = {**shell.environment, CONFIG_VARIABLE: str(tmp_path / "config"), "COLUMNS": "200"}
+    write_project(tmp_path / "project", {'name = "ppocr-det"': 'name = "signed-app"'})
+    yield Shell(directory=tmp_path / "project", environment=environment)
+    shell.on_board('rm -rf "$HOME/.edgedeploy/.trust" "$HOME/.edgedeploy/signed-app"')
+
+
+def in_users_terminal(user: Shell, words: list[str], answers: list[tuple[str, str]]) -> str:
+    """Run a command that asks for the passphrase; no process may show it meanwhile."""
+    seen: list[str] = []
+
+    def watch() -> None:
+        seen.extend(process_secrets(PASSPHRASE))
+
+    status, shown = in_terminal(words, answers, environment=user.environment, directory=user.directory, watch=watch)
+    assert status == 0, shown
+    assert not seen
+    assert PASSPHRASE not in shown
+    return shown
+
+
+def test_keys_on_a_board(user: Shell) -> None:
+    answers = [("Passphrase (empty for none)", PASSPHRASE), ("Repeat for confirmation", PASSPHRASE)]
+    in_users_terminal(user, ["keys", "new", "locked"], answers)
+    for name in ("open", "stranger"):
+        user.run("keys", "new", name)
+    assert user.json("keys", "list", *TARGET)["trusted"] == []
+
+    trusted = user.json("keys", "trust", "locked", *TARGET)["trusted"]
+    assert [key["name"] for key in trusted] == ["locked"]
+    refused = user.json("flash", *NO_BENCH, status=UnsignedReleaseError.exit_code)
+    assert "step signature" in refused["error"]["message"]
+    user.json("flash", *NO_BENCH, "--sign-key", "stranger", status=UnknownSignerError.exit_code)
+    assert user.json("status", *TARGET)["current"] is None
+
+    shown = in_users_terminal(user, ["flash", *TARGET, "--sign-key", "locked"], [(QUESTION, PASSPHRASE)])
+    assert "signed by locked" in shown
+    runs = list((user.directory / ".edgedeploy" / "runs").glob("*/run.json"))
+    assert len(runs) == 1
+    config, state = (Path(user.environment[name]) for name in (CONFIG_VARIABLE, STATE_VARIABLE))
+    assert files_with(PASSPHRASE, user.directory, config, cache_dir() / "bundles") == []
+    assert not any(PASSPHRASE.encode() in path.read_bytes() for path in state.rglob("*.log"))
+    on_board = f'grep -rlF {PASSPHRASE} "$HOME/.edgedeploy" /proc/[0-9]*/environ /var/log 2>/dev/null || true'
+    assert user.on_board(f"sh -c '{on_board}'").strip() == ""
+
+    user.json("keys", "trust", "open", *TARGET, "--sign-key", "stranger", status=TrustError.exit_code)
+    in_users_terminal(user, ["keys", "trust", "open", *TARGET, "--sign-key", "locked"], [(QUESTION, PASSPHRASE)])
+    result = user.json("flash", *NO_BENCH, "--sign-key", "open")
+    assert result["unchanged"] is True
+    left = user.json("keys", "untrust", "locked", *TARGET, "--sign-key", "open")["trusted"]
+    assert [key["name"] for key in left] == ["open"]
+    assert user.json("keys", "list", *TARGET)["trusted"] == left
+
+
+def test_files_on_the_board_are_its_users_alone(user: Shell) -> None:
+    """Whatever the login's umask allows."""
+    user.run("keys", "new", "open")
+    user.run("keys", "trust", "open", *TARGET)
+    user.run("flash", *NO_BENCH, "--sign-key", "open")
+    found = user.on_board('find "$HOME/.edgedeploy" ! -type l -perm /022')
+    assert found.strip() == ""
+    listed = user.on_board('ls "$HOME/.edgedeploy/signed-app/current/signatures"').strip()
+    assert listed.endswith(".sig")
+    assert user.on_board('stat -c %a "$HOME/.edgedeploy/.trust"').strip() == "700"
+
+
+def test_the_board_refuses_an_altered_release_on_rollback(user: Shell) -> None:
+    user.run("keys", "new", "open")
+    user.run("keys", "trust", "open", *TARGET)
+    user.run("flash", *NO_BENCH, "--sign-key", "open")
+    current = user.json("status", *TARGET)["current"]
+    release = f'"$HOME/.edgedeploy/signed-app/releases/{current}"'
+    user.on_board(f"cp {release}/model/model.bin {release}/model/more")
+    error = user.json("rollback", *TARGET, "--to", current, status=104)["error"]
+    assert error["slug"] == "altered-release"
+    assert "model/more: is not listed" in error["message"]

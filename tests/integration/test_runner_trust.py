@@ -1,0 +1,108 @@
+"""Changing a board's trusted keys by the on-board program: only with the consent of one of them, and only forwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from runner_program import Answer, Runner
+from signing_keys import fixed_key, trusted, write_trusted
+
+from edgedeploy.bundle.keys import SigningKey
+from edgedeploy.deploy.trust import TrustedKeys
+
+pytestmark = pytest.mark.cross
+
+UNTRUSTED = 9
+ALICE, BOB, MALLORY = fixed_key("alice"), fixed_key("bob"), fixed_key("mallory")
+
+
+def change(
+    runner: Runner, trust: Path, new: TrustedKeys, signer: SigningKey | None = None, *, signed: bytes | None = None
+) -> Answer:
+    """Ask for a change, signed over its own bytes unless others are given."""
+    trust.mkdir(exist_ok=True)
+    file = trust.parent / "change"
+    file.write_bytes(new.to_bytes())
+    words = []
+    if signer is not None:
+        words = ["--key", signer.public.digits, "--signature", signer.sign(signed or new.to_bytes()).hex()]
+    return runner("trust", "--trust", trust, "--change", file, *words)
+
+
+def test_the_first_list_is_taken_as_it_comes(runner: Runner, tmp_path: Path) -> None:
+    answer = change(runner, tmp_path / "trust", trusted(ALICE))
+    assert (answer.exit_status, answer.document) == (0, {"schema": 1, "serial": 1, "keys": 1})
+    assert (tmp_path / "trust" / "keys").read_bytes() == trusted(ALICE).to_bytes()
+    assert sorted(path.name for path in (tmp_path / "trust").iterdir()) == ["keys"]
+
+
+def test_a_trusted_key_adds_another_and_takes_itself_off(runner: Runner, tmp_path: Path) -> None:
+    trust = write_trusted(tmp_path / "trust", ALICE)
+    assert change(runner, trust, trusted(ALICE, BOB, serial=2), ALICE).exit_status == 0
+    assert change(runner, trust, trusted(BOB, serial=3), ALICE).exit_status == 0
+    assert change(runner, trust, trusted(ALICE, BOB, serial=4), ALICE).exit_status == UNTRUSTED
+    assert change(runner, trust, trusted(serial=4), BOB).exit_status == 0
+    assert change(runner, trust, trusted(MALLORY, serial=5)).exit_status == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undue:
+    """A change that has no right to happen, and what is said to it. ``signed``: the bytes that were really signed."""
+
+    new: TrustedKeys
+    signer: SigningKey | None = ALICE
+    signed: bytes | None = None
+    expected: str
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Undue(new=trusted(ALICE, MALLORY, serial=3), signer=None, expected="not signed"),
+        Undue(new=trusted(ALICE, MALLORY, serial=3), signer=MALLORY, expected="by a key that the board does not trust"),
+        Undue(
+            new=trusted(ALICE, MALLORY, serial=3), signed=trusted(ALICE, BOB, serial=3).to_bytes(),
+            expected="does not match its signature",
+        ),
+        Undue(new=trusted(MALLORY, serial=1), expected="serial number 1, the board is at 2"),
+        Undue(new=trusted(MALLORY, serial=2), expected="serial number 2, the board is at 2"),
+        Undue(new=trusted(MALLORY, serial=4), expected="serial number 4, the board is at 2"),
+        Undue(new=trusted(MALLORY, serial=3, board="f" * 32), expected="for another board"),
+    ],
+    ids=lambda case: case.expected,
+)  # fmt: skip
+def test_a_change_that_is_not_due_leaves_the_list(runner: Runner, tmp_path: Path, case: Undue) -> None:
+    trust = write_trusted(tmp_path / "trust", ALICE, serial=2)
+    before = (trust / "keys").read_bytes()
+    answer = change(runner, trust, case.new, case.signer, signed=case.signed)
+    assert answer.exit_status == UNTRUSTED
+    assert case.expected in answer.error
+    assert (trust / "keys").read_bytes() == before
+
+
+def test_a_list_that_starts_late_is_not_taken_as_the_first(runner: Runner, tmp_path: Path) -> None:
+    assert "no trusted keys yet" in change(runner, tmp_path / "trust", trusted(ALICE, serial=2)).error
+    assert not (tmp_path / "trust" / "keys").exists()
+
+
+def test_a_damaged_list_cannot_be_replaced(runner: Runner, tmp_path: Path) -> None:
+    trust = write_trusted(tmp_path / "trust", ALICE)
+    (trust / "keys").write_text("edgedeploy trusted keys 1\n", encoding="ascii")
+    assert change(runner, trust, trusted(MALLORY)).exit_status == UNTRUSTED
+
+
+@pytest.mark.parametrize("signature", ["", "zz" * 64, "ab" * 63, "ab" * 65, "AB" * 64])
+def test_a_signature_that_is_none(runner: Runner, tmp_path: Path, signature: str) -> None:
+    trust = write_trusted(tmp_path / "trust", ALICE)
+    file = tmp_path / "change"
+    file.write_bytes(trusted(ALICE, MALLORY, serial=2).to_bytes())
+    words = ("--key", ALICE.public.digits, "--signature", signature)
+    assert runner("trust", "--trust", trust, "--change", file, *words).exit_status == UNTRUSTED
+
+
+def test_usage(runner: Runner, tmp_path: Path) -> None:
+    assert "--change" in runner("trust", "--trust", tmp_path).error
+    assert "--digest" in runner("verify", "--trust", tmp_path, "--release", tmp_path, "--app", "a").error
+    assert "--key" in runner("verify", "--trust", tmp_path, "--key", "x").error

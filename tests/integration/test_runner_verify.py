@@ -1,0 +1,284 @@
+"""What the on-board program says to releases that are signed, unsigned, signed by strangers, or altered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runner_program import Answer, Runner
+from signing_keys import fixed_key, write_trusted
+
+from edgedeploy.artifacts import canonical_json
+from edgedeploy.bundle.keys import SigningKey
+
+pytestmark = pytest.mark.cross
+
+FILE, UNTRUSTED = 4, 9
+ALICE, BOB, MALLORY = fixed_key("alice"), fixed_key("bob"), fixed_key("mallory")
+CONTENTS = {"bin/edgedeploy-runner": b"program", "model/model.bin": b"weights" * 5000, "golden/deep/in0.npy": b""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A release and the board's trusted keys."""
+
+    runner: Runner
+    release: Path
+    trust: Path
+    digest: str
+
+    def verify(self, *, digest: str | None = None, app: str = "demo") -> Answer:
+        words = ("--release", self.release, "--trust", self.trust, "--digest", digest or self.digest, "--app", app)
+        return self.runner("verify", *words)
+
+    def refusal(self, **changes: str) -> tuple[str, str]:
+        """Return reason and message of a refusal, which must come with the exit code and one line on stderr."""
+        answer = self.verify(**changes)
+        assert answer.exit_status == UNTRUSTED, answer
+        document = answer.document
+        assert (document["verified"], document["required"]) == (False, True)
+        assert answer.error == document["message"].replace("\n", " ")
+        return document["reason"], document["message"]
+
+
+def write_release(directory: Path, *signers: SigningKey, **changes: Any) -> str:
+    """Write files, manifest and signatures; return the manifest's digest."""
+    files = []
+    for path, content in CONTENTS.items():
+        target = directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        files.append({"path": path, "sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)})
+    manifest = canonical_json({"schema": 1, "app": "demo", "files": files, **changes})
+    (directory / "manifest.json").write_bytes(manifest)
+    for signer in signers:
+        sign(directory, signer, manifest)
+    return hashlib.sha256(manifest).hexdigest()
+
+
+def sign(directory: Path, signer: SigningKey, manifest: bytes) -> Path:
+    path = directory / "signatures" / f"{signer.public.digits}.sig"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(signer.sign(manifest))
+    return path
+
+
+@pytest.fixture
+def make(runner: Runner, tmp_path: Path) -> Callable[..., Board]:
+    def build(*signers: SigningKey, trusts: tuple[SigningKey, ...] = (ALICE, BOB), **changes: Any) -> Board:
+        release = tmp_path / "release"
+        shutil.rmtree(release, ignore_errors=True)
+        digest = write_release(release, *signers, **changes)
+        return Board(runner=runner, release=release, trust=write_trusted(tmp_path / "trust", *trusts), digest=digest)
+
+    return build
+
+
+@pytest.mark.parametrize("signers", [(ALICE,), (BOB,), (MALLORY, BOB), (ALICE, BOB)])
+def test_a_release_signed_by_a_trusted_key_is_taken(make: Callable[..., Board], signers: tuple[SigningKey]) -> None:
+    answer = make(*signers).verify()
+    assert answer.exit_status == 0, answer.stderr
+    expected = next(key for key in (ALICE, BOB) if key in signers).public
+    size_bytes = answer.document.pop("size_bytes")
+    assert size_bytes > 35_000
+    assert answer.document == {
+        "schema": 1, "verified": True, "required": True, "key": expected.digits, "name": expected.name, "files": 4,
+        "size_bytes": size_bytes,
+    }  # fmt: skip
+
+
+def test_a_board_that_trusts_no_key_requires_none(make: Callable[..., Board]) -> None:
+    answer = make(trusts=()).verify()
+    assert (answer.exit_status, answer.document) == (0, {"schema": 1, "verified": False, "required": False})
+
+
+def test_unsigned(make: Callable[..., Board]) -> None:
+    assert make().refusal() == ("unsigned", "the release carries no signature")
+
+
+def test_signed_by_a_stranger(make: Callable[..., Board]) -> None:
+    assert make(MALLORY).refusal()[0] == "unknown-signer"
+
+
+def test_a_strangers_signature_under_a_trusted_name(make: Callable[..., Board]) -> None:
+    board = make(MALLORY)
+    folder = board.release / "signatures"
+    (folder / f"{MALLORY.public.digits}.sig").rename(folder / f"{ALICE.public.digits}.sig")
+    assert board.refusal() == ("altered", "manifest.json: does not match its signature")
+
+
+def flip(path: Path, bit: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[bit // 8 % len(content)] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("bit", [0, 7, 255, 256, 511])
+def test_no_bit_of_a_signature_may_change(make: Callable[..., Board], bit: int) -> None:
+    board = make(ALICE)
+    flip(board.release / "signatures" / f"{ALICE.public.digits}.sig", bit)
+    assert board.refusal()[0] == "altered"
+
+
+def test_a_signature_plus_the_group_order_is_not_a_second_signature(make: Callable[..., Board]) -> None:
+    board = make(ALICE)
+    path = board.release / "signatures" / f"{ALICE.public.digits}.sig"
+    content = path.read_bytes()
+    order = 2**252 + 27742317777372353535851937790883648493
+    path.write_bytes(content[:32] + (int.from_bytes(content[32:], "little") + order).to_bytes(32, "little"))
+    assert board.refusal()[0] == "altered"
+
+
+@pytest.mark.parametrize("length", [0, 63])
+def test_a_signature_of_another_length(make: Callable[..., Board], length: int) -> None:
+    board = make(ALICE)
+    (board.release / "signatures" / f"{ALICE.public.digits}.sig").write_bytes(b"\0" * length)
+    assert board.refusal()[0] == "altered"
+
+
+def test_a_key_of_small_order_signs_nothing(make: Callable[..., Board]) -> None:
+    """The neutral element as a key, and a signature that plain verification would take for any message."""
+    board = make()
+    neutral = "01" + "00" * 31
+    text = (board.trust / "keys").read_text(encoding="ascii") + f"key {neutral} nobody\n"
+    (board.trust / "keys").write_text(text, encoding="ascii")
+    (board.release / "signatures").mkdir()
+    (board.release / "signatures" / f"{neutral}.sig").write_bytes(bytes.fromhex(neutral) + bytes(32))
+    assert board.refusal()[0] == "altered"
+
+
+@pytest.mark.parametrize("path", list(CONTENTS)[:2])
+@pytest.mark.parametrize("damage", ["flip", "longer", "shorter", "gone", "link", "directory", "pipe", "writable"])
+def test_an_altered_file(make: Callable[..., Board], tmp_path: Path, path: str, damage: str) -> None:
+    board = make(ALICE)
+    victim = board.release / path
+    content = victim.read_bytes()
+    if damage == "flip":
+        flip(victim, 8 * (len(content) - 1))
+    elif damage in ("longer", "shorter"):
+        victim.write_bytes(content + b"x" if damage == "longer" else content[:-1])
+    elif damage == "writable":
+        victim.chmod(0o666)
+    else:
+        victim.rename(tmp_path / "elsewhere")
+    if damage == "link":
+        victim.symlink_to(tmp_path / "elsewhere")
+    elif damage == "directory":
+        victim.mkdir()
+    elif damage == "pipe":
+        os.mkfifo(victim)
+    reason, message = board.refusal()
+    assert reason == "altered"
+    assert message.startswith(f"{path}: ")
+    expected = {
+        "flip": "another SHA-256", "longer": "the manifest lists", "shorter": "the manifest lists", "gone": "No such",
+        "link": "symbolic link", "directory": "not a regular file", "pipe": "not a regular file",
+        "writable": "written by others",
+    }  # fmt: skip
+    assert expected[damage] in message
+
+
+def test_a_directory_that_is_a_link(make: Callable[..., Board], tmp_path: Path) -> None:
+    board = make(ALICE)
+    (board.release / "model").rename(tmp_path / "model")
+    (board.release / "model").symlink_to(tmp_path / "model")
+    assert "behind a symbolic link" in board.refusal()[1]
+
+
+@pytest.mark.parametrize("path", [".", "model", "golden/deep", "signatures"])
+def test_a_directory_that_others_can_write(make: Callable[..., Board], path: str) -> None:
+    board = make(ALICE)
+    (board.release / path).chmod(0o777)
+    reason, message = board.refusal()
+    assert (reason, "written by others" in message) == ("altered", True)
+
+
+@pytest.mark.parametrize("path", ["extra", "model/extra", "bin/.hidden", "new/deep/extra"])
+def test_a_file_that_nobody_signed(make: Callable[..., Board], path: str) -> None:
+    board = make(ALICE)
+    (board.release / path).parent.mkdir(parents=True, exist_ok=True)
+    (board.release / path).write_bytes(b"x")
+    assert board.refusal() == ("altered", f"{path}: is not listed in the manifest")
+
+
+def test_a_manifest_of_another_release_or_app(make: Callable[..., Board]) -> None:
+    board = make(ALICE)
+    assert board.refusal(digest="0" * 64)[0] == "altered"
+    assert board.refusal(app="other") == ("altered", "manifest.json: is for the app 'demo', not other")
+
+
+def test_an_altered_manifest(make: Callable[..., Board]) -> None:
+    board = make(ALICE)
+    manifest = board.release / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b"\n")
+    assert board.refusal(digest=hashlib.sha256(manifest.read_bytes()).hexdigest())[0] == "altered"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../outside", "/etc/passwd", "model/../../outside", "a//b", "./a", "", "a b", "$(id)", "a;b", "a\nb",
+     "manifest.json", "signatures/x.sig"],
+)  # fmt: skip
+def test_a_signed_manifest_whose_paths_lead_out(make: Callable[..., Board], tmp_path: Path, path: str) -> None:
+    """Even a trusted signer cannot make the board look outside the release."""
+    (tmp_path / "outside").write_bytes(b"x")
+    files = [{"path": path, "sha256": hashlib.sha256(b"x").hexdigest(), "size_bytes": 1}]
+    answer = make(ALICE, files=files).verify()
+    assert answer.exit_status == 5, answer
+    assert "files[0].path" in answer.error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "edgedeploy trusted keys 1\n",
+        "edgedeploy trusted keys 2\nboard {b}\nserial 1\nverifier {v}\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 0\nverifier {v}\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial -1\nverifier {v}\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 1\nverifier {b}\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 1\nverifier {v}\nkey {v}\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 1\nverifier {v}\nkey {v} a b\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 1\nverifier {v}\nkey {v} a\nkey {v} b\n",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 1\nverifier {v}\nkey {v} a",
+        "edgedeploy trusted keys 1\nboard {b}\nserial 1\nverifier {v}\n\n",
+    ],
+)
+def test_a_damaged_list_lets_nothing_through(make: Callable[..., Board], text: str) -> None:
+    board = make(ALICE)
+    (board.trust / "keys").write_text(text.format(b="0" * 32, v="a" * 64), encoding="ascii")
+    answer = board.verify()
+    assert answer.exit_status == UNTRUSTED
+    assert answer.error.startswith("trusted keys: line ")
+
+
+def test_a_missing_list_and_one_that_others_can_write_let_nothing_through(make: Callable[..., Board]) -> None:
+    board = make(ALICE)
+    board.trust.chmod(0o777)
+    assert board.refusal()[0] == "altered"
+    board.trust.chmod(0o700)
+    (board.trust / "keys").unlink()
+    assert board.verify().exit_status == FILE
+
+
+def test_links_in_a_release_are_refused_by_the_other_commands_too(
+    runner: Runner, classifier_release: Path, tmp_path: Path
+) -> None:
+    for path in ("model/model.bin", "golden/in0.npy", "model"):
+        outside = tmp_path / "outside"
+        (classifier_release / path).rename(outside)
+        (classifier_release / path).symlink_to(outside)
+        answer = runner("selftest", "--release", classifier_release)
+        assert answer.exit_status == FILE
+        assert "symbolic link" in answer.error
+        (classifier_release / path).unlink()
+        outside.rename(classifier_release / path)
+    assert runner("selftest", "--release", classifier_release).exit_status == 0
+    assert json.loads((classifier_release / "manifest.json").read_bytes())["app"] == "test"

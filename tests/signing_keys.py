@@ -1,0 +1,33 @@
+"""Keys of the tests: fixed ones, so that failures repeat, and lists of trusted keys for a board."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from edgedeploy.bundle.keys import SigningKey
+from edgedeploy.deploy.trust import TrustedKeys
+from edgedeploy.publickey import PublicKey
+
+BOARD = "0123456789abcdef" * 2
+
+
+def fixed_key(name: str) -> SigningKey:
+    """Return the key that belongs to a name."""
+    private = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+    digits = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+    return SigningKey(public=PublicKey(name=name, digits=digits), private=private)
+
+
+def trusted(*keys: SigningKey, serial: int = 1, board: str = BOARD, verifier: str = "0" * 64) -> TrustedKeys:
+    return TrustedKeys(board=board, serial=serial, verifier=verifier, keys=tuple(key.public for key in keys))
+
+
+def write_trusted(directory: Path, *keys: SigningKey, serial: int = 1) -> Path:
+    """Make a board's directory of trust with these keys."""
+    directory.mkdir(exist_ok=True, parents=True)
+    (directory / "keys").write_bytes(trusted(*keys, serial=serial).to_bytes())
+    return directory

@@ -1,0 +1,84 @@
+"""A command in a terminal of its own, answered as a person would."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+DEADLINE_S = 540.0
+
+
+def in_terminal(
+    words: list[str],
+    answers: list[tuple[str, str]],
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    watch: Callable[[], None] = lambda: None,
+) -> tuple[int, str]:
+    """Run ``edgedeploy`` in a terminal.
+
+    Args:
+        words: The command's words.
+        answers: Pairs of what to wait for and what to type then, in this order.
+        environment: The command's.
+        directory: Where it runs.
+        watch: Called again and again while it runs.
+
+    Returns:
+        The exit status, and all that the terminal showed.
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:  # pragma: no cover  (the child)
+        os.chdir(directory)
+        os.execve(sys.executable, [sys.executable, "-m", "edgedeploy", *words], dict(environment))
+    shown, seen, left = "", 0, list(answers)
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        watch()
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                chunk = os.read(terminal, 4096)
+            except OSError:  # how Linux tells that the other end is gone
+                break
+            if not chunk:
+                break
+            shown += chunk.decode("utf-8", "replace")
+        if left and left[0][0] in shown[seen:]:
+            watch()
+            seen = len(shown)
+            os.write(terminal, left.pop(0)[1].encode() + b"\n")
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert not left, f"never asked {left[0][0]!r}:\n{shown}"
+    return os.waitstatus_to_exitcode(status), shown
+
+
+def process_secrets(secret: str) -> list[str]:
+    """Return the command lines and environments of this machine's processes that hold a text."""
+    found = []
+    for name in ("cmdline", "environ"):
+        for path in Path("/proc").glob(f"[0-9]*/{name}"):
+            try:
+                content = path.read_bytes()
+            except OSError:  # it ended meanwhile, or is another user's
+                continue
+            if secret.encode() in content:
+                found.append(str(path))
+    return found
+
+
+def files_with(secret: str, *directories: Path) -> list[Path]:
+    """Return the files that hold a text, as it is or in the usual encodings."""
+    needles = (secret.encode(), secret.encode("utf-16-le"), secret.encode().hex().encode())
+    return [
+        path
+        for directory in directories
+        for path in directory.rglob("*")
+        if path.is_file() and not path.is_symlink() and any(needle in path.read_bytes() for needle in needles)
+    ]
