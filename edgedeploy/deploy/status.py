@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,32 @@ class Activation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """What the board's journal says is under way or was cut off.
+
+    Args:
+        action: ``flash`` or ``rollback``.
+        to: The release that was to become current.
+        since: When it began, by the board's clock, ISO 8601.
+        remedy: What the next command does about it: ``finish`` (``to`` is current already) or ``undo``.
+        holder: Who holds the lock, so that it may well be running still; None where nobody does.
+    """
+
+    action: str
+    to: str
+    since: str
+    remedy: Literal["finish", "undo"]
+    holder: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardStatus:
+    """``unfinished`` is None where nothing is under way and nothing was cut off."""
+
     app: str
     directory: str
     current: str | None
     releases: tuple[ReleaseInfo, ...]
     store_bytes: int
     history: tuple[Activation, ...]
+    unfinished: Unfinished | None

@@ -137,6 +137,11 @@ def write_error(destination: object, where: str, detail: str, *, no_space: bool 
     )
 
 
+def changed_error(destination: object, where: str) -> TransferError:
+    """Return the error for a file that is not as long any more as the caller knew it."""
+    return TransferError(f"{destination} on {where} changed meanwhile", hint="run the command again")
+
+
 def deadline_error(command: str, where: str, seconds: float) -> DeadlineError:
     """Return the error for a command that was given up."""
     return DeadlineError(

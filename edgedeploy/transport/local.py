@@ -19,6 +19,7 @@ from edgedeploy.transport.exchange import (
     Counter,
     Deadline,
     Output,
+    changed_error,
     deadline_error,
     write_error,
 )
@@ -86,14 +87,18 @@ class LocalTransport:
         destination: PurePosixPath,
         *,
         mode: int = 0o644,
+        offset: int = 0,
         on_bytes: Callable[[int, int], None] | None = None,
     ) -> None:
         """Copy a file; see the protocol."""
         self._counter.round_trips += 1
         total = _size_of(source)
-        done = 0
+        done = offset
+        if offset and _size_of(Path(destination)) != offset:
+            raise changed_error(destination, self.description)
         try:
-            with source.open("rb") as reader, Path(destination).open("wb", buffering=0) as writer:
+            with source.open("rb") as reader, Path(destination).open("ab" if offset else "wb", buffering=0) as writer:
+                reader.seek(offset)
                 while chunk := reader.read(CHUNK_BYTES):
                     _write_all(writer, chunk)
                     done += len(chunk)

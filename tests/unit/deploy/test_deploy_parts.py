@@ -192,8 +192,8 @@ def test_survey_report_cut_short(cut: str) -> None:
 
 def test_busy_report() -> None:
     owner = new_owner()
-    assert parse_survey(result(f"busy {owner.to_json()}\n")) == Busy(owner=owner)
-    assert parse_survey(result("busy \n")) == Busy(owner=None)
+    assert parse_survey(result(f"busy 90 {owner.to_json()}\n")) == Busy(owner=owner, age_s=90)
+    assert parse_survey(result("busy - \n")) == Busy(owner=None, age_s=None)
     assert parse_owner('{"token": 1}') is None
 
 
