@@ -64,9 +64,10 @@ _NOW = "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
 
 # The boot's id and the seconds since, which no wrong clock disturbs.
 _READ_BOOT = """
-boot=$(cat /proc/sys/kernel/random/boot_id 2>/dev/null || true)
-uptime=$(cat /proc/uptime 2>/dev/null || true)
-uptime=${uptime%%[. ]*}
+boot='' uptime=''
+if [ -r /proc/sys/kernel/random/boot_id ]; then read -r boot < /proc/sys/kernel/random/boot_id; fi
+if [ -r /proc/uptime ]; then read -r uptime rest < /proc/uptime; fi
+uptime=${uptime%%.*}
 """
 
 # Sets restarted (the lock is older than the board's last start) and age, in seconds or "-".
@@ -83,8 +84,7 @@ read_lock() {
 # A lock gets its name with its note inside, by a rename that fails where somebody has it.
 _TAKE_LOCK = """
 take_lock() {
-  rm -rf ".lock-$token"
-  mkdir ".lock-$token" &&
+  mkdir -p ".lock-$token" &&
     printf '%s\\n' "$token" > ".lock-$token/token" &&
     printf '%s\\n' "$owner" > ".lock-$token/owner" &&
     printf '%s %s\\n' "$boot" "$uptime" > ".lock-$token/boot" &&
@@ -98,11 +98,12 @@ say_busy() {
 }
 trap 'rm -rf ".lock-$token"' EXIT
 trap 'exit 1' HUP INT TERM
-if ! take_lock; then
+if take_lock; then
+  :
+elif [ ! -d lock ]; then
   # Neither held nor taken: say why.
-  [ -d lock ] || take_lock
-fi
-if [ "$(cat lock/token 2>/dev/null || true)" != "$token" ]; then
+  take_lock
+else
   holder=$(cat lock/token 2>/dev/null || true)
   read_lock
   if [ "$breaking" != any ] && [ "$restarted" = no ] && { [ -z "$breaking" ] || [ "$holder" != "$breaking" ]; }; then
@@ -257,27 +258,42 @@ while read -r sha mode state path; do
   fi
 done < lock/files
 if [ "$damaged" = yes ]; then exit 0; fi
+set --
 while read -r sha mode state path; do
-  if [ "$state" = new ]; then sync "store/.incoming-$token-$sha"; fi
+  if [ "$state" = new ]; then set -- "$@" "store/.incoming-$token-$sha"; fi
 done < lock/files
+if [ $# -gt 0 ]; then sync "$@"; fi
 target=releases/$digest
 if [ ! -d "$target" ]; then
   target=releases/.new-$token
   mkdir "$target"
 fi
+set -- store "$target"
 while read -r sha mode state path; do
   if [ "$state" = new ]; then mv -f "store/.incoming-$token-$sha" "store/$sha"; fi
-  case $mode in *[1357]*) chmod "$mode" "store/$sha"; sync "store/$sha" ;; esac
-  case $path in */*) mkdir -p "$target/${path%/*}" ;; esac
+  case $mode in *[1357]*) chmod "$mode" "store/$sha"; set -- "$@" "store/$sha" ;; esac
+  case $path in
+    */*)
+      parent=${path%/*}
+      if [ ! -d "$target/$parent" ]; then mkdir -p "$target/$parent"; fi
+      while
+        set -- "$@" "$target/$parent"
+        [ "$parent" != "${parent%/*}" ]
+      do
+        parent=${parent%/*}
+      done
+      ;;
+  esac
   # mv refuses to replace a file by another name of itself.
   if [ "$target/$path" -ef "store/$sha" ]; then continue; fi
+  if [ ! -e "$target/$path" ]; then
+    ln "store/$sha" "$target/$path"
+    continue
+  fi
   ln "store/$sha" "$target/.link-$token"
   mv -fT "$target/.link-$token" "$target/$path"
 done < lock/files
-sync store
-awk '{ sub(/^[^ ]* [^ ]* [^ ]* /, ""); while (sub(/\\/[^\\/]*$/, "")) if (!seen[$0]++) print }' lock/files |
-  while read -r path; do sync "$target/$path"; done
-sync "$target"
+sync "$@"
 if [ "$target" != "releases/$digest" ]; then mv -T "$target" "releases/$digest"; fi
 sync releases
 echo stored
