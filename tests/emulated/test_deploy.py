@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 from deploy_workbench import APP, Workbench, runner_script
 
-from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, TwinEndpoint
+from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, StepRecord, TwinEndpoint
 from edgedeploy.boards.probe import probe
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import rollback, status
@@ -18,6 +19,7 @@ from edgedeploy.emulate import twin
 from edgedeploy.emulate.image import ensure_image
 from edgedeploy.emulate.machine import TwinSpec
 from edgedeploy.errors import (
+    BoardBusyError,
     ConnectionLostError,
     DiskFullError,
     MissingIsaFeatureError,
@@ -60,7 +62,7 @@ def files(tmp_path: Path) -> Workbench:
     return Workbench(host=tmp_path, home=tmp_path, environment={})
 
 
-def push(transport: Transport, bundle: Bundle) -> FlashResult:
+def push(transport: Transport, bundle: Bundle, *, break_lock: bool = False) -> FlashResult:
     return flash(
         transport,
         bundle,
@@ -69,6 +71,7 @@ def push(transport: Transport, bundle: Bundle) -> FlashResult:
         provenance=Provenance.QEMU_SYSTEM,
         clock=Clock.REAL,
         progress=SILENT,
+        break_lock=break_lock,
     )
 
 
@@ -156,23 +159,77 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
         board.run(f'rm -f "$HOME/{FILLER}"')
 
 
-def test_cable_pulled_during_the_push(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
-    """The link goes down for good; the connection is given up, and the board is as it was."""
-    good = files.bundle()
-    push(board, good)
-    cut = threading.Event()
+LARGE_BYTES = 20_000_000
+PULLED_AFTER_BYTES = 5_000_000
 
-    class Pulled(FaultyTransport):
-        def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
-            if not cut.is_set():
-                cut.set()
+
+class Pulled(FaultyTransport):
+    """The cable is pulled once so much of the large file went out; ``then`` is what happens next."""
+
+    def __init__(self, inner: Transport, then: Callable[[], None]) -> None:
+        super().__init__(inner)
+        self._then = then
+        self._pulled = False
+
+    def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+        def watch(done: int, total: int) -> None:
+            if done >= PULLED_AFTER_BYTES and not self._pulled:
+                self._pulled = True
                 twin.set_link(NAME, connected=False)
-            super().put(source, destination, **options)
+                self._then()
 
+        super().put(source, destination, **{**options, "on_bytes": watch})
+
+
+def pushed(result: FlashResult) -> StepRecord:
+    return next(step for step in result.steps if step.name == "push")
+
+
+def large(files: Workbench, seed: int) -> Bundle:
+    return files.bundle(f"weights {seed}", extra={"large": random.Random(seed).randbytes(LARGE_BYTES)})
+
+
+def test_cable_pulled_for_some_seconds(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """Shorter than the connection's patience: the flash waits and goes on, and nothing travels twice."""
+    bundle = large(files, 1)
+
+    def plug_in_again() -> None:
+        threading.Timer(5, lambda: twin.set_link(NAME, connected=True)).start()
+
+    result = push(Pulled(board, plug_in_again), bundle)
+    assert result.verified
+    assert pushed(result).bytes == bundle.size_bytes
+
+
+def test_cable_pulled_for_long(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """The connection is given up and the old release stays; the next flash sends what did not arrive."""
+    good, bundle = files.bundle(), large(files, 2)
+    push(board, good)
     try:
         with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
-            push(Pulled(doomed), files.bundle("weights 2", extra={"large": bytes(20_000_000)}))
+            push(Pulled(doomed, lambda: None), bundle)
     finally:
         twin.set_link(NAME, connected=True)
     with connect(running.ssh, deadline_s=60) as fresh:
-        assert status(fresh, APP).current == good.digest
+        found = status(fresh, APP)
+        assert found.current == good.digest
+        assert found.unfinished is not None
+        assert (found.unfinished.to, found.unfinished.remedy) == (bundle.digest, "undo")
+        # The owner of the lock is this very process, and it lives.
+        with pytest.raises(BoardBusyError, match=r"for .*, since"):
+            push(fresh, bundle)
+        result = push(fresh, bundle, break_lock=True)
+        assert "bytes were there already" in pushed(result).note
+        assert pushed(result).bytes < bundle.size_bytes - PULLED_AFTER_BYTES // 2
+        assert status(fresh, APP).current == bundle.digest
+
+
+def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbench) -> None:
+    """The kernel kills the on-board program; the board and its old release live on."""
+    good = files.bundle()
+    push(board, good)
+    before = listing(board)
+    with pytest.raises(SelfTestError, match="status 137, killed, probably for lack of memory"):
+        push(board, files.bundle("weights 2", runner=runner_script(before="exec tail /dev/zero")))
+    assert listing(board) == before
+    assert push(board, good).unchanged

@@ -20,7 +20,7 @@ from edgedeploy.deploy.history import (
 )
 from edgedeploy.deploy.lock import is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
-from edgedeploy.deploy.remote import report_lines
+from edgedeploy.deploy.remote import report_lines, script_error
 from edgedeploy.deploy.status import Activation
 from edgedeploy.deploy.survey import Busy, Survey, parse_survey
 from edgedeploy.errors import (
@@ -31,6 +31,8 @@ from edgedeploy.errors import (
     RemoteCommandError,
     WrongArchitectureError,
 )
+from edgedeploy.transport.exchange import READ_ONLY_HINT, write_error
+from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import CommandResult
 
 A, B, C, D, E = (letter * 64 for letter in "abcde")
@@ -212,3 +214,12 @@ def test_who_counts_as_dead() -> None:
 def test_only_a_newline_ends_a_line_of_a_report() -> None:
     found = report_lines(result("manifest aa {\u2028release bb}\x85\nend\n"))
     assert found == [("manifest", "aa {\u2028release bb}\x85"), ("end", "")]
+
+
+def test_read_only_file_system_has_a_hint_of_its_own() -> None:
+    board = LocalTransport()
+    stderr = "mkdir: cannot create directory '.lock-1': Read-only file system\n"
+    failed = CommandResult(command="survey", exit_status=1, stdout="", stderr=stderr, seconds=0.1)
+    assert script_error(board, "survey", failed).hint == READ_ONLY_HINT
+    assert write_error("/x", "the board", stderr).hint == READ_ONLY_HINT
+    assert write_error("/x", "the board", "Permission denied").hint != READ_ONLY_HINT
