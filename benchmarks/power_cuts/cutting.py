@@ -41,7 +41,7 @@ class Cut:
 
 
 def spread(points: int, operations: Sequence[Operation]) -> tuple[Cut, ...]:
-    """Return so many cuts, spread evenly over the operations and over each.
+    """Return so many cuts, spread evenly over the operations and over each; the last one is at the very end.
 
     Args:
         operations: Of a whole flash, in order, as a trial had them.
@@ -49,12 +49,13 @@ def spread(points: int, operations: Sequence[Operation]) -> tuple[Cut, ...]:
     weights = [CRITICAL_WEIGHT if item.name in CRITICAL else 1 for item in operations]
     cuts = []
     for point in range(points):
-        place = (point + 0.5) / points * sum(weights)
+        place = (point + 1) / points * sum(weights)
         index = 0
-        while place >= weights[index]:
+        while place > weights[index] and index + 1 < len(weights):
             place -= weights[index]
             index += 1
-        cuts.append(Cut(operation=index, name=operations[index].name, share=place / weights[index]))
+        share = min(1.0, place / weights[index])
+        cuts.append(Cut(operation=index, name=operations[index].name, share=share))
     return tuple(cuts)
 
 
@@ -99,12 +100,14 @@ class CuttingTransport(FaultyTransport):
         if self.operations != self._cut.operation:
             return super().run(command, **options)
         timer = threading.Timer(self._cut.share * self._seconds, self._cut_power)
-        timer.start()
+        if self._cut.share < 1.0:
+            timer.start()
         try:
             return super().run(command, **options)
         finally:
             timer.cancel()
-            timer.join()
+            if timer.is_alive():
+                timer.join()
             self._cut_power()
 
     def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:

@@ -19,7 +19,8 @@ def test_points_are_spread_over_the_whole_flash(points: int) -> None:
     cuts = spread(points, FLASH)
     assert len(cuts) == len(set(cuts)) == points
     assert list(cuts) == sorted(cuts, key=lambda cut: (cut.operation, cut.share))
-    assert all(0 <= cut.share < 1 and FLASH[cut.operation].name == cut.name for cut in cuts)
+    assert (cuts[-1].operation, cuts[-1].share) == (len(FLASH) - 1, 1.0)
+    assert all(0 < cut.share <= 1 and FLASH[cut.operation].name == cut.name for cut in cuts)
     if points >= 20:
         counts = [sum(cut.operation == index for cut in cuts) for index in range(len(FLASH))]
         assert min(counts) >= points // 12
@@ -51,9 +52,18 @@ def test_command_is_cut_by_time_and_at_its_end_at_the_latest(tmp_path: Path) -> 
     slow = CuttingTransport(LocalTransport(), cut, seconds=1, cut_power=lambda: seen.append(witness.exists()))
     slow.run(f"sleep 1; touch '{witness}'")
     assert seen == [False, True]
+    late = CuttingTransport(
+        LocalTransport(),
+        Cut(operation=0, name="store", share=1.0),
+        seconds=0,
+        cut_power=lambda: seen.append(witness.exists()),
+    )
+    witness.unlink()
+    late.run(f"sleep 0.2; touch '{witness}'")
+    assert seen == [False, True, True]
     quick = CuttingTransport(LocalTransport(), cut, seconds=600, cut_power=lambda: seen.append(True))
     quick.run("true")
-    assert len(seen) == 3
+    assert len(seen) == 4
 
 
 def test_recorder_names_operations(tmp_path: Path) -> None:
