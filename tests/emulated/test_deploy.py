@@ -49,8 +49,8 @@ READ_ONLY_SWITCH = "/dev/shm/read-only"
 HAND_OVER = "exec /bin/busybox switch_root"
 # The user may not mount: a root process of this twin alone makes its disk read-only while the switch is there.
 WATCHER = (
-    f"while sleep 1; do if [ -e {READ_ONLY_SWITCH} ]; then [ ! -w /etc ] || mount -o remount,ro /; "
-    "elif [ ! -w /etc ]; then mount -o remount,rw /; fi; done"
+    f"cd /dev/shm; while sleep 1; do if [ -e {READ_ONLY_SWITCH} ]; then mount -o remount,ro / && touch done; "
+    "elif [ -e done ]; then mount -o remount,rw / && rm done; fi; done"
 )
 
 
