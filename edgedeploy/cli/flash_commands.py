@@ -21,7 +21,7 @@ from edgedeploy.cli.target import connection, require_target
 from edgedeploy.deploy.flash import flash as flash_bundle
 from edgedeploy.deploy.release import rollback as rollback_release
 from edgedeploy.deploy.release import status as release_status
-from edgedeploy.deploy.status import BoardStatus, Unfinished
+from edgedeploy.deploy.status import BoardStatus
 
 BreakLockOption = Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")]
 
@@ -158,14 +158,6 @@ def _show_status(found: BoardStatus) -> None:
     stdout.print(f"{found.app} in {found.directory}", markup=False)
     stdout.print(table)
     if found.unfinished is not None:
-        stdout.print(_unfinished_sentence(found.unfinished), markup=False)
+        stdout.print(found.unfinished.describe(), markup=False)
     for item in found.history[-5:]:
         stdout.print(f"{item.time}  {item.action} to {item.to[:12]}", markup=False)
-
-
-def _unfinished_sentence(found: Unfinished) -> str:
-    what = f"a {found.action} to {found.to[:12]}, begun {found.since} by the board's clock,"
-    then = "finishes" if found.remedy == "finish" else "undoes or takes up"
-    if found.holder is not None:
-        return f"{what} is under way: the lock is held by {found.holder}"
-    return f"{what} was cut off: the next flash or rollback {then} it"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+_REMEDIES = {"finish": "finishes", "undo": "takes up or undoes"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseInfo:
@@ -43,6 +45,18 @@ class Unfinished:
     since: str
     remedy: Literal["finish", "undo"]
     holder: str | None
+
+    def describe(self) -> str:
+        """Return a sentence for people.
+
+        Example:
+            ``"a flash to 0123456789ab, begun 2026-01-02T03:04:05Z by the board's clock, was cut off: the next flash or
+            rollback finishes it"``
+        """
+        what = f"a {self.action} to {self.to[:12]}, begun {self.since} by the board's clock,"
+        if self.holder is not None:
+            return f"{what} is under way: the lock is held by {self.holder}"
+        return f"{what} was cut off: the next flash or rollback {_REMEDIES[self.remedy]} it"
 
 
 @dataclass(frozen=True, kw_only=True)
