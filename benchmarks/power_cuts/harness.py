@@ -94,6 +94,10 @@ class Bench:
                 outcome = self._judge(transport, cuts[number], old=old, new=new, finished=finished)
                 outcomes.append(outcome)
                 self.say(f"{number + 1}/{points} {outcome}")
+                if outcome.problems:
+                    # One point's damage must not count at the next.
+                    transport.run('rm -rf "$HOME/.edgedeploy"')
+                    self._flash(transport, new)
                 if number != own[-1]:
                     old, new = new, self._release()
                     finished = self._flash_and_cut(endpoint, transport, new, cuts[number + own.step])
