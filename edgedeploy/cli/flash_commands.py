@@ -160,5 +160,7 @@ def _show_status(found: BoardStatus) -> None:
         )
     stdout.print(f"{found.app} in {found.directory}", markup=False)
     stdout.print(table)
+    if found.unfinished is not None:
+        stdout.print(found.unfinished.describe(), markup=False)
     for item in found.history[-5:]:
         stdout.print(f"{item.time}  {item.action} to {item.to[:12]}", markup=False)

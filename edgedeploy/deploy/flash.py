@@ -23,9 +23,10 @@ from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_err
 from edgedeploy.deploy.selftest import default_deadline_s
 from edgedeploy.deploy.signature import check_signature
 from edgedeploy.deploy.steps import RunningStep, Steps
-from edgedeploy.deploy.survey import Survey, take_survey
+from edgedeploy.deploy.survey import Partial, Survey, take_survey
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import ChecksumMismatchError, UsageError
+from edgedeploy.files import start_sha256
 from edgedeploy.progress import Progress
 from edgedeploy.transport.protocol import Transport
 
@@ -117,7 +118,7 @@ def flash(
                 bundle,
                 facts,
                 files_to_send=plan.missing,
-                free_disk_bytes=survey.free_disk_bytes,
+                free_disk_bytes=survey.free_disk_bytes + sum(item.size_bytes for item in survey.partial.values()),
                 free_memory_bytes=survey.free_memory_bytes,
             )
         with steps.step("push", f"Pushing {len(plan.missing)} files") as step:
@@ -146,18 +147,29 @@ def flash(
 
 
 def _push(visit: Visit, plan: Plan, step: RunningStep) -> None:
-    """Send each missing file to a temporary name in the store."""
-    done = 0
+    """Send each missing file to a temporary name in the store, less what an earlier flash sent of it."""
+    done = resumed = 0
     for file in plan.missing:
         before = done
+        offset = resume_offset(file, visit.survey.partial.get(file.sha256))
+        resumed += offset
 
         def show(sent: int, _: int, before: int = before, path: str = str(file.path)) -> None:
             step.task.update(before + sent, plan.missing_bytes, path, unit="bytes")
 
         destination = visit.survey.root / "store" / f".incoming-{visit.owner.token}-{file.sha256}"
-        visit.transport.put(file.source, destination, mode=file.mode, on_bytes=show)
+        visit.transport.put(file.source, destination, mode=file.mode, offset=offset, on_bytes=show)
         done += file.size_bytes
     step.note = f"{len(plan.missing)} files" if plan.missing else "nothing to send"
+    if resumed:
+        step.note += f", {resumed:,} bytes were there already"
+
+
+def resume_offset(file: BundleFile, partial: Partial | None) -> int:
+    """Return how many bytes of a file need not be sent: what the board has is the file's start, or it is 0."""
+    if partial is None or partial.size_bytes > file.size_bytes:
+        return 0
+    return partial.size_bytes if start_sha256(file.source, partial.size_bytes) == partial.sha256 else 0
 
 
 def _verify(visit: Visit, digest: str, plan: Plan, step: RunningStep) -> None:

@@ -75,13 +75,31 @@ def is_dead(owner: Owner) -> bool:
     return False
 
 
-def busy_error(owner: Owner | None, where: str) -> BoardBusyError:
+def describe_holder(owner: Owner | None, age_s: int | None) -> str:
+    """Return who holds a lock and how long, for people.
+
+    Args:
+        age_s: Seconds by the board's count since its start; None where it does not say.
+
+    Example:
+        ``"ana@desk (process 7), for 3 min, since 2026-01-02T03:04:05Z by its clock"``
+    """
+    who = f"{owner.who} (process {owner.pid})" if owner else "somebody who left no readable note"
+    held = f", for {_duration(age_s)}" if age_s is not None else ""
+    return who + held + (f", since {owner.since} by its clock" if owner else "")
+
+
+def busy_error(owner: Owner | None, age_s: int | None, where: str) -> BoardBusyError:
     """Return the error for a lock that somebody else holds."""
-    if owner is None:
-        message = f"another flash holds the lock of {where}; it left no readable note of who it is"
-    else:
-        message = f"{owner.who} (process {owner.pid}) holds the lock of {where} since {owner.since}"
+    message = f"the lock of {where} is held by {describe_holder(owner, age_s)}"
     return BoardBusyError(message, hint="wait for it; if it is dead for certain, take the lock over with --break-lock")
+
+
+def _duration(seconds: int) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def _user() -> str:

@@ -8,10 +8,10 @@ from typing import Any
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
-from edgedeploy.deploy.lock import new_owner
+from edgedeploy.deploy.lock import describe_holder, new_owner, parse_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
-from edgedeploy.deploy.status import BoardStatus, ReleaseInfo
+from edgedeploy.deploy.status import BoardStatus, ReleaseInfo, Unfinished
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import Survey, current_release, take_survey
 from edgedeploy.deploy.visit import Visit
@@ -55,6 +55,8 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         raise script_error(transport, "status", result)
     records = history.parse_history(value for key, value in lines if key == "history")
     activated = history.last_activations(records)
+    # By the lines' order and not by their times: a board's clock may have been wrong.
+    order = {record.to: index for index, record in enumerate(records)}
     current = current_release(values.get("current", ""))
     manifests = dict(value.split(" ", 1) for key, value in lines if key == "manifest")
     digests = [value for key, value in lines if key == "release" and is_digest(value)]
@@ -66,9 +68,28 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         app=app,
         directory=values["root"],
         current=current if current in digests else None,
-        releases=tuple(sorted(releases, key=lambda item: item.activated_at or "", reverse=True)),
+        releases=tuple(sorted(releases, key=lambda item: order.get(item.digest, -1), reverse=True)),
         store_bytes=int(values.get("store-bytes", "0")),
         history=records,
+        unfinished=_unfinished(values, current),
+    )
+
+
+def _unfinished(values: dict[str, str], current: str | None) -> Unfinished | None:
+    """Return what the journal says; an empty one of a lock alone is a command that has just begun."""
+    to = values.get("journal-to", "")
+    if not is_digest(to):
+        return None
+    holder = None
+    if "lock" in values:
+        age, _, note = values["lock"].partition(" ")
+        holder = describe_holder(parse_owner(note), int(age) if age.isdigit() else None)
+    return Unfinished(
+        action=values.get("journal-action", history.FLASH),
+        to=to,
+        since=values.get("journal-time", ""),
+        remedy="finish" if current == to else "undo",
+        holder=holder,
     )
 
 

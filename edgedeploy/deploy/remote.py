@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgedeploy.deploy import scripts
 from edgedeploy.errors import BoardBusyError, DiskFullError, EdgedeployError, RemoteCommandError
-from edgedeploy.transport.exchange import NO_SPACE_HINT, says_no_space
+from edgedeploy.transport.exchange import NO_SPACE_HINT, READ_ONLY_HINT, READ_ONLY_TEXT, says_no_space
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 SCRIPT_DEADLINE_S = 120.0
@@ -49,11 +49,11 @@ def script_error(transport: Transport, name: str, result: CommandResult) -> Edge
         )
     if says_no_space(result.stderr):
         return DiskFullError(f"no space left on {transport.description}: {result.stderr.strip()}", hint=NO_SPACE_HINT)
+    hint = "the board needs a POSIX shell, awk, df, ln, mv -T, sha256sum, sync, and leave to write in the directory"
+    if READ_ONLY_TEXT in result.stderr:
+        hint = READ_ONLY_HINT
     return RemoteCommandError(
-        command=f"edgedeploy's script '{name}'",
-        exit_status=result.exit_status,
-        stderr=result.stderr,
-        hint="the board needs a POSIX shell, awk, df, ln, mv -T, sha256sum, and leave to write in the directory",
+        command=f"edgedeploy's script '{name}'", exit_status=result.exit_status, stderr=result.stderr, hint=hint
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
@@ -29,6 +31,8 @@ class Survey:
         has_trusted_keys: The board checks signatures.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
+        partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
+        recovered: What was found cut off and put in order, None where nothing was.
     """
 
     root: PurePosixPath
@@ -40,13 +44,40 @@ class Survey:
     free_disk_bytes: int
     free_memory_bytes: int
     history: tuple[Activation, ...]
+    partial: Mapping[str, Partial] = field(default_factory=dict)
+    recovered: Recovered | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partial:
+    """The start of a file, as the board has it now: its size and SHA-256."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered:
+    """``outcome``: ``finished``, ``undone``, ``resumed`` (by this very command) or ``unreadable``."""
+
+    outcome: str
+    action: str
+    to: str
+
+    def describe(self) -> str:
+        """Return a sentence for people."""
+        if self.outcome == "unreadable":
+            return "something was cut off on the board before; its journal is not readable"
+        doing = {"resumed": "is taken up again"}.get(self.outcome, f"was {self.outcome}")
+        return f"a {self.action} to {self.to[:12]} had been cut off; it {doing}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Busy:
-    """The lock is held: by the owner given, or by one who left no readable note."""
+    """The lock is held: by the owner given, or by one who left no readable note; ``age_s`` seconds, where known."""
 
     owner: Owner | None
+    age_s: int | None
 
 
 def take_survey(
@@ -59,7 +90,9 @@ def take_survey(
     digest: str = NO_DIGEST,
     files: tuple[BundleFile, ...] = (),
 ) -> Survey:
-    """Lock the app's directory and look around; a lock whose owner is a dead process of this machine is replaced.
+    """Lock the app's directory, put in order what was cut off there, and look around.
+
+    A lock is replaced when its owner is a dead process of this machine, or when the board was started after it.
 
     Raises:
         BoardBusyError: Somebody else holds the lock.
@@ -70,7 +103,7 @@ def take_survey(
     deadline_s = script_deadline_s(sum(file.size_bytes for file in files))
 
     def ask(breaking: str) -> Survey | Busy:
-        tail = (breaking, digest, str(len(files)))
+        tail = (breaking, digest, str(len(files)), json.dumps(socket.gethostname()))
         result = run_script(
             transport, "survey", scripts.SURVEY, *arguments, *tail, stdin=listing, deadline_s=deadline_s
         )
@@ -80,7 +113,7 @@ def take_survey(
     if isinstance(answer, Busy) and answer.owner is not None and is_dead(answer.owner):
         answer = ask(answer.owner.token)
     if isinstance(answer, Busy):
-        raise busy_error(answer.owner, transport.description)
+        raise busy_error(answer.owner, answer.age_s, transport.description)
     return answer
 
 
@@ -93,7 +126,8 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
     lines = report_lines(result)
     values = dict(lines)
     if "busy" in values:
-        return Busy(owner=parse_owner(values["busy"]))
+        age, _, note = values["busy"].partition(" ")
+        return Busy(owner=parse_owner(note), age_s=int(age) if age.isdigit() else None)
     try:
         if "end" not in values:
             raise ValueError("no end")
@@ -107,6 +141,8 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             free_disk_bytes=int(values["disk-free-kib"]) * KIB,
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
+            partial=dict(_partial(value) for key, value in lines if key == "partial"),
+            recovered=_recovered(values["recovered"]) if "recovered" in values else None,
         )
     except (KeyError, ValueError) as error:
         raise RemoteCommandError(
@@ -121,6 +157,16 @@ def current_release(link: str) -> str | None:
     """Return the digest that ``current`` points to; None where it is missing or points elsewhere."""
     digest = link.removeprefix("releases/")
     return digest if link.startswith("releases/") and is_digest(digest) else None
+
+
+def _partial(value: str) -> tuple[str, Partial]:
+    name, size, sha256 = value.split()
+    return name, Partial(size_bytes=int(size), sha256=sha256)
+
+
+def _recovered(value: str) -> Recovered:
+    outcome, action, to = value.split(" ")
+    return Recovered(outcome=outcome, action=action, to=to)
 
 
 def _free_memory_bytes(lines: Iterable[str]) -> int:

@@ -29,6 +29,8 @@ class Visit:
 
     def __post_init__(self) -> None:
         self.steps.active = self.survey.current
+        if self.survey.recovered is not None:
+            self.steps.progress.say(self.survey.recovered.describe())
 
     @property
     def transport(self) -> Transport:
@@ -80,6 +82,8 @@ class Visit:
     def activate(self, digest: str, *, action: str, dropped: tuple[str, ...] = ()) -> None:
         """Switch ``current``, write history, drop old releases, unlock: one command, recorded as two steps."""
         with self.steps.step("activate", f"Activating {digest[:12]}") as step:
+            # Should the connection break now, nobody knows which one it is.
+            self.steps.active = None
             host = json.dumps(socket.gethostname())
             result = self.run_script("activate", scripts.ACTIVATE, digest, action, host, *dropped, check=False)
             said = {key for key, _ in report_lines(result)}

@@ -95,12 +95,15 @@ def hang_up(channel: paramiko.Channel) -> None:
         channel.close()
 
 
-def read_chunks(source: Path, deadline: Deadline, on_bytes: Callable[[int, int], None] | None) -> Iterator[bytes]:
-    """Yield a file's content; every chunk that went out starts the deadline anew."""
+def read_chunks(
+    source: Path, deadline: Deadline, on_bytes: Callable[[int, int], None] | None, *, offset: int = 0
+) -> Iterator[bytes]:
+    """Yield a file's content from ``offset`` bytes on; every chunk that went out starts the deadline anew."""
     try:
         total = source.stat().st_size
-        done = 0
+        done = offset
         with source.open("rb") as reader:
+            reader.seek(offset)
             while chunk := reader.read(FILE_CHUNK_BYTES):
                 yield chunk
                 done += len(chunk)

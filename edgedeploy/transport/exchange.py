@@ -12,6 +12,11 @@ from edgedeploy.transport.protocol import CommandResult, Traffic
 
 NO_SPACE_TEXTS = ("No space left on device", "Disk quota exceeded")
 NO_SPACE_NUMBERS = (errno.ENOSPC, errno.EDQUOT)
+READ_ONLY_TEXT = "Read-only file system"
+READ_ONLY_HINT = (
+    "mount the board's file system with write access; where it turned read-only by itself, its card is probably "
+    "failing (dmesg on the board says more), and the release that was active is still there"
+)
 NO_SPACE_HINT = "free some space on the board; edgedeploy keeps the last three releases of each app and nothing else"
 
 
@@ -131,10 +136,15 @@ def write_error(destination: object, where: str, detail: str, *, no_space: bool 
     """Return the error for a file that could not be written on the board."""
     if no_space or (no_space is None and says_no_space(detail)):
         return DiskFullError(f"no space left on {where} while writing {destination}: {detail}", hint=NO_SPACE_HINT)
-    return TransferError(
-        f"cannot write {destination} on {where}: {detail}",
-        hint="check that its directory exists and that the user may write there",
-    )
+    hint = "check that its directory exists and that the user may write there"
+    if READ_ONLY_TEXT in detail:
+        hint = READ_ONLY_HINT
+    return TransferError(f"cannot write {destination} on {where}: {detail}", hint=hint)
+
+
+def changed_error(destination: object, where: str) -> TransferError:
+    """Return the error for a file that is not as long any more as the caller knew it."""
+    return TransferError(f"{destination} on {where} changed meanwhile", hint="run the command again")
 
 
 def deadline_error(command: str, where: str, seconds: float) -> DeadlineError:

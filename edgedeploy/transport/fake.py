@@ -82,6 +82,7 @@ class FaultyTransport:
         destination: PurePosixPath,
         *,
         mode: int = 0o644,
+        offset: int = 0,
         on_bytes: Callable[[int, int], None] | None = None,
     ) -> None:
         """Copy a file; see the protocol."""
@@ -93,7 +94,7 @@ class FaultyTransport:
         elif hit and self._kind is FaultKind.FLIP_BIT:
             self._put_damaged(source, destination, mode)
         else:
-            self._inner.put(source, destination, mode=mode, on_bytes=on_bytes)
+            self._inner.put(source, destination, mode=mode, offset=offset, on_bytes=on_bytes)
         self._end(breaks)
 
     def get(self, source: PurePosixPath, destination: Path) -> None:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 from edgedeploy.errors import TransferError
 from edgedeploy.transport.exchange import (
@@ -19,6 +19,7 @@ from edgedeploy.transport.exchange import (
     Counter,
     Deadline,
     Output,
+    changed_error,
     deadline_error,
     write_error,
 )
@@ -86,14 +87,18 @@ class LocalTransport:
         destination: PurePosixPath,
         *,
         mode: int = 0o644,
+        offset: int = 0,
         on_bytes: Callable[[int, int], None] | None = None,
     ) -> None:
         """Copy a file; see the protocol."""
         self._counter.round_trips += 1
         total = _size_of(source)
-        done = 0
+        done = offset
+        if offset and _size_of(Path(destination)) != offset:
+            raise changed_error(destination, self.description)
         try:
-            with source.open("rb") as reader, _create_private(destination) as writer:
+            with source.open("rb") as reader, _open_private(destination, "ab" if offset else "wb") as writer:
+                reader.seek(offset)
                 while chunk := reader.read(CHUNK_BYTES):
                     _write_all(writer, chunk)
                     done += len(chunk)
@@ -173,9 +178,9 @@ class LocalTransport:
         return pending
 
 
-def _create_private(destination: PurePosixPath) -> IO[bytes]:
+def _open_private(destination: PurePosixPath, mode: Literal["ab", "wb"]) -> IO[bytes]:
     """Open a file for writing that nobody else can open before it is whole and gets its mode."""
-    return open(destination, "wb", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))
+    return open(destination, mode, buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600))
 
 
 def _size_of(source: Path) -> int:

@@ -72,11 +72,13 @@ class Transport(Protocol):
         destination: PurePosixPath,
         *,
         mode: int = 0o644,
+        offset: int = 0,
         on_bytes: Callable[[int, int], None] | None = None,
     ) -> None:
         """Copy a file to the board under exactly this name, with this mode; its directory exists.
 
         Atomicity is the caller's (temporary name, hash, rename). ``on_bytes(done, total)`` reports progress.
+        With ``offset`` the file is there already with exactly so many bytes, and only what follows is sent.
 
         Raises:
             TransferError: It could not be written; DiskFullError where the board says that no space is left.

@@ -23,7 +23,7 @@ from edgedeploy.artifacts import SshEndpoint
 from edgedeploy.errors import ConnectionLostError, DeadlineError, TransferError, UnreachableHostError
 from edgedeploy.transport.authentication import PasswordPrompt, authenticate
 from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, hang_up, read_chunks
-from edgedeploy.transport.exchange import Counter, Deadline, Output, deadline_error, write_error
+from edgedeploy.transport.exchange import Counter, Deadline, Output, changed_error, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
 from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
 
@@ -34,6 +34,7 @@ CONNECT_DEADLINE_S = 20.0
 TRANSFER_STALL_S = 60.0
 KILL_DEADLINE_S = 20.0
 OPEN_DEADLINE_S = 30.0
+CHANGED_STATUS = 76
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 # The library logs failures that are raised here as typed errors anyway; without a handler they would reach stderr.
@@ -79,16 +80,22 @@ class SshTransport:
         destination: PurePosixPath,
         *,
         mode: int = 0o644,
+        offset: int = 0,
         on_bytes: Callable[[int, int], None] | None = None,
     ) -> None:
         """Copy a file; see the protocol."""
         deadline = Deadline(TRANSFER_STALL_S)
         target = shlex.quote(str(destination))
         # LC_ALL: the full disk is recognised by its message.
-        script = f"LC_ALL=C; export LC_ALL; umask 077; cat > {target} && chmod {mode:o} {target}"
+        write = f"cat > {target}"
+        if offset:
+            write = f'[ "$(wc -c < {target})" -eq {offset} ] || exit {CHANGED_STATUS}; cat >> {target}'
+        script = f"LC_ALL=C; export LC_ALL; umask 077; {write} && chmod {mode:o} {target}"
         output = Output()
-        chunks = read_chunks(source, deadline, on_bytes)
+        chunks = read_chunks(source, deadline, on_bytes, offset=offset)
         status = self._execute(script, chunks, output.add_stdout, output.add_stderr, deadline)
+        if status == CHANGED_STATUS:
+            raise changed_error(destination, self.description)
         if status != 0:
             raise write_error(destination, self.description, output.stderr.strip() or f"status {status}")
 

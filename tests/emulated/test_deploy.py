@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 from deploy_workbench import APP, Workbench, runner_script
+from relay import relayed
 
-from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, TwinEndpoint
+from edgedeploy import emulate
+from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, StepRecord, TwinEndpoint
 from edgedeploy.boards.probe import probe
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import rollback, status
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.image import ensure_image
+from edgedeploy.emulate.initramfs import Entry, archive, twin_archive
 from edgedeploy.emulate.machine import TwinSpec
 from edgedeploy.errors import (
+    BoardBusyError,
     ConnectionLostError,
     DiskFullError,
     MissingIsaFeatureError,
+    RemoteCommandError,
     SelfTestError,
+    TransferError,
     WrongArchitectureError,
 )
 from edgedeploy.paths import STATE_VARIABLE
 from edgedeploy.progress import SILENT
+from edgedeploy.transport.exchange import READ_ONLY_HINT
 from edgedeploy.transport.fake import FaultyTransport
 from edgedeploy.transport.protocol import Transport
 from edgedeploy.transport.ssh import SshTransport, connect
@@ -37,11 +45,30 @@ NAME = "deploy-test"
 FILLER = ".filler"
 
 
+READ_ONLY_SWITCH = "/dev/shm/read-only"
+HAND_OVER = "exec /bin/busybox switch_root"
+# The user may not mount: a root process of this twin alone makes its disk read-only while the switch is there.
+WATCHER = (
+    f"cd /dev/shm; while sleep 1; do if [ -e {READ_ONLY_SWITCH} ]; then mount -o remount,ro / && touch done; "
+    "elif [ -e done ]; then mount -o remount,rw / && rm done; fi; done"
+)
+
+
+def switchable_init(original: Callable[[Mapping[str, bytes]], bytes]) -> Callable[[Mapping[str, bytes]], bytes]:
+    """Return a twin_archive whose later archive replaces /init by one that starts the watcher."""
+    init = (Path(emulate.__file__).parent / "guest" / "initramfs-init").read_text(encoding="utf-8")
+    assert HAND_OVER in init
+    line = f"/bin/busybox echo \"::respawn:/usr/bin/busybox sh -c '{WATCHER}'\" >> /root/etc/inittab"
+    entry = Entry(path="init", mode=0o755, content=init.replace(HAND_OVER, f"{line}\n{HAND_OVER}").encode())
+    return lambda files: original(files) + archive([entry])
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinEndpoint]:
     ensure_image(progress=SILENT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(STATE_VARIABLE, str(tmp_path_factory.mktemp("state")))
+        patch.setattr(twin, "twin_archive", switchable_init(twin_archive))
         with twin.running(SPEC, name=NAME) as endpoint:
             yield endpoint
 
@@ -60,7 +87,7 @@ def files(tmp_path: Path) -> Workbench:
     return Workbench(host=tmp_path, home=tmp_path, environment={})
 
 
-def push(transport: Transport, bundle: Bundle) -> FlashResult:
+def push(transport: Transport, bundle: Bundle, *, break_lock: bool = False) -> FlashResult:
     return flash(
         transport,
         bundle,
@@ -69,6 +96,7 @@ def push(transport: Transport, bundle: Bundle) -> FlashResult:
         provenance=Provenance.QEMU_SYSTEM,
         clock=Clock.REAL,
         progress=SILENT,
+        break_lock=break_lock,
     )
 
 
@@ -156,23 +184,128 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
         board.run(f'rm -f "$HOME/{FILLER}"')
 
 
-def test_cable_pulled_during_the_push(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
-    """The link goes down for good; the connection is given up, and the board is as it was."""
+LARGE_BYTES = 8_000_000
+CUT_AFTER_BYTES = 5_000_000
+
+
+class Pulled(FaultyTransport):
+    """The cable is pulled before the first file, or once so many bytes of one went out."""
+
+    def __init__(self, inner: Transport, *, after_bytes: int = 0, then: Callable[[], None] = lambda: None) -> None:
+        super().__init__(inner)
+        self._after_bytes = after_bytes
+        self._then = then
+        self._pulled = False
+
+    def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+        self._pull(0)
+        super().put(source, destination, **{**options, "on_bytes": lambda done, _: self._pull(done)})
+
+    def _pull(self, done: int) -> None:
+        if done >= self._after_bytes and not self._pulled:
+            self._pulled = True
+            twin.set_link(NAME, connected=False)
+            self._then()
+
+
+def pushed(result: FlashResult) -> StepRecord:
+    return next(step for step in result.steps if step.name == "push")
+
+
+def large(files: Workbench, seed: int) -> Bundle:
+    return files.bundle(f"weights {seed}", extra={"large": random.Random(seed).randbytes(LARGE_BYTES)})
+
+
+def test_cable_pulled_for_good(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """The connection is given up, and the board is as it was."""
     good = files.bundle()
     push(board, good)
-    cut = threading.Event()
-
-    class Pulled(FaultyTransport):
-        def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
-            if not cut.is_set():
-                cut.set()
-                twin.set_link(NAME, connected=False)
-            super().put(source, destination, **options)
-
     try:
         with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
-            push(Pulled(doomed), files.bundle("weights 2", extra={"large": bytes(20_000_000)}))
+            push(Pulled(doomed), large(files, 1))
     finally:
         twin.set_link(NAME, connected=True)
     with connect(running.ssh, deadline_s=60) as fresh:
         assert status(fresh, APP).current == good.digest
+
+
+def test_cable_pulled_for_some_seconds(board: SshTransport, files: Workbench) -> None:
+    """Shorter than the connection's patience: the flash waits and goes on, and nothing travels twice."""
+    bundle = large(files, 2)
+
+    def plug_in_again() -> None:
+        threading.Timer(5, lambda: twin.set_link(NAME, connected=True)).start()
+
+    result = push(Pulled(board, after_bytes=CUT_AFTER_BYTES, then=plug_in_again), bundle)
+    assert result.verified
+    assert pushed(result).bytes == bundle.size_bytes
+
+
+def test_link_lost_in_the_middle_of_a_file(
+    running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path
+) -> None:
+    """The board does not notice, so its end of the connection still waits when the next flash comes and resumes.
+
+    Not by the twin's cable: the user network of QEMU 7.2 ends QEMU (soread: buf_len != 0) when the host hangs up while
+    more waits for the cable than it buffers.
+    """
+    good, bundle = files.bundle(), large(files, 3)
+    push(board, good)
+    known = tmp_path / "known_hosts"
+    assert running.ssh.known_hosts is not None
+    host_key = running.ssh.known_hosts.read_text(encoding="ascii").split(" ", 1)[1]
+    with relayed(running.ssh.port, cut_after_bytes=CUT_AFTER_BYTES) as port:
+        known.write_text(f"[127.0.0.1]:{port} {host_key}", encoding="ascii")
+        through = replace(running.ssh, port=port, known_hosts=known)
+        with connect(through, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
+            push(doomed, bundle)
+        found = status(board, APP)
+        assert found.current == good.digest
+        assert found.unfinished is not None
+        assert (found.unfinished.to, found.unfinished.remedy) == (bundle.digest, "undo")
+        # The owner of the lock is this very process, and it lives.
+        with pytest.raises(BoardBusyError, match=r"for .*, since"):
+            push(board, bundle)
+        result = push(board, bundle, break_lock=True)
+    assert "bytes were there already" in pushed(result).note
+    assert pushed(result).bytes < bundle.size_bytes - CUT_AFTER_BYTES // 2
+    assert status(board, APP).current == bundle.digest
+
+
+def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbench) -> None:
+    """An allocation that fails for want of address space; a whole twin out of memory takes minutes to kill anybody."""
+    good = files.bundle()
+    push(board, good)
+    before = listing(board)
+    starved = "ulimit -v 30000; tail /dev/zero || { echo 'error: allocation failed' >&2; exit 7; }"
+    with pytest.raises(SelfTestError, match="status 7, out of memory: error: allocation failed"):
+        push(board, files.bundle("weights 2", runner=runner_script(before=starved)))
+    assert listing(board) == before
+    assert push(board, good).unchanged
+
+
+@pytest.mark.parametrize("during_the_push", [False, True])
+def test_file_system_that_turned_read_only(board: SshTransport, files: Workbench, during_the_push: bool) -> None:
+    good, bundle = files.bundle(), files.bundle("weights 2")
+    push(board, good)
+
+    def turn_read_only() -> None:
+        board.run(f'touch {READ_ONLY_SWITCH}; while [ -w "$HOME" ]; do sleep 0.2; done')
+
+    class Turning(FaultyTransport):
+        def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+            turn_read_only()
+            super().put(source, destination, **options)
+
+    try:
+        if not during_the_push:
+            turn_read_only()
+        with pytest.raises((RemoteCommandError, TransferError), match="Read-only file system") as caught:
+            push(Turning(board), bundle)
+        assert caught.value.hint == READ_ONLY_HINT
+        found = status(board, APP)
+        assert found.current == good.digest
+        assert (found.unfinished is not None) == during_the_push
+    finally:
+        board.run(f'rm -f {READ_ONLY_SWITCH}; until [ -w "$HOME" ]; do sleep 0.2; done')
+    assert push(board, bundle, break_lock=during_the_push).verified

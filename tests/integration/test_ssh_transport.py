@@ -168,6 +168,31 @@ def test_put_empty_file(board: SshTransport, tmp_path: Path) -> None:
     assert (tmp_path / "there").read_bytes() == b""
 
 
+def test_put_goes_on_where_it_was_cut_off(board: SshTransport, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "it's here"
+    content = os.urandom(300_000)
+    source.write_bytes(content)
+    target.write_bytes(content[:100_001])
+    reports: list[tuple[int, int]] = []
+    before = board.traffic.sent_bytes
+    board.put(
+        source,
+        PurePosixPath(target),
+        mode=0o755,
+        offset=100_001,
+        on_bytes=lambda done, total: reports.append((done, total)),
+    )
+    assert target.read_bytes() == content
+    assert target.stat().st_mode & 0o777 == 0o755
+    assert board.traffic.sent_bytes - before == 199_999
+    assert reports[-1] == (300_000, 300_000)
+    board.put(source, PurePosixPath(target), offset=300_000)
+    assert target.read_bytes() == content
+    with pytest.raises(TransferError, match="changed meanwhile"):
+        board.put(source, PurePosixPath(target), offset=7)
+    assert target.read_bytes() == content
+
+
 def test_put_failures(board: SshTransport, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_bytes(b"x" * 1_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -10,7 +11,7 @@ import pytest
 from deploy_workbench import board_facts
 
 from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
-from edgedeploy.deploy.flash import make_plan
+from edgedeploy.deploy.flash import make_plan, resume_offset
 from edgedeploy.deploy.history import (
     last_activations,
     parse_history,
@@ -18,11 +19,11 @@ from edgedeploy.deploy.history import (
     releases_to_drop,
     succession,
 )
-from edgedeploy.deploy.lock import is_dead, new_owner, parse_owner
+from edgedeploy.deploy.lock import describe_holder, is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
-from edgedeploy.deploy.remote import report_lines
-from edgedeploy.deploy.status import Activation
-from edgedeploy.deploy.survey import Busy, Survey, parse_survey
+from edgedeploy.deploy.remote import report_lines, script_error
+from edgedeploy.deploy.status import Activation, Unfinished
+from edgedeploy.deploy.survey import Busy, Partial, Recovered, Survey, parse_survey
 from edgedeploy.errors import (
     DiskFullError,
     GlibcTooOldError,
@@ -31,6 +32,8 @@ from edgedeploy.errors import (
     RemoteCommandError,
     WrongArchitectureError,
 )
+from edgedeploy.transport.exchange import READ_ONLY_HINT, write_error
+from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import CommandResult
 
 A, B, C, D, E = (letter * 64 for letter in "abcde")
@@ -192,8 +195,8 @@ def test_survey_report_cut_short(cut: str) -> None:
 
 def test_busy_report() -> None:
     owner = new_owner()
-    assert parse_survey(result(f"busy {owner.to_json()}\n")) == Busy(owner=owner)
-    assert parse_survey(result("busy \n")) == Busy(owner=None)
+    assert parse_survey(result(f"busy 90 {owner.to_json()}\n")) == Busy(owner=owner, age_s=90)
+    assert parse_survey(result("busy - \n")) == Busy(owner=None, age_s=None)
     assert parse_owner('{"token": 1}') is None
 
 
@@ -212,3 +215,50 @@ def test_who_counts_as_dead() -> None:
 def test_only_a_newline_ends_a_line_of_a_report() -> None:
     found = report_lines(result("manifest aa {\u2028release bb}\x85\nend\n"))
     assert found == [("manifest", "aa {\u2028release bb}\x85"), ("end", "")]
+
+
+def test_read_only_file_system_has_a_hint_of_its_own() -> None:
+    board = LocalTransport()
+    stderr = "mkdir: cannot create directory '.lock-1': Read-only file system\n"
+    failed = CommandResult(command="survey", exit_status=1, stdout="", stderr=stderr, seconds=0.1)
+    assert script_error(board, "survey", failed).hint == READ_ONLY_HINT
+    assert write_error("/x", "the board", stderr).hint == READ_ONLY_HINT
+    assert write_error("/x", "the board", "Permission denied").hint != READ_ONLY_HINT
+
+
+def test_survey_reports_what_was_cut_off() -> None:
+    lines = f"recovered undone flash {C}\npartial {D} 4096 {E}\nend\n"
+    found = parse_survey(result(REPORT.replace("end\n", lines)))
+    assert isinstance(found, Survey)
+    assert found.recovered == Recovered(outcome="undone", action="flash", to=C)
+    assert found.partial == {D: Partial(size_bytes=4096, sha256=E)}
+    assert found.recovered.describe() == f"a flash to {C[:12]} had been cut off; it was undone"
+    assert "is taken up again" in replace(found.recovered, outcome="resumed").describe()
+    assert "not readable" in replace(found.recovered, outcome="unreadable").describe()
+
+
+def test_status_in_words() -> None:
+    cut_off = Unfinished(action="flash", to=A, since="2026-01-02T03:04:05Z", remedy="undo", holder=None)
+    assert cut_off.describe() == (
+        "a flash to aaaaaaaaaaaa, begun 2026-01-02T03:04:05Z by the board's clock, was cut off: "
+        "the next flash or rollback takes up or undoes it"
+    )
+    assert replace(cut_off, remedy="finish").describe().endswith("rollback finishes it")
+    assert "is under way: the lock is held by ana@desk" in replace(cut_off, holder="ana@desk").describe()
+
+
+@pytest.mark.parametrize(("age_s", "told"), [(59, "for 59 s"), (60, "for 1 min"), (7300, "for 2 h"), (None, "some")])
+def test_age_of_a_lock_in_words(age_s: int | None, told: str) -> None:
+    assert told in describe_holder(None, age_s)
+    assert ("for" in describe_holder(None, age_s)) == (age_s is not None)
+
+
+def test_what_the_board_has_of_a_file_counts_only_when_it_is_its_start(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"0123456789")
+    file = replace(bundle_file("x", A, 10), source=source)
+    start = hashlib.sha256(b"0123").hexdigest()
+    assert resume_offset(file, None) == 0
+    assert resume_offset(file, Partial(size_bytes=4, sha256=start)) == 4
+    assert resume_offset(file, Partial(size_bytes=4, sha256=A)) == 0
+    assert resume_offset(file, Partial(size_bytes=11, sha256=start)) == 0

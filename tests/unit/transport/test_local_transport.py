@@ -42,6 +42,25 @@ def test_odd_names_survive(board: LocalTransport, tmp_path: Path, name: str) -> 
     assert (tmp_path / "back").read_bytes() == b"content"
 
 
+def test_put_goes_on_where_it_was_cut_off(board: LocalTransport, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"0123456789")
+    target.write_bytes(b"0123")
+    reports: list[tuple[int, int]] = []
+    board.put(
+        source,
+        PurePosixPath(target),
+        mode=0o755,
+        offset=4,
+        on_bytes=lambda done, total: reports.append((done, total)),
+    )
+    assert target.read_bytes() == b"0123456789"
+    assert target.stat().st_mode & 0o777 == 0o755
+    assert (board.traffic.sent_bytes, reports) == (6, [(10, 10)])
+    with pytest.raises(TransferError, match="changed meanwhile"):
+        board.put(source, PurePosixPath(target), offset=4)
+
+
 def test_large_streams_both_ways_do_not_block(board: LocalTransport) -> None:
     data = os.urandom(2_000_000).hex().encode()
     result = board.run("tee /dev/stderr", stdin=data)

@@ -1,0 +1,1 @@
+"""Cutting a twin's power in the middle of flashes."""
