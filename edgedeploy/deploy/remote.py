@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgedeploy.deploy import scripts
+from edgedeploy.deploy import script_parts, scripts
 from edgedeploy.errors import BoardBusyError, DiskFullError, EdgedeployError, RemoteCommandError
 from edgedeploy.transport.exchange import NO_SPACE_HINT, READ_ONLY_HINT, READ_ONLY_TEXT, says_no_space
 from edgedeploy.transport.protocol import CommandResult, Transport
@@ -42,7 +42,7 @@ def run_script(
 
 def script_error(transport: Transport, name: str, result: CommandResult) -> EdgedeployError:
     """Return the error that a failed script stands for."""
-    if result.exit_status == scripts.LOCK_LOST_STATUS:
+    if result.exit_status == script_parts.LOCK_LOST_STATUS:
         return BoardBusyError(
             f"the lock on {transport.description} was taken over by somebody else meanwhile",
             hint="see edgedeploy status, then run the command again",

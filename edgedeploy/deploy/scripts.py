@@ -11,166 +11,24 @@ too old to take names settles the whole disk, which is as good.
 
 from __future__ import annotations
 
-LOCK_LOST_STATUS = 75
-
-# LC_ALL: messages are recognised by their English text.
-_START = """
-set -eu
-umask 022
-LC_ALL=C
-export LC_ALL
-"""
-
-_FIND_ROOT = """
-directory=$1 app=$2
-case $directory in
-  "~") directory=$HOME ;;
-  "~/"*) directory=$HOME/${directory#"~/"} ;;
-esac
-root=$directory/$app
-if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
-"""
-
-_CHECK_LOCK = f"""
-root=$1 token=$2
-cd "$root"
-if [ "$(cat lock/token 2>/dev/null || true)" != "$token" ]; then
-  echo "the lock is no longer held by this flash" >&2
-  exit {LOCK_LOST_STATUS}
-fi
-"""
-
-_WRITE_JOURNAL = """
-write_journal() {
-  printf '%s\\n' "$@" > ".journal-$token"
-  sync ".journal-$token"
-  mv -fT ".journal-$token" journal
-  sync .
-}
-"""
-
-# time action from to host-as-JSON
-_ADD_HISTORY = """
-add_history() {
-  # A power cut may have left half a line: start a new one.
-  if [ -s history.jsonl ] && [ -n "$(tail -c 1 history.jsonl)" ]; then echo >> history.jsonl; fi
-  if [ -n "$3" ]; then before=\\"$3\\"; else before=null; fi
-  printf '{"time":"%s","action":"%s","from":%s,"to":"%s","host":%s}\\n' \\
-    "$1" "$2" "$before" "$4" "$5" >> history.jsonl
-  sync history.jsonl .
-}
-"""
-
-_NOW = "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-
-# The boot's id and the seconds since, which no wrong clock disturbs.
-_READ_BOOT = """
-boot='' uptime=''
-if [ -r /proc/sys/kernel/random/boot_id ]; then read -r boot < /proc/sys/kernel/random/boot_id; fi
-if [ -r /proc/uptime ]; then read -r uptime rest < /proc/uptime; fi
-uptime=${uptime%%.*}
-"""
-
-# Sets restarted (the lock is older than the board's last start) and age, in seconds or "-".
-_READ_LOCK = """
-read_lock() {
-  held_boot='' held_uptime='' restarted=no age=-
-  if [ -f lock/boot ]; then read -r held_boot held_uptime < lock/boot || true; fi
-  if [ -n "$held_boot" ] && [ -n "$boot" ]; then
-    if [ "$held_boot" != "$boot" ]; then restarted=yes; else age=$((uptime - held_uptime)); fi
-  fi
-}
-"""
-
-# A lock gets its name with its note inside, by a rename that fails where somebody has it.
-_TAKE_LOCK = """
-take_lock() {
-  mkdir -p ".lock-$token" &&
-    printf '%s\\n' "$token" > ".lock-$token/token" &&
-    printf '%s\\n' "$owner" > ".lock-$token/owner" &&
-    printf '%s %s\\n' "$boot" "$uptime" > ".lock-$token/boot" &&
-    sync ".lock-$token/token" ".lock-$token/owner" ".lock-$token/boot" ".lock-$token" &&
-    [ ! -d lock ] && mv -T ".lock-$token" lock
-}
-say_busy() {
-  read_lock
-  printf 'busy %s %s\\n' "$age" "$(cat lock/owner 2>/dev/null || true)"
-  exit 0
-}
-trap 'rm -rf ".lock-$token"' EXIT
-trap 'exit 1' HUP INT TERM
-if take_lock; then
-  :
-elif [ ! -d lock ]; then
-  # Neither held nor taken: say why.
-  take_lock
-else
-  holder=$(cat lock/token 2>/dev/null || true)
-  read_lock
-  if [ "$breaking" != any ] && [ "$restarted" = no ] && { [ -z "$breaking" ] || [ "$holder" != "$breaking" ]; }; then
-    say_busy
-  fi
-  if mv -T lock ".broken-$token" 2>/dev/null &&
-    [ "$(cat ".broken-$token/token" 2>/dev/null || true)" != "$holder" ]; then
-    # Somebody else was faster: this is the lock of the living.
-    mv -T ".broken-$token" lock
-    say_busy
-  fi
-  rm -rf ".broken-$token"
-  take_lock || say_busy
-fi
-trap 'rm -rf lock' EXIT
-"""
-
-# Finishes or undoes what the journal says was under way; a release that arrived and is asked for again stays.
-_RECOVER = """
-was_active() {
-  awk -v to="\\"to\\":\\"$1\\"" 'index($0, to) { found = 1 } END { exit !found }' history.jsonl 2>/dev/null
-}
-if [ -f journal ]; then
-  j_action='' j_to='' j_from='' j_time='' j_host=''
-  while read -r key value; do
-    case $key in
-      action) j_action=$value ;;
-      to) j_to=$value ;;
-      from) j_from=$value ;;
-      time) j_time=$value ;;
-      host) j_host=$value ;;
-    esac
-  done < journal
-  case $j_to in *[!0-9a-f]*) j_to='' ;; esac
-  if [ -z "$j_to" ]; then
-    outcome=unreadable
-  elif [ "$(readlink current 2>/dev/null || true)" = "releases/$j_to" ]; then
-    outcome=finished
-    case $(tail -n 1 history.jsonl 2>/dev/null || true) in
-      *"\\"to\\":\\"$j_to\\""*"}") ;;
-      *) if [ "$j_from" != "$j_to" ]; then add_history "$j_time" "$j_action" "$j_from" "$j_to" "$j_host"; fi ;;
-    esac
-  elif [ "$j_to" = "$digest" ]; then
-    outcome=resumed
-  else
-    outcome=undone
-    if [ "$j_action" = flash ] && [ -d "releases/$j_to" ] && ! was_active "$j_to"; then
-      mv -T "releases/$j_to" "releases/.old-$token"
-    fi
-  fi
-  printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "$j_to"
-fi
-rm -rf releases/.new-* releases/.old-* releases/*/.link-* .current-* .journal-* .lock-* .broken-*
-"""
-
-# A file in the store that no release links to has exactly one name.
-_COLLECT_GARBAGE = """
-ls -ln store | awk '$1 ~ /^-/ && $2 == 1 { print $NF }' | while read -r name; do
-  rm -f "store/$name"
-done
-"""
+from edgedeploy.deploy.script_parts import (
+    ADD_HISTORY,
+    CHECK_LOCK,
+    COLLECT_GARBAGE,
+    FIND_ROOT,
+    NOW,
+    READ_BOOT,
+    READ_LOCK,
+    RECOVER,
+    START,
+    TAKE_LOCK,
+    WRITE_JOURNAL,
+)
 
 # directory app token owner breaking digest count host-as-JSON; stdin: SHA x|- PATH for each file of the release
 SURVEY = (
-    _START
-    + _FIND_ROOT
+    START
+    + FIND_ROOT
     + """
 token=$3 owner=$4 breaking=$5 digest=$6 count=$7 host=$8
 if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ]; then
@@ -180,12 +38,12 @@ if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ]; then
 fi
 cd "$root"
 """
-    + _READ_BOOT
-    + _READ_LOCK
-    + _TAKE_LOCK
-    + _WRITE_JOURNAL
-    + _ADD_HISTORY
-    + _RECOVER
+    + READ_BOOT
+    + READ_LOCK
+    + TAKE_LOCK
+    + WRITE_JOURNAL
+    + ADD_HISTORY
+    + RECOVER
     + f"""
 from=$(readlink current 2>/dev/null || true)
 printf 'root %s\\n' "$(pwd)"
@@ -231,7 +89,7 @@ if [ -f history.jsonl ]; then tail -n 200 history.jsonl | awk '{{ print "history
 if [ "$digest" = - ]; then
   rm -f journal
 else
-  write_journal "action flash" "to $digest" "from ${{from#releases/}}" "time {_NOW}" "host $host"
+  write_journal "action flash" "to $digest" "from ${{from#releases/}}" "time {NOW}" "host $host"
 fi
 echo end
 trap - EXIT
@@ -240,8 +98,8 @@ trap - EXIT
 
 # root token digest count; stdin: SHA MODE new|have PATH for each file of the release
 STORE = (
-    _START
-    + _CHECK_LOCK
+    START
+    + CHECK_LOCK
     + """
 digest=$3 count=$4
 cat > lock/files
@@ -303,10 +161,10 @@ echo stored
 
 # root token digest action host-as-JSON [release to drop ...]
 ACTIVATE = (
-    _START
-    + _CHECK_LOCK
-    + _WRITE_JOURNAL
-    + _ADD_HISTORY
+    START
+    + CHECK_LOCK
+    + WRITE_JOURNAL
+    + ADD_HISTORY
     + f"""
 digest=$3 action=$4 host=$5
 shift 5
@@ -316,7 +174,7 @@ if [ ! -d "releases/$digest" ]; then
 fi
 from=$(readlink current 2>/dev/null || true)
 from=${{from#releases/}}
-now={_NOW}
+now={NOW}
 if [ "$from" != "$digest" ]; then
   write_journal "action $action" "to $digest" "from $from" "time $now" "host $host"
   sync store "releases/$digest" releases
@@ -333,7 +191,7 @@ for old in "$@"; do
   rm -rf "releases/.old-$old"
 done
 """
-    + _COLLECT_GARBAGE
+    + COLLECT_GARBAGE
     + """
 rm -f journal
 echo cleaned
@@ -342,8 +200,8 @@ echo cleaned
 
 # root token digest-of-the-release-to-remove-or-dash
 ABANDON = (
-    _START
-    + _CHECK_LOCK
+    START
+    + CHECK_LOCK
     + """
 digest=$3
 trap 'rm -rf lock' EXIT
@@ -354,7 +212,7 @@ if [ "$digest" != - ] && [ -d "releases/$digest" ] &&
   rm -rf "releases/.old-$token"
 fi
 """
-    + _COLLECT_GARBAGE
+    + COLLECT_GARBAGE
     + """
 rm -f journal
 """
@@ -362,8 +220,8 @@ rm -f journal
 
 # directory app; changes nothing
 STATUS = (
-    _START
-    + _FIND_ROOT
+    START
+    + FIND_ROOT
     + """
 printf 'root %s\\n' "$root"
 if ! cd "$root" 2>/dev/null; then
@@ -371,8 +229,8 @@ if ! cd "$root" 2>/dev/null; then
   exit 0
 fi
 """
-    + _READ_BOOT
-    + _READ_LOCK
+    + READ_BOOT
+    + READ_LOCK
     + """
 printf 'current %s\\n' "$(readlink current 2>/dev/null || true)"
 if [ -f journal ]; then awk '{ print "journal-" $0 }' journal; fi

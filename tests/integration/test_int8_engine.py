@@ -192,6 +192,8 @@ def test_dynamic_layers_agree(runner: Runner, tmp_path: Path, way: Way) -> None:
 
 INPUTS, OUTPUTS = 64, 16
 
+ENGINE = "--disable-layers"
+
 
 def loud_net(mask: int) -> Graph:
     line = f"Convolution conv 1 1 in0 out0 0={OUTPUTS} 1=3 5=0 6={INPUTS * OUTPUTS * 9} 8=2 31={mask}"
@@ -210,17 +212,17 @@ def loud_input() -> FloatArray:
 
 
 def run_loud(
-    runner: Runner, directory: Path, core: str, weights: NDArray[np.int64], mask: int
+    runner: Runner, directory: Path, core: str, weights: NDArray[np.int64], mask: int, *options: str
 ) -> tuple[FloatArray, ...]:
     graph = loud_net(mask)
     graph = graph.with_layer(with_codes(graph.layer("conv"), weights))
     made = release_of(directory / "release", graph, {"in0": loud_input()})
-    return made.run(runner, directory / "made", core)["out0"], made.expected["out0"]
+    return made.run(runner, directory / "made", core, *options)["out0"], made.expected["out0"]
 
 
 @pytest.mark.parametrize("core", ["cortex-a72", "cortex-a76"])
 def test_winograd_wraps_past_its_limit_only_without_dot_product(runner: Runner, tmp_path: Path, core: str) -> None:
-    found, expected = run_loud(runner, tmp_path, core, loud_weights(), mask=0)
+    found, expected = run_loud(runner, tmp_path, core, loud_weights(), 0, ENGINE)
     beyond = np.abs(expected.astype(np.float64)) > WINOGRAD_LIMIT
     assert 0.01 < beyond.mean() < 0.5
     if core == "cortex-a76":
@@ -236,7 +238,12 @@ def test_winograd_wraps_past_its_limit_only_without_dot_product(runner: Runner, 
 
 
 def test_the_feature_mask_makes_it_right(runner: Runner, tmp_path: Path) -> None:
-    found, expected = run_loud(runner, tmp_path, "cortex-a72", loud_weights(), mask=WINOGRAD_OFF)
+    found, expected = run_loud(runner, tmp_path, "cortex-a72", loud_weights(), WINOGRAD_OFF, ENGINE)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_operators_own_winograd_is_exact(runner: Runner, tmp_path: Path) -> None:
+    found, expected = run_loud(runner, tmp_path, "cortex-a72", loud_weights(), 0)
     np.testing.assert_array_equal(found, expected)
 
 
@@ -250,7 +257,7 @@ def test_the_choice_for_the_target_makes_it_right(runner: Runner, tmp_path: Path
     # An output of one pixel pays for a tile of sixteen: F(4,3) has nothing to give for bits.
     choice = choose_accumulators(layer, weights.astype(np.int8), windows, target, output_size=(1, 1))
     assert choice.winograd is Winograd.OFF
-    found, expected = run_loud(runner, tmp_path / "masked", "cortex-a72", weights, choice.feature_mask)
+    found, expected = run_loud(runner, tmp_path / "masked", "cortex-a72", weights, choice.feature_mask, ENGINE)
     np.testing.assert_array_equal(found, expected)
 
     few = weights.copy()
@@ -258,10 +265,10 @@ def test_the_choice_for_the_target_makes_it_right(runner: Runner, tmp_path: Path
     choice = choose_accumulators(layer, few.astype(np.int8), windows, target, output_size=(56, 56))
     assert choice.winograd is Winograd.ON
     assert [bits < 8 for bits in choice.bits] == [False] * (OUTPUTS - 1) + [True]
-    found, expected = run_loud(runner, tmp_path / "whole", "cortex-a72", few, 0)
+    found, expected = run_loud(runner, tmp_path / "whole", "cortex-a72", few, 0, ENGINE)
     assert np.abs(found - expected).max() > 7_000_000
     steps = 2 ** (np.array(choice.bits) - 1) - 1
     fewer = np.round(few * (steps / 127).reshape(-1, 1, 1, 1)).astype(np.int64)
-    found, expected = run_loud(runner, tmp_path / "fewer", "cortex-a72", fewer, choice.feature_mask)
+    found, expected = run_loud(runner, tmp_path / "fewer", "cortex-a72", fewer, choice.feature_mask, ENGINE)
     assert np.abs(expected).max() <= choice.bound <= WINOGRAD_LIMIT
     assert np.abs(found - expected).max() <= 1

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from edgedeploy.deploy import scripts, trust_scripts
+from edgedeploy.deploy import script_parts, scripts, trust_scripts
 
 NAMES = ("SURVEY", "STORE", "ACTIVATE", "ABANDON", "STATUS")
 TRUST_NAMES = ("VERIFY", "READ_KEYS", "PREPARE", "CHANGE")
@@ -32,6 +32,6 @@ def test_scripts_that_change_the_board_check_the_lock_first(name: str) -> None:
     text = getattr(scripts, name)
     assert (
         0
-        < text.index(str(scripts.LOCK_LOST_STATUS))
+        < text.index(str(script_parts.LOCK_LOST_STATUS))
         < min(text.index(word) for word in ("rm -", "mv -", "mkdir", "> lock") if word in text)
     )

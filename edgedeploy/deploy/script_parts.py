@@ -1,0 +1,159 @@
+"""Pieces of the scripts that run on the board: finding the app, lock, journal, history, recovery, garbage."""
+
+from __future__ import annotations
+
+LOCK_LOST_STATUS = 75
+
+# LC_ALL: messages are recognised by their English text.
+START = """
+set -eu
+umask 022
+LC_ALL=C
+export LC_ALL
+"""
+
+FIND_ROOT = """
+directory=$1 app=$2
+case $directory in
+  "~") directory=$HOME ;;
+  "~/"*) directory=$HOME/${directory#"~/"} ;;
+esac
+root=$directory/$app
+if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
+"""
+
+CHECK_LOCK = f"""
+root=$1 token=$2
+cd "$root"
+if [ "$(cat lock/token 2>/dev/null || true)" != "$token" ]; then
+  echo "the lock is no longer held by this flash" >&2
+  exit {LOCK_LOST_STATUS}
+fi
+"""
+
+WRITE_JOURNAL = """
+write_journal() {
+  printf '%s\\n' "$@" > ".journal-$token"
+  sync ".journal-$token"
+  mv -fT ".journal-$token" journal
+  sync .
+}
+"""
+
+# time action from to host-as-JSON
+ADD_HISTORY = """
+add_history() {
+  # A power cut may have left half a line: start a new one.
+  if [ -s history.jsonl ] && [ -n "$(tail -c 1 history.jsonl)" ]; then echo >> history.jsonl; fi
+  if [ -n "$3" ]; then before=\\"$3\\"; else before=null; fi
+  printf '{"time":"%s","action":"%s","from":%s,"to":"%s","host":%s}\\n' \\
+    "$1" "$2" "$before" "$4" "$5" >> history.jsonl
+  sync history.jsonl .
+}
+"""
+
+NOW = "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+
+# The boot's id and the seconds since, which no wrong clock disturbs.
+READ_BOOT = """
+boot='' uptime=''
+if [ -r /proc/sys/kernel/random/boot_id ]; then read -r boot < /proc/sys/kernel/random/boot_id; fi
+if [ -r /proc/uptime ]; then read -r uptime rest < /proc/uptime; fi
+uptime=${uptime%%.*}
+"""
+
+# Sets restarted (the lock is older than the board's last start) and age, in seconds or "-".
+READ_LOCK = """
+read_lock() {
+  held_boot='' held_uptime='' restarted=no age=-
+  if [ -f lock/boot ]; then read -r held_boot held_uptime < lock/boot || true; fi
+  if [ -n "$held_boot" ] && [ -n "$boot" ]; then
+    if [ "$held_boot" != "$boot" ]; then restarted=yes; else age=$((uptime - held_uptime)); fi
+  fi
+}
+"""
+
+# A lock gets its name with its note inside, by a rename that fails where somebody has it.
+TAKE_LOCK = """
+take_lock() {
+  mkdir -p ".lock-$token" &&
+    printf '%s\\n' "$token" > ".lock-$token/token" &&
+    printf '%s\\n' "$owner" > ".lock-$token/owner" &&
+    printf '%s %s\\n' "$boot" "$uptime" > ".lock-$token/boot" &&
+    sync ".lock-$token/token" ".lock-$token/owner" ".lock-$token/boot" ".lock-$token" &&
+    [ ! -d lock ] && mv -T ".lock-$token" lock
+}
+say_busy() {
+  read_lock
+  printf 'busy %s %s\\n' "$age" "$(cat lock/owner 2>/dev/null || true)"
+  exit 0
+}
+trap 'rm -rf ".lock-$token"' EXIT
+trap 'exit 1' HUP INT TERM
+if take_lock; then
+  :
+elif [ ! -d lock ]; then
+  # Neither held nor taken: say why.
+  take_lock
+else
+  holder=$(cat lock/token 2>/dev/null || true)
+  read_lock
+  if [ "$breaking" != any ] && [ "$restarted" = no ] && { [ -z "$breaking" ] || [ "$holder" != "$breaking" ]; }; then
+    say_busy
+  fi
+  if mv -T lock ".broken-$token" 2>/dev/null &&
+    [ "$(cat ".broken-$token/token" 2>/dev/null || true)" != "$holder" ]; then
+    # Somebody else was faster: this is the lock of the living.
+    mv -T ".broken-$token" lock
+    say_busy
+  fi
+  rm -rf ".broken-$token"
+  take_lock || say_busy
+fi
+trap 'rm -rf lock' EXIT
+"""
+
+# Finishes or undoes what the journal says was under way; a release that arrived and is asked for again stays.
+RECOVER = """
+was_active() {
+  awk -v to="\\"to\\":\\"$1\\"" 'index($0, to) { found = 1 } END { exit !found }' history.jsonl 2>/dev/null
+}
+if [ -f journal ]; then
+  j_action='' j_to='' j_from='' j_time='' j_host=''
+  while read -r key value; do
+    case $key in
+      action) j_action=$value ;;
+      to) j_to=$value ;;
+      from) j_from=$value ;;
+      time) j_time=$value ;;
+      host) j_host=$value ;;
+    esac
+  done < journal
+  case $j_to in *[!0-9a-f]*) j_to='' ;; esac
+  if [ -z "$j_to" ]; then
+    outcome=unreadable
+  elif [ "$(readlink current 2>/dev/null || true)" = "releases/$j_to" ]; then
+    outcome=finished
+    case $(tail -n 1 history.jsonl 2>/dev/null || true) in
+      *"\\"to\\":\\"$j_to\\""*"}") ;;
+      *) if [ "$j_from" != "$j_to" ]; then add_history "$j_time" "$j_action" "$j_from" "$j_to" "$j_host"; fi ;;
+    esac
+  elif [ "$j_to" = "$digest" ]; then
+    outcome=resumed
+  else
+    outcome=undone
+    if [ "$j_action" = flash ] && [ -d "releases/$j_to" ] && ! was_active "$j_to"; then
+      mv -T "releases/$j_to" "releases/.old-$token"
+    fi
+  fi
+  printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "$j_to"
+fi
+rm -rf releases/.new-* releases/.old-* releases/*/.link-* .current-* .journal-* .lock-* .broken-*
+"""
+
+# A file in the store that no release links to has exactly one name.
+COLLECT_GARBAGE = """
+ls -ln store | awk '$1 ~ /^-/ && $2 == 1 { print $NF }' | while read -r name; do
+  rm -f "store/$name"
+done
+"""
