@@ -58,7 +58,7 @@ def pointwise_cases() -> list[ConvolutionCase]:
     ]
 
 
-def _is_fit(case: ConvolutionCase) -> bool:
+def is_fit(case: ConvolutionCase) -> bool:
     channels, height, width = case.output_shape
     by_rule = case.padding in (SAME_UPPER, SAME_LOWER)
     if by_rule and any(extent < stride for extent, stride in zip(case.extent, case.stride, strict=True)):
@@ -104,7 +104,7 @@ def _convolution(rng: np.random.Generator, index: int) -> ConvolutionCase:
             winograd=index % 2 == 0,
         )
         case = replace(case, padding=_padding(rng, case.extent))
-        if _is_fit(case):
+        if is_fit(case):
             return case
 
 
@@ -140,7 +140,7 @@ def _depthwise(rng: np.random.Generator, index: int) -> ConvolutionCase:
         )
         reach = (case.extent[0] - 1, case.extent[1] - 1)
         case = replace(case, padding=_padding(rng, reach))
-        if _is_fit(case):
+        if is_fit(case):
             return case
 
 
