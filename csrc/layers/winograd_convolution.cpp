@@ -12,7 +12,34 @@ namespace edgedeploy {
 
 namespace {
 
+constexpr int64_t kTilesOfStep = 4;  // Of the products: fewer take as long.
+
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// How the work is cut for threads, which get neighbouring tasks, as many each: a share of the tiles for each, or, where
+// these are few, calls whose channels are cut into parts, though each part transforms the input again.
+struct Cut {
+  int64_t tiles = 0;
+  int64_t shares = 1;
+  int64_t parts = 1;
+
+  int64_t first_tile(int64_t share) const {
+    if (parts > 1) return std::min(tiles, share * kWinogradS8MaxTiles);
+    return std::min(tiles, divide_up(tiles * share / shares, kTilesOfStep) * kTilesOfStep);
+  }
+};
+
+Cut cut_work(int64_t tiles, int64_t blocks, int threads) {
+  const int64_t calls = divide_up(tiles, kWinogradS8MaxTiles);
+  Cut cut;
+  cut.tiles = tiles;
+  cut.shares = threads;
+  if (threads == 1 || calls >= 2 * threads || blocks == 1) return cut;
+  const int64_t wanted = divide_up(divide_up(2 * threads, calls), threads) * threads;
+  cut.shares = calls;
+  cut.parts = std::min(blocks, wanted);
+  return cut;
+}
 
 bool is_exact(const ConvolutionPlan& plan, const ncnn::Mat& weights, int64_t parts) {
   constexpr int64_t kLargestInput = 128;
@@ -57,10 +84,7 @@ int run_winograd(const ConvolutionPlan& plan, const ConvolutionInput& input, ncn
                  const ncnn::Option& opt) {
   const int64_t tiles = divide_up(output.w, kWinogradS8Tile) * divide_up(output.h, kWinogradS8Tile);
   const int64_t blocks = divide_up(plan.channels_out, kWinogradS8Block);
-  const int64_t stretches = divide_up(tiles, kWinogradS8MaxTiles);
-  // Few stretches would leave threads idle: share the channels as well, though each part transforms the input again.
-  const bool is_few = opt.num_threads > 1 && stretches < 2 * opt.num_threads;
-  const int64_t parts = is_few ? std::min<int64_t>(blocks, divide_up(2 * opt.num_threads, stretches)) : 1;
+  const Cut cut = cut_work(tiles, blocks, opt.num_threads);
   ncnn::Mat scratch;
   scratch.create(static_cast<int>(plan.winograd->scratch_bytes(plan.groups)), opt.num_threads, size_t{1},
                  opt.workspace_allocator);
@@ -88,15 +112,18 @@ int run_winograd(const ConvolutionPlan& plan, const ConvolutionInput& input, ncn
   shared.c_stride_bytes = static_cast<int64_t>(output.cstep * output.elemsize);
 
 #pragma omp parallel for num_threads(opt.num_threads)
-  for (int task = 0; task < static_cast<int>(stretches * parts); ++task) {
-    const int64_t part = task % parts;
+  for (int task = 0; task < static_cast<int>(cut.shares * cut.parts); ++task) {
+    const int64_t part = task % cut.parts;
     WinogradS8Params params = shared;
-    params.first_tile = task / parts * kWinogradS8MaxTiles;
-    params.tiles = std::min(tiles - params.first_tile, kWinogradS8MaxTiles);
-    params.first_block = blocks * part / parts;
-    params.blocks = blocks * (part + 1) / parts - params.first_block;
+    params.first_block = blocks * part / cut.parts;
+    params.blocks = blocks * (part + 1) / cut.parts - params.first_block;
     params.scratch = scratch.row<int8_t>(ncnn::get_omp_thread_num());
-    plan.winograd->run(&params);
+    const int64_t end = cut.first_tile(task / cut.parts + 1);
+    for (int64_t tile = cut.first_tile(task / cut.parts); tile < end; tile += kWinogradS8MaxTiles) {
+      params.first_tile = tile;
+      params.tiles = std::min(end - tile, kWinogradS8MaxTiles);
+      plan.winograd->run(&params);
+    }
   }
   return kOk;
 }
