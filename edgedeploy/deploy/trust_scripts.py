@@ -5,13 +5,14 @@ The trusted keys are the account's, not an app's or a directory's: ``--directory
 
 from __future__ import annotations
 
-_START = """
-set -eu
-umask 022
-LC_ALL=C
-export LC_ALL
+from edgedeploy.deploy.script_parts import START
+
+_START = (
+    START
+    + """
 trust=$HOME/.edgedeploy/.trust
 """
+)
 
 # The program that checks is the one that the signed list of keys names, and no other.
 _FIND_CHECKER = """

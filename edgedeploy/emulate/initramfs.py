@@ -61,7 +61,7 @@ def base_archive(*, busybox: bytes, init: bytes, modules: Sequence[tuple[str, by
         modules: File names and contents in loading order.
     """
     order = "".join(f"{name}\n" for name, _ in modules).encode()
-    entries = [Entry(path=path) for path in ("bin", "modules", "twin", "dev", "proc", "sys", "root")]
+    entries = [Entry(path=path) for path in ("bin", "modules", "twin", "dev", "proc", "sys", "sysroot")]
     entries.append(Entry(path="bin/busybox", mode=0o755, content=busybox))
     entries.append(Entry(path="init", mode=0o755, content=init))
     entries.append(Entry(path="modules/order", content=order))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench, runner_script
@@ -58,7 +59,7 @@ def switchable_init(original: Callable[[Mapping[str, bytes]], bytes]) -> Callabl
     """Return a twin_archive whose later archive replaces /init by one that starts the watcher."""
     init = (Path(emulate.__file__).parent / "guest" / "initramfs-init").read_text(encoding="utf-8")
     assert HAND_OVER in init
-    line = f"/bin/busybox echo \"::respawn:/usr/bin/busybox sh -c '{WATCHER}'\" >> /root/etc/inittab"
+    line = f"/bin/busybox echo \"::respawn:/usr/bin/busybox sh -c '{WATCHER}'\" >> /sysroot/etc/inittab"
     entry = Entry(path="init", mode=0o755, content=init.replace(HAND_OVER, f"{line}\n{HAND_OVER}").encode())
     return lambda files: original(files) + archive([entry])
 
@@ -167,7 +168,7 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
     class OtherWriter(FaultyTransport):
         """Somebody else takes the space after the preflight."""
 
-        def put(self, source, destination, **options):  # type: ignore[no-untyped-def]
+        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
             if not self.puts:
                 fill_disk(board, leave_kib=1000)
             super().put(source, destination, **options)
@@ -197,7 +198,7 @@ class Pulled(FaultyTransport):
         self._then = then
         self._pulled = False
 
-    def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+    def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
         self._pull(0)
         super().put(source, destination, **{**options, "on_bytes": lambda done, _: self._pull(done)})
 
@@ -293,7 +294,7 @@ def test_file_system_that_turned_read_only(board: SshTransport, files: Workbench
         board.run(f'touch {READ_ONLY_SWITCH}; while [ -w "$HOME" ]; do sleep 0.2; done')
 
     class Turning(FaultyTransport):
-        def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
             turn_read_only()
             super().put(source, destination, **options)
 

@@ -6,9 +6,10 @@ import hashlib
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench, make_workbench, runner_script
@@ -30,6 +31,7 @@ from edgedeploy.errors import (
     UnsignedReleaseError,
 )
 from edgedeploy.transport.fake import Fault, FaultKind, FaultyTransport
+from edgedeploy.transport.protocol import CommandResult
 
 pytestmark = pytest.mark.cross
 
@@ -266,12 +268,12 @@ def test_nothing_on_the_board_can_be_written_by_others(bench: Workbench, verifie
     class Watched(FaultyTransport):
         """Looks at the board after every operation."""
 
-        def run(self, command, **options):  # type: ignore[no-untyped-def]
+        def run(self, command: Sequence[str] | str, **options: Any) -> CommandResult:
             result = super().run(command, **options)
             look()
             return result
 
-        def put(self, source, destination, **options):  # type: ignore[no-untyped-def]
+        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
             def on_bytes(done: int, total: int) -> None:
                 look()
 

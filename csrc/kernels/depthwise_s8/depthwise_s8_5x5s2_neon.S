@@ -17,15 +17,8 @@
 //            the fourth, with one, takes the place of the first
 
 #include "asm/aarch64.h"
+#include "kernels/depthwise_s8/depthwise_s8_neon_5x5_asm.h"
 #include "kernels/depthwise_s8/depthwise_s8_neon_asm.h"
-
-.macro LOAD_WEIGHT tap, r
-    .irp number, 16, 17, 18, 19, 20
-    .if \number == 16 + \tap
-    ldr q\number, [x6, #(5 * \r + \tap) * 16]
-    .endif
-    .endr
-.endm
 
 // A row's products, interleaved with the addition of the row's before it. last: MUL or MLA, the last tap goes into v25
 // and v26 with another row's.
@@ -59,67 +52,11 @@
     \add 9
 .endm
 
-.macro ADD_NOTHING turn
-.endm
-
-// Turn 0 to 7: the pairs of a row. 8 and 9 add nothing.
-.macro ADD_EVEN turn
-    ADD_TURN \turn, 4, 5, 6, 7
-.endm
-.macro ADD_ODD turn
-    ADD_TURN \turn, 21, 22, 23, 24
-.endm
-.macro ADD_TURN turn, a0, a1, b0, b1
-    .if \turn == 0
-    ADD_LO 0, \a0
-    .elseif \turn == 1
-    ADD_HI 1, \a0
-    .elseif \turn == 2
-    ADD_LO 2, \b0
-    .elseif \turn == 3
-    ADD_HI 3, \b0
-    .elseif \turn == 4
-    ADD_LO 0, \a1
-    .elseif \turn == 5
-    ADD_HI 1, \a1
-    .elseif \turn == 6
-    ADD_LO 2, \b1
-    .elseif \turn == 7
-    ADD_HI 3, \b1
-    .endif
-.endm
-
-// The last taps of two rows.
-.macro ADD_LAST_TAPS
-    ADD_LO 0, 25
-    ADD_HI 1, 25
-    ADD_LO 2, 26
-    ADD_HI 3, 26
-.endm
-
 .macro LOAD_ROWS
     ldp x1, x2, [x7]
     ldp x3, x4, [x7, #16]
     ldr x5, [x7, #32]
     add x7, x7, #16
-.endm
-
-.macro PAIR_SUMS
-    ldr q0, [x9]
-    ldr q1, [x9, #16]
-    ldr q2, [x9]
-    ldr q3, [x9, #16]
-    ROW 0, x1, MUL, 4, 5, 6, 7, ADD_NOTHING
-    ROW 1, x2, MLA, 21, 22, 23, 24, ADD_EVEN
-    ADD_LAST_TAPS
-    ROW 2, x3, MUL, 4, 5, 6, 7, ADD_ODD
-    ROW 3, x4, MLA, 21, 22, 23, 24, ADD_EVEN
-    ADD_LAST_TAPS
-    ROW 4, x5, MUL, 4, 5, 6, 7, ADD_ODD
-    .irp turn, 0, 1, 2, 3, 4, 5, 6, 7
-    ADD_EVEN \turn
-    .endr
-    ADD_LAST_TAPS
 .endm
 
 FUNCTION depthwise_s8_5x5s2_neon, 12

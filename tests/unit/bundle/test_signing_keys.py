@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_passphrase_locks_and_opens_and_is_in_no_message() -> None:
     assert PASSPHRASE.encode() not in (keys_dir() / "release").read_bytes()
     asked: list[str] = []
 
-    def answers(*texts: str):  # type: ignore[no-untyped-def]
+    def answers(*texts: str) -> Callable[[str], str]:
         left = list(texts)
 
         def prompt(question: str) -> str:

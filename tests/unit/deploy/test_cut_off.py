@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench
@@ -18,6 +19,7 @@ from edgedeploy.deploy.release import status
 from edgedeploy.deploy.survey import take_survey
 from edgedeploy.errors import BoardBusyError, ConnectionLostError
 from edgedeploy.transport.fake import Fault, FaultKind, FaultyTransport
+from edgedeploy.transport.protocol import CommandResult
 
 CHANGING = ("mkdir", "mv", "ln", "rm", "sync", "chmod")
 OTHER_BOOT = "11111111-2222-3333-4444-555555555555 12\n"
@@ -71,7 +73,7 @@ class Powered(FaultyTransport):
         super().__init__(bench.transport())
         self._witness = witness
 
-    def run(self, command, **options):  # type: ignore[no-untyped-def]
+    def run(self, command: Sequence[str] | str, **options: Any) -> CommandResult:
         if self._witness.cut:
             raise ConnectionLostError("gone", hint="")
         result = super().run(command, **options)
@@ -87,7 +89,7 @@ class HalfSent(FaultyTransport):
         super().__init__(bench.transport(), Fault(kind=FaultKind.LOST_AFTER, operation=10**6))
         self._after_bytes = after_bytes
 
-    def put(self, source: Path, destination: PurePosixPath, **options):  # type: ignore[no-untyped-def]
+    def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
         super().put(source, destination, **options)
         if source.stat().st_size > self._after_bytes:
             os.truncate(destination, self._after_bytes)
@@ -287,7 +289,7 @@ def test_status_says_who_is_flashing(bench: Workbench) -> None:
     found = []
 
     class Watched(FaultyTransport):
-        def put(self, source, destination, **options):  # type: ignore[no-untyped-def]
+        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
             found.append(status(bench.transport(), APP).unfinished)
             super().put(source, destination, **options)
 

@@ -6,7 +6,8 @@ import os
 import stat
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench
@@ -23,7 +24,7 @@ def test_two_hosts_at_once(bench: Workbench) -> None:
     told: list[EdgedeployError] = []
 
     class Meanwhile(FaultyTransport):
-        def put(self, source, destination, **options):  # type: ignore[no-untyped-def]
+        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
             if not told:
                 with pytest.raises(BoardBusyError) as caught:
                     bench.flash(second)
