@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.healthfile import Health
+
 FloatArray = NDArray[np.float32]
 
 
@@ -375,6 +377,7 @@ class FlashResult:
     unchanged: bool
     golden: tuple[GoldenOutput, ...]
     steps: tuple[StepRecord, ...]
+    health: Health
 
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)

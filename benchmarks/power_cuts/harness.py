@@ -28,7 +28,7 @@ SELFTEST_DEADLINE_S = 120.0
 EXIT_DEADLINE_S = 10.0
 TWINS = 2
 """Side by side, one virtual CPU each: what two cores can do at once."""
-NAMES = ["current", "history.jsonl", "releases", "store"]
+NAMES = ["current", "health", "history.jsonl", "releases", "store"]
 
 
 @dataclass(frozen=True, kw_only=True)

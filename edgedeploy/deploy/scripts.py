@@ -21,7 +21,9 @@ from edgedeploy.deploy.script_parts import (
     READ_BOOT,
     READ_LOCK,
     RECOVER,
+    SAY_HEALTH,
     START,
+    SWITCH,
     TAKE_LOCK,
     WRITE_JOURNAL,
 )
@@ -32,8 +34,8 @@ SURVEY = (
     + FIND_ROOT
     + """
 token=$3 owner=$4 breaking=$5 digest=$6 count=$7 host=$8
-if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ]; then
-  mkdir -p "$root/store" "$root/releases"
+if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ] || [ ! -d "$root/health" ]; then
+  mkdir -p "$root/store" "$root/releases" "$root/health"
   # Directories above may be closed to this user.
   for parent in "$root" "$root/.." "$root/../.."; do sync "$parent" 2>/dev/null || true; done
 fi
@@ -45,6 +47,7 @@ cd "$root"
     + TAKE_LOCK
     + WRITE_JOURNAL
     + ADD_HISTORY
+    + SWITCH
     + RECOVER
     + f"""
 from=$(readlink current 2>/dev/null || true)
@@ -89,6 +92,7 @@ for release in releases/*; do
   if [ -d "$release" ]; then printf 'release %s\\n' "${{release#releases/}}"; fi
 done
 if [ -f history.jsonl ]; then tail -n 200 history.jsonl | awk '{{ print "history", $0 }}'; fi
+{SAY_HEALTH}
 if [ "$digest" = - ]; then
   rm -f journal
 else
@@ -162,50 +166,6 @@ echo stored
 """
 )
 
-# root token digest action host-as-JSON [release to drop ...]
-ACTIVATE = (
-    START
-    + CHECK_LOCK
-    + WRITE_JOURNAL
-    + ADD_HISTORY
-    + f"""
-digest=$3 action=$4 host=$5
-shift 5
-if [ ! -d "releases/$digest" ]; then
-  echo "releases/$digest is gone" >&2
-  exit 1
-fi
-from=$(readlink current 2>/dev/null || true)
-from=${{from#releases/}}
-now={NOW}
-if [ "$from" != "$digest" ]; then
-  write_journal "action $action" "to $digest" "from $from" "time $now" "host $host"
-  sync store "releases/$digest" releases
-  ln -s "releases/$digest" "lock/current-$token"
-  check_lock
-  mv -fT "lock/current-$token" current
-  sync .
-fi
-echo switched
-trap unlock EXIT
-check_lock
-if [ "$from" != "$digest" ]; then add_history "$now" "$action" "$from" "$digest" "$host"; fi
-for old in "$@"; do
-  if [ "$old" = "$digest" ] || [ "$old" = "$from" ]; then continue; fi
-  check_lock
-  mv -T "releases/$old" "releases/.old-$old"
-  rm -rf "releases/.old-$old"
-done
-check_lock
-"""
-    + COLLECT_GARBAGE
-    + """
-check_lock
-rm -f journal
-echo cleaned
-"""
-)
-
 # root token digest-of-the-release-to-remove-or-dash
 ABANDON = (
     START
@@ -223,10 +183,14 @@ fi
     + COLLECT_GARBAGE
     + """
 # After a switch that could not say so, the journal is what the line of history is added by.
+# A verdict of the health gate that was not carried out yet stays too.
 to=$(awk '$1 == "to" { print $2 }' journal 2>/dev/null || true)
 from=$(awk '$1 == "from" { print $2 }' journal 2>/dev/null || true)
+action=$(awk '$1 == "action" { print $2 }' journal 2>/dev/null || true)
 check_lock
-if [ "$to" = "$from" ] || [ "$(readlink current 2>/dev/null || true)" != "releases/$to" ]; then rm -f journal; fi
+if [ "$action" = automatic-rollback ]; then
+  :
+elif [ "$to" = "$from" ] || [ "$(readlink current 2>/dev/null || true)" != "releases/$to" ]; then rm -f journal; fi
 """
 )
 
@@ -261,6 +225,9 @@ for release in releases/*; do
   fi
 done
 if [ -f history.jsonl ]; then tail -n 200 history.jsonl | awk '{ print "history", $0 }'; fi
+"""
+    + SAY_HEALTH
+    + """
 echo end
 """
 )
