@@ -5,8 +5,8 @@ must not meddle with the next flash. ``mv -T`` and ``test -ef`` are beyond POSIX
 
 A power cut may come between any two commands. So whatever gets its final name is on the disk before (``sync`` of the
 file, then of the directory that names it), and ``journal`` says what is under way from the survey to the end: the next
-survey finishes what ``current`` points to already and undoes the rest. It never moves ``current`` itself. A ``sync``
-too old to take names settles the whole disk, which is as good.
+survey finishes what ``current`` points to already and undoes the rest. It moves ``current`` only to carry out a verdict
+of the health gate. A ``sync`` too old to take names settles the whole disk, which is as good.
 """
 
 from __future__ import annotations
