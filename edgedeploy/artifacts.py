@@ -365,7 +365,10 @@ class GoldenOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class FlashResult:
-    """What ``flash --json`` prints. ``verified`` is true only after the golden self-test passed on the board."""
+    """What ``flash --json`` prints. ``verified`` is true only after the golden self-test passed on the board.
+
+    ``health`` is what the active release proved after that; None for a trial.
+    """
 
     app: str
     board: str
@@ -377,7 +380,7 @@ class FlashResult:
     unchanged: bool
     golden: tuple[GoldenOutput, ...]
     steps: tuple[StepRecord, ...]
-    health: Health
+    health: Health | None
 
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)

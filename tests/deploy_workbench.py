@@ -204,6 +204,7 @@ class Workbench:
         hardware: bool = False,
         budget: Budget = NO_BUDGET,
         threads: int | None = None,
+        trial: bool = False,
     ) -> FlashResult:
         return flash(
             transport or self.transport(),
@@ -219,6 +220,7 @@ class Workbench:
             selftest_deadline_s=selftest_deadline_s,
             budget=budget,
             threads=threads,
+            trial=trial,
         )
 
     def rollback(

@@ -17,12 +17,10 @@ from edgedeploy.errors import RemoteCommandError
 from edgedeploy.healthfile import Health, parse_health
 from edgedeploy.transport.protocol import CommandResult
 
-NO_GATE_S = 0
-
 
 def activate(
     visit: Visit, digest: str, *, action: str, gate: Gate, created: bool = False, dropped: tuple[str, ...] = ()
-) -> Health:
+) -> Health | None:
     """Switch ``current``, have the active release pass the health gate or switch back, clean up, unlock.
 
     A release that is active already and was proven on the same terms is not asked again: the self-test of this visit
@@ -32,14 +30,17 @@ def activate(
         created: The release goes again where it fails.
         dropped: Old releases that go once it has passed.
 
+    Returns:
+        What was found out, now or before; None where the gate is open.
+
     Raises:
         HealthError: It failed; the message says by what, and what is active now.
     """
     known = visit.survey.health.get(digest)
     proven = known if visit.survey.current == digest and gate.is_held(known) else None
-    limit_s = NO_GATE_S if proven else math.ceil(gate.limit_s)
+    limit_s = 0 if proven or gate.is_open else math.ceil(gate.limit_s)
     back = way_back(visit.survey, digest)
-    with visit.steps.step("activate", f"Activating {digest[:12]}" + ("" if proven else " and proving it")) as step:
+    with visit.steps.step("activate", f"Activating {digest[:12]}" + (" and proving it" if limit_s else "")) as step:
         # Should the connection break now, nobody knows which one it is.
         visit.steps.active = None
         result = visit.run_script(
@@ -61,11 +62,14 @@ def activate(
         if "switched" not in said:
             raise script_error(visit.transport, "activate", result)
         step.note = "already current" if visit.survey.current == digest else ""
-    with visit.steps.step("health", "Reading the verdict") as step:
-        health = proven or _verdict(visit, digest, said, result)
-        step.note = f"proven {health.time}" if proven else describe(health)
-        if health.state == "failed":
-            raise health_error(health, now=_active_now(back, said, result))
+    with visit.steps.step("health", "Judging its health by what it did on the board") as step:
+        health = proven
+        step.note = f"proven {proven.time}" if proven else "a trial: not asked"
+        if limit_s:
+            health = _verdict(visit, digest, said, result)
+            step.note = describe(health)
+            if health.state == "failed":
+                raise health_error(health, now=_active_now(back, said, result))
     note = f"dropped {len(dropped)}" if dropped else ""
     if "cleaned" not in said:
         # The new release is active and proven: leftovers are no reason to call it failed.

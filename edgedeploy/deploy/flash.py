@@ -72,6 +72,7 @@ def flash(
     selftest_deadline_s: float | None = None,
     budget: Budget = NO_BUDGET,
     threads: int | None = None,
+    trial: bool = False,
 ) -> FlashResult:
     """Push a release, prove it on the board, make it current, and prove it once more as the active one.
 
@@ -90,6 +91,7 @@ def flash(
             or a twin.
         budget: What the active release may need, else the board goes back; the latency counts on hardware alone.
         threads: That the latency is measured with; None takes every core.
+        trial: The release is measured and goes again: no health gate.
 
     Returns:
         The record; ``verified`` is true, for everything else raises.
@@ -141,7 +143,7 @@ def flash(
             survey.history, becoming=bundle.digest, current=survey.current, present=survey.releases, keep=keep
         )
         emulated = provenance is not Provenance.HARDWARE
-        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit_s)
+        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit_s, is_open=trial)
         health = activate(visit, bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped)
     unchanged = survey.current == bundle.digest
     return FlashResult(

@@ -36,12 +36,14 @@ class Gate:
         threads: Of the timed runs; None takes every core.
         emulated: On a twin: nothing is timed, and no latency judged.
         limit_s: What the on-board program may take in all; longer counts as hanging.
+        is_open: Nothing is asked: a trial, which is measured and goes again.
     """
 
     budget: Budget
     threads: int | None
     emulated: bool
     limit_s: float
+    is_open: bool = False
 
     @property
     def judged(self) -> Budget:

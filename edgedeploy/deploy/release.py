@@ -35,7 +35,7 @@ class RollbackResult:
     verified: bool
     golden: tuple[GoldenOutput, ...]
     steps: tuple[StepRecord, ...]
-    health: Health
+    health: Health | None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "golden": [item.to_json() for item in self.golden]}

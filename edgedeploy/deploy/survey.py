@@ -75,7 +75,7 @@ class Recovered:
         if self.outcome == "unreadable":
             return "something was cut off on the board before; its journal is not readable"
         doing = {"resumed": "is taken up again"}.get(self.outcome, f"was {self.outcome}")
-        return f"{describe_change(self.action, self.to.strip('-'))} had been cut off; it {doing}"
+        return f"{describe_change(self.action, None if self.to == NO_DIGEST else self.to)} had been cut off; it {doing}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -278,3 +278,11 @@ def test_a_lock_taken_over_during_the_gate_stops_the_way_back(bench: Workbench) 
     with pytest.raises(HealthError, match=f"release {good.digest[:12]} is active again"):
         bench.flash(bad, break_lock=True)
     bench.check_whole()
+
+
+@system_only
+def test_a_trial_is_not_asked(bench: Workbench) -> None:
+    result = bench.flash(bench.bundle(runner=runner_script(health="exit 8")), trial=True)
+    assert result.verified and result.health is None
+    found = status(bench.transport(), APP)
+    assert found.health is not None and found.health.state == "pending"
