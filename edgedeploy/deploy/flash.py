@@ -17,7 +17,7 @@ from edgedeploy.artifacts import (
 )
 from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.activation import activate
-from edgedeploy.deploy.gate import Gate
+from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.preflight import check_binaries, preflight
@@ -137,13 +137,14 @@ def flash(
         with steps.step("verify", "Verifying on the board") as step:
             _verify(visit, bundle.digest, plan, step)
         check_signature(visit, bundle.digest, app=bundle.app, size_bytes=bundle.size_bytes)
-        limit_s = selftest_deadline_s or default_deadline_s(clock)
-        golden = visit.prove(bundle.digest, limit_s)
+        deadline_s = selftest_deadline_s or default_deadline_s(clock)
+        golden = visit.prove(bundle.digest, deadline_s)
         dropped = history.releases_to_drop(
             survey.history, becoming=bundle.digest, current=survey.current, present=survey.releases, keep=keep
         )
         emulated = provenance is not Provenance.HARDWARE
-        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit_s, is_open=trial)
+        limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
+        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit, is_open=trial)
         health = activate(visit, bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped)
     unchanged = survey.current == bundle.digest
     return FlashResult(

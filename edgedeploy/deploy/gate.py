@@ -19,6 +19,9 @@ WARMUP_RUNS = 3
 TIMED_RUNS = 20
 TIMED_SECONDS = 10.0
 """No run begins later, once three are done: a slow model is judged by fewer."""
+LEAST_INFERENCES = 1 + WARMUP_RUNS + 3
+SLACK = 2.0
+"""How much slower than in the self-test an inference may be before the program counts as hanging."""
 
 _HINTS: dict[type[HealthError], str] = {
     UnhealthyError: "edgedeploy status has the history; where the board is short of memory, stop other programs",
@@ -74,6 +77,16 @@ class Gate:
         return known and health is not None and (health.budget, health.emulated) == (self.budget, self.emulated)
 
 
+def limit_s(deadline_s: float, *, selftest_s: float, emulated: bool) -> float:
+    """Return what the gate may take.
+
+    Args:
+        deadline_s: What any self-test may take.
+        selftest_s: What this release's took just now: once what the gate does several times, on a board.
+    """
+    return deadline_s + SLACK * selftest_s * (1 if emulated else LEAST_INFERENCES)
+
+
 def way_back(survey: Survey, digest: str) -> str:
     """Return what is to be active where ``digest`` fails its gate: a release, nothing (``-``), or ``stay``.
 
@@ -109,5 +122,6 @@ def describe(health: Health) -> str:
         ``"12.3 ms, 85.0 MB"``
     """
     parts = [f"{health.latency.median_ms:.3g} ms"] if health.latency else []
+    parts += ["latency not judged: emulated"] if health.emulated and health.budget.latency_ms else []
     parts += [f"{health.memory_mb:.1f} MB"] if health.memory_mb else []
     return ", ".join(parts)

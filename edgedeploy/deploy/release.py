@@ -9,7 +9,7 @@ from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.activation import activate
 from edgedeploy.deploy.activation_script import NOTHING
-from edgedeploy.deploy.gate import Gate
+from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
 from edgedeploy.deploy.lock import describe_holder, new_owner, parse_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_error
@@ -141,9 +141,10 @@ def rollback(
     with visit.abandoning():
         digest = _target(survey, app, to)
         signature.check_signature(visit, digest, app=app)
-        limit_s = selftest_deadline_s or default_deadline_s(clock)
-        golden = visit.prove(digest, limit_s)
-        gate = Gate(budget=budget, threads=threads, emulated=clock is not None, limit_s=limit_s)
+        deadline_s, emulated = selftest_deadline_s or default_deadline_s(clock), clock is not None
+        golden = visit.prove(digest, deadline_s)
+        limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
+        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit)
         health = activate(visit, digest, action=history.ROLLBACK, gate=gate)
     return RollbackResult(
         app=app,

@@ -13,7 +13,7 @@ from deploy_workbench import board_facts
 
 from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
 from edgedeploy.deploy.flash import make_plan, resume_offset
-from edgedeploy.deploy.gate import Gate, way_back
+from edgedeploy.deploy.gate import Gate, limit_s, way_back
 from edgedeploy.deploy.history import (
     kept_releases,
     last_activations,
@@ -323,3 +323,9 @@ def test_terms_of_the_gate() -> None:
     assert not gate.is_held(replace(proven, state="failed"))
     assert not gate.is_held(replace(proven, emulated=True))
     assert not gate.is_held(replace(proven, budget=Budget(latency_ms=0.6, memory_mb=200)))
+
+
+def test_a_slow_model_has_time_for_all_its_inferences() -> None:
+    assert limit_s(120, selftest_s=1, emulated=False) == 134
+    assert limit_s(120, selftest_s=100, emulated=False) > 7 * 100
+    assert limit_s(900, selftest_s=100, emulated=True) == 1100
