@@ -31,3 +31,29 @@ def write_trusted(directory: Path, *keys: SigningKey, serial: int = 1) -> Path:
     directory.mkdir(exist_ok=True, parents=True)
     (directory / "keys").write_bytes(trusted(*keys, serial=serial).to_bytes())
     return directory
+
+
+UNSAFE_LISTS = ("directory", "group", "others", "link", "broken link", "folder", "long")
+
+
+def make_unsafe(trust: Path, elsewhere: Path, damage: str) -> str:
+    """Make a board's list one that somebody else could have written, or none; return the on-board program's words."""
+    keys = trust / "keys"
+    if damage == "directory":
+        trust.chmod(0o777)
+        return f"{trust}: can be written by others"
+    if damage == "group":
+        keys.chmod(0o664)
+        return "keys: can be written by others"
+    if damage == "others":
+        keys.chmod(0o666)
+        return "keys: can be written by others"
+    if damage == "long":
+        keys.write_bytes(keys.read_bytes().ljust((1 << 16) + 1, b"\n"))
+        return f"keys: has more than {1 << 16} bytes"
+    keys.rename(elsewhere)
+    if damage == "folder":
+        keys.mkdir()
+        return "keys: is not a regular file"
+    keys.symlink_to(elsewhere if damage == "link" else "/nonexistent")
+    return "keys: is or lies behind a symbolic link"

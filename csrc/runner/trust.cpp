@@ -1,11 +1,11 @@
 // `trust`: replaces the board's trusted keys by a version that a key of the present one has signed.
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include <optional>
+
+#include "runner/checked_file.h"
 #include "runner/commands.h"
 #include "runner/descriptor.h"
 #include "runner/error.h"
@@ -19,22 +19,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr size_t kMaxChangeBytes = size_t{1} << 16;
-
 RunnerError refused(const std::string& why) { return RunnerError(ExitCode::kUntrusted, "the change " + why); }
 
 // Two changes at once would both follow the same version: they come one after the other.
-Descriptor lock_directory(const std::string& directory) {
-  Descriptor locked(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (locked.get() < 0 || flock(locked.get(), LOCK_EX) != 0) {
-    throw RunnerError(ExitCode::kFile, directory + ": " + strerror(errno));
-  }
+Descriptor lock_directory(const std::string& path) {
+  Descriptor locked = open_directory(path);
+  if (flock(locked.get(), LOCK_EX) != 0) throw RunnerError(ExitCode::kFile, path + ": " + strerror(errno));
   return locked;
-}
-
-bool exists(const std::string& path) {
-  struct stat status{};
-  return lstat(path.c_str(), &status) == 0;
 }
 
 void check_signed(const TrustedKeys& present, const std::string& change, const Options& options) {
@@ -59,17 +50,17 @@ void check_follows(const TrustedKeys& next, const TrustedKeys& present) {
 }  // namespace
 
 ordered_json trust_command(const Options& options) {
-  const Descriptor lock = lock_directory(options.trust_dir);
-  const std::string change = read_file(options.change_file, kMaxChangeBytes);
+  const Descriptor trust = lock_directory(options.trust_dir);
+  const std::string change = read_file(options.change_file, kMaxTrustedKeysBytes);
   const TrustedKeys next = parse_trusted_keys(change);
-  if (exists(trusted_keys_path(options.trust_dir))) {
-    const TrustedKeys present = read_trusted_keys(options.trust_dir);
-    check_signed(present, change, options);
-    check_follows(next, present);
+  const std::optional<TrustedKeys> present = read_trusted_keys(trust);
+  if (present) {
+    check_signed(*present, change, options);
+    check_follows(next, *present);
   } else if (next.serial != 1) {
     throw refused("has the serial number " + std::to_string(next.serial) + ", but the board has no trusted keys yet");
   }
-  write_file(trusted_keys_path(options.trust_dir), {{change.data(), change.size()}});
+  write_file(options.trust_dir + "/" + kTrustedKeysFile, {{change.data(), change.size()}});
   return {{"schema", 1}, {"serial", next.serial}, {"keys", next.keys.size()}};
 }
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from runner_program import Answer, Runner
-from signing_keys import fixed_key, trusted, write_trusted
+from signing_keys import UNSAFE_LISTS, fixed_key, make_unsafe, trusted, write_trusted
 
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.deploy.trust import TrustedKeys
 
 pytestmark = pytest.mark.cross
 
-UNTRUSTED = 9
+FILE, UNTRUSTED = 4, 9
 ALICE, BOB, MALLORY = fixed_key("alice"), fixed_key("bob"), fixed_key("mallory")
 
 
@@ -91,6 +91,27 @@ def test_a_damaged_list_cannot_be_replaced(runner: Runner, tmp_path: Path) -> No
     trust = write_trusted(tmp_path / "trust", ALICE)
     (trust / "keys").write_text("edgedeploy trusted keys 1\n", encoding="ascii")
     assert change(runner, trust, trusted(MALLORY)).exit_status == UNTRUSTED
+
+
+@pytest.mark.parametrize("damage", UNSAFE_LISTS)
+@pytest.mark.parametrize("signer", [None, ALICE])
+def test_a_list_that_others_could_have_written_cannot_be_replaced(
+    runner: Runner, tmp_path: Path, damage: str, signer: SigningKey | None
+) -> None:
+    """Neither as the next list, for who wrote this one is not known, nor as a first one."""
+    trust = write_trusted(tmp_path / "trust", ALICE)
+    expected = make_unsafe(trust, tmp_path / "elsewhere", damage)
+    for new in (trusted(ALICE, MALLORY, serial=2), trusted(MALLORY)):
+        answer = change(runner, trust, new, signer)
+        assert (answer.exit_status, answer.error) == (UNTRUSTED, expected)
+    assert [path.name for path in trust.iterdir()] == ["keys"]
+
+
+def test_a_link_to_a_directory_of_trust_is_none(runner: Runner, tmp_path: Path) -> None:
+    write_trusted(tmp_path / "elsewhere", ALICE)
+    (tmp_path / "trust").symlink_to(tmp_path / "elsewhere")
+    for trust in (tmp_path / "trust", Path(f"{tmp_path}/trust/")):
+        assert change(runner, trust, trusted(ALICE, BOB, serial=2), ALICE).exit_status == FILE
 
 
 @pytest.mark.parametrize("signature", ["", "zz" * 64, "ab" * 63, "ab" * 65, "AB" * 64])
