@@ -1,6 +1,8 @@
 // `verify`: whether a release is, file by file, what a trusted key has signed.
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -15,7 +17,6 @@ namespace edgedeploy {
 namespace {
 
 using nlohmann::ordered_json;
-namespace fs = std::filesystem;
 
 constexpr char kManifest[] = "manifest.json";
 constexpr char kSignatures[] = "signatures";
@@ -25,6 +26,12 @@ constexpr char kSuffix[] = ".sig";
 struct Refusal {
   std::string reason;
   std::string what;
+};
+
+// What the manifest lists and what belongs to every release.
+struct Known {
+  std::set<std::string> files;
+  std::set<std::string> directories;
 };
 
 std::string signature_path(const std::string& key) { return std::string(kSignatures) + "/" + key + kSuffix; }
@@ -70,16 +77,37 @@ void check_file(const Descriptor& root, const ListedFile& listed) {
   }
 }
 
-// What nobody signed has no place beside what was signed.
-void check_nothing_else(const std::string& release_dir, const ListedFiles& listed) {
-  std::set<std::string> known = {kManifest};
-  for (const ListedFile& file : listed.files) known.insert(file.path);
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(release_dir)) {
-    const std::string path = entry.path().string().substr(release_dir.size() + 1);
-    const fs::file_type type = entry.symlink_status().type();
-    const bool is_signature = path.compare(0, sizeof(kSignatures), std::string(kSignatures) + "/") == 0;
-    if (type == fs::file_type::directory || (type == fs::file_type::regular && is_signature)) continue;
-    if (known.count(path) == 0) throw UnsafeFile(path, "is not listed in the manifest");
+Known known_of(const ListedFiles& listed) {
+  Known known = {{kManifest}, {kSignatures}};
+  for (const ListedFile& file : listed.files) {
+    known.files.insert(file.path);
+    for (size_t end = file.path.find('/'); end != std::string::npos; end = file.path.find('/', end + 1)) {
+      known.directories.insert(file.path.substr(0, end));
+    }
+  }
+  return known;
+}
+
+// signatures/64-HEXADECIMAL-DIGITS.sig: a stranger's has its place there too.
+bool is_signature(const std::string& path) {
+  const size_t start = sizeof(kSignatures);
+  return path.size() > start + kKeyDigits && is_hex(path.substr(start, kKeyDigits), kKeyDigits) &&
+         path == signature_path(path.substr(start, kKeyDigits));
+}
+
+// What nobody signed has no place beside what was signed. `directory` is the one at `below`, which is empty for the
+// release itself or ends in a slash.
+void check_nothing_else(const Descriptor& root, const Descriptor& directory, const std::string& below,
+                        const Known& known) {
+  for (const std::string& name : entries_of(directory, below.empty() ? "the release" : below)) {
+    const std::string path = below + name;
+    struct stat status{};
+    if (fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) throw UnsafeFile(path, "vanished");
+    const bool is_place = S_ISDIR(status.st_mode) && known.directories.count(path) != 0;
+    const bool is_file = S_ISREG(status.st_mode) && (known.files.count(path) != 0 || is_signature(path));
+    if (!is_place && !is_file) throw UnsafeFile(path, "is not listed in the manifest");
+    check_owner(status, path);
+    if (is_place) check_nothing_else(root, open_directory_below(root, path), path + "/", known);
   }
 }
 
@@ -97,7 +125,7 @@ ordered_json check_release(const Options& options, const TrustedKeys& trusted) {
     check_file(root, file);
     size_bytes += file.size_bytes;
   }
-  check_nothing_else(options.release_dir, listed);
+  check_nothing_else(root, root, "", known_of(listed));
   return {{"schema", 1},
           {"verified", true},
           {"required", true},

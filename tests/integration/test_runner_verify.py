@@ -210,6 +210,51 @@ def test_a_directory_that_others_can_write(make: Callable[..., Board], path: str
     assert (reason, "written by others" in message) == ("altered", True)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["extra", "model/extra", "bin/.hidden", "signatures/extra", "signatures/ab.sig", f"signatures/{'A' * 64}.sig",
+     f"signatures/{'a' * 64}.sig.sig", f"model/{'a' * 64}.sig"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["file", "directory", "link"])
+def test_what_nobody_signed(make: Callable[..., Board], path: str, kind: str) -> None:
+    board = make(ALICE)
+    if kind == "file":
+        (board.release / path).write_bytes(b"x")
+    elif kind == "directory":
+        (board.release / path).mkdir(mode=0)
+    else:
+        (board.release / path).symlink_to("manifest.json")
+    assert board.refusal() == ("altered", f"{path}: is not listed in the manifest")
+
+
+@pytest.mark.parametrize("path", ["new", "signatures/deep", "golden/deep/deeper"])
+def test_a_directory_that_nobody_signed(make: Callable[..., Board], path: str) -> None:
+    board = make(ALICE)
+    (board.release / path / "deep").mkdir(parents=True)
+    (board.release / path / "deep" / f"{'a' * 64}.sig").write_bytes(b"x")
+    assert board.refusal() == ("altered", f"{path}: is not listed in the manifest")
+
+
+@pytest.mark.parametrize("kind", ["writable", "link", "directory", "pipe"])
+def test_a_strangers_signature_that_is_no_file_of_the_owners(make: Callable[..., Board], kind: str) -> None:
+    board = make(ALICE, MALLORY)
+    assert board.verify().exit_status == 0
+    path = board.release / "signatures" / f"{MALLORY.public.digits}.sig"
+    expected = "is not listed in the manifest"
+    if kind == "writable":
+        path.chmod(0o646)
+        expected = "can be written by others"
+    else:
+        path.unlink()
+    if kind == "link":
+        path.symlink_to(f"{ALICE.public.digits}.sig")
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    assert board.refusal() == ("altered", f"signatures/{path.name}: {expected}")
+
+
 @pytest.mark.parametrize("path", [".", "model", "model/model.bin", "signatures", "trust", "keys"])
 def test_what_belongs_to_another_user(make: Callable[..., Board], path: str) -> None:
     board = make(ALICE)
@@ -221,6 +266,21 @@ def test_what_belongs_to_another_user(make: Callable[..., Board], path: str) -> 
         answer = board.verify()
         assert answer.exit_status == UNTRUSTED
         assert answer.error.endswith(": belongs to another user")
+
+
+@pytest.mark.parametrize("slashes", ["/", "//"])
+def test_slashes_behind_a_directory_change_nothing(make: Callable[..., Board], tmp_path: Path, slashes: str) -> None:
+    board = make(ALICE)
+    words = ("--digest", board.digest, "--app", "demo")
+    release, trust = (f"{path}{slashes}" for path in (board.release, board.trust))
+    assert board.runner("verify", "--release", release, "--trust", trust, *words).exit_status == 0
+    (board.release / "model" / "extra").write_bytes(b"x")
+    answer = board.runner("verify", "--release", release, "--trust", trust, *words)
+    assert answer.error == "model/extra: is not listed in the manifest"
+    (tmp_path / "link").symlink_to(board.release)
+    assert board.runner("verify", "--release", f"{tmp_path}/link/", "--trust", trust, *words).exit_status == FILE
+    (tmp_path / "trusts").symlink_to(board.trust)
+    assert board.runner("verify", "--release", release, "--trust", f"{tmp_path}/trusts/", *words).exit_status == FILE
 
 
 def test_a_manifest_of_another_release_or_app(make: Callable[..., Board]) -> None:
