@@ -63,6 +63,10 @@ Descriptor open_directory(const std::string& path) {
   return directory;
 }
 
+void check_above(const Descriptor& directory, const std::string& steps, const std::string& path) {
+  check_owner(status_of(open_part(directory, steps, kOpenDirectory, path), path), path);
+}
+
 CheckedFile open_below(const Descriptor& root, const std::string& path) {
   Descriptor opened = open_way(root, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   const struct stat status = status_of(opened, path);

@@ -33,6 +33,9 @@ void check_owner(const struct stat& status, const std::string& path);
 // symbolic link, UnsafeFile by check_owner.
 Descriptor open_directory(const std::string& path);
 
+// Checks the directory above `directory`, as check_owner does.
+void check_above(const Descriptor& directory, const std::string& steps, const std::string& path);
+
 // Opens a regular file, or a directory, `path` below `root`. Throws UnsafeFile where it cannot be opened, is something
 // else, or check_owner refuses it or a directory on the way.
 CheckedFile open_below(const Descriptor& root, const std::string& path);

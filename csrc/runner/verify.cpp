@@ -113,6 +113,8 @@ void check_nothing_else(const Descriptor& root, const Descriptor& directory, con
 
 ordered_json check_release(const Options& options, const TrustedKeys& trusted) {
   const Descriptor root = open_directory(options.release_dir);
+  check_above(root, "..", "the directory of releases");
+  check_above(root, "../..", "the app's directory");
   const std::string manifest = read_manifest_bytes(root);
   const TrustedKey& signer = signer_of(manifest, root, trusted);
   if (sha256_hex(manifest) != options.digest) throw UnsafeFile(kManifest, "is not the release " + options.digest);

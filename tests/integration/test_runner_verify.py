@@ -210,6 +210,20 @@ def test_a_directory_that_others_can_write(make: Callable[..., Board], path: str
     assert (reason, "written by others" in message) == ("altered", True)
 
 
+@pytest.mark.parametrize("place", ["releases", "app"])
+def test_a_directory_above_that_others_can_write(make: Callable[..., Board], place: str) -> None:
+    board = make(ALICE)
+    directory, name = {
+        "releases": (board.release.parent, "the directory of releases"),
+        "app": (board.release.parents[1], "the app's directory"),
+    }[place]
+    for mode in (0o775, 0o757, 0o1777):
+        directory.chmod(mode)
+        assert board.refusal() == ("altered", f"{name}: can be written by others")
+    directory.chmod(0o755)
+    assert board.verify().exit_status == 0
+
+
 @pytest.mark.parametrize(
     "path",
     ["extra", "model/extra", "bin/.hidden", "signatures/extra", "signatures/ab.sig", f"signatures/{'A' * 64}.sig",
@@ -255,7 +269,7 @@ def test_a_strangers_signature_that_is_no_file_of_the_owners(make: Callable[...,
     assert board.refusal() == ("altered", f"signatures/{path.name}: {expected}")
 
 
-@pytest.mark.parametrize("path", [".", "model", "model/model.bin", "signatures", "trust", "keys"])
+@pytest.mark.parametrize("path", [".", "..", "../..", "model", "model/model.bin", "signatures", "trust", "keys"])
 def test_what_belongs_to_another_user(make: Callable[..., Board], path: str) -> None:
     board = make(ALICE)
     assert board.verify().exit_status == 0
