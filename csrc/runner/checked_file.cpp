@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,9 @@ namespace edgedeploy {
 namespace {
 
 constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
+constexpr mode_t kNewMode = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH;
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+constexpr char kTemporary[] = ".tmp";
 
 RunnerError file_error(const std::string& path) { return RunnerError(ExitCode::kFile, path + ": " + strerror(errno)); }
 
@@ -45,6 +48,16 @@ Descriptor open_way(const Descriptor& root, const std::string& path, int flags) 
     begin = next + 1;
   }
   return open_part(above, path.substr(end + 1), flags, path);
+}
+
+void write_whole(const Descriptor& file, const std::string& content, const std::string& path) {
+  for (size_t done = 0; done < content.size();) {
+    const ssize_t count = write(file.get(), content.data() + done, content.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw file_error(path);
+    done += static_cast<size_t>(count);
+  }
+  if (fsync(file.get()) != 0) throw file_error(path);
 }
 
 }  // namespace
@@ -120,6 +133,26 @@ std::string read_start(const Descriptor& file, const std::string& path, size_t m
     if (count == 0) break;
   }
   return content;
+}
+
+void replace_file(const Descriptor& directory, const std::string& name, const std::string& content) {
+  const std::string prefix = name + kTemporary;
+  for (const std::string& left : entries_of(directory, name)) {
+    if (left.compare(0, prefix.size(), prefix) != 0) continue;
+    if (unlinkat(directory.get(), left.c_str(), 0) != 0) throw file_error(left);
+  }
+  const std::string temporary = prefix + std::to_string(getpid());
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const Descriptor file(openat(directory.get(), temporary.c_str(), flags, kNewMode));
+  if (file.get() < 0) throw file_error(temporary);
+  try {
+    write_whole(file, content, name);
+    if (renameat(directory.get(), temporary.c_str(), directory.get(), name.c_str()) != 0) throw file_error(name);
+  } catch (const RunnerError&) {
+    unlinkat(directory.get(), temporary.c_str(), 0);
+    throw;
+  }
+  if (fsync(directory.get()) != 0) throw file_error(name);
 }
 
 }  // namespace edgedeploy

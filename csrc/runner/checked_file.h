@@ -52,6 +52,10 @@ std::vector<std::string> entries_of(const Descriptor& directory, const std::stri
 // that the file is too long. Throws UnsafeFile where it cannot be read.
 std::string read_start(const Descriptor& file, const std::string& path, size_t max_bytes);
 
+// Puts a file in the place of another, so that a power cut leaves the old one or the new one, whole; what a cut left of
+// earlier tries is removed. Only the owner can write it. Throws RunnerError(kFile).
+void replace_file(const Descriptor& directory, const std::string& name, const std::string& content);
+
 }  // namespace edgedeploy
 
 #endif  // EDGEDEPLOY_RUNNER_CHECKED_FILE_H_

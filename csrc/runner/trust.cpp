@@ -60,7 +60,7 @@ ordered_json trust_command(const Options& options) {
   } else if (next.serial != 1) {
     throw refused("has the serial number " + std::to_string(next.serial) + ", but the board has no trusted keys yet");
   }
-  write_file(options.trust_dir + "/" + kTrustedKeysFile, {{change.data(), change.size()}});
+  replace_file(trust, kTrustedKeysFile, change);
   return {{"schema", 1}, {"serial", next.serial}, {"keys", next.keys.size()}};
 }
 

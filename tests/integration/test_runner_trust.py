@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +114,42 @@ def test_a_link_to_a_directory_of_trust_is_none(runner: Runner, tmp_path: Path) 
     (tmp_path / "trust").symlink_to(tmp_path / "elsewhere")
     for trust in (tmp_path / "trust", Path(f"{tmp_path}/trust/")):
         assert change(runner, trust, trusted(ALICE, BOB, serial=2), ALICE).exit_status == FILE
+
+
+def test_the_list_is_on_the_disk_before_it_has_its_name(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves the old list or the new one: the file is settled first, then the directory that names it."""
+    trust = write_trusted(tmp_path / "trust", ALICE)
+    monkeypatch.setenv("QEMU_STRACE", "1")
+    answer = change(runner, trust, trusted(ALICE, BOB, serial=2), ALICE)
+    assert answer.exit_status == 0
+    calls = re.findall(r"\b(write|fsync|renameat2?)\((\d*)", answer.stderr)
+    names = [name.removesuffix("2") for name, _ in calls]
+    start = names.index("fsync")
+    assert names[start - 1 : start + 3] == ["write", "fsync", "renameat", "fsync"]
+    assert calls[start - 1][1] == calls[start][1] != calls[start + 2][1]
+
+
+def test_what_a_cut_left_goes_with_the_next_change(runner: Runner, tmp_path: Path) -> None:
+    trust = write_trusted(tmp_path / "trust", ALICE)
+    for name in ("keys.tmp1", "keys.tmp99999"):
+        (trust / name).write_bytes(b"edgedeploy trus")
+    (trust / "keys.old").write_bytes(b"somebody's")
+    assert change(runner, trust, trusted(ALICE, BOB, serial=2)).exit_status == UNTRUSTED
+    assert change(runner, trust, trusted(ALICE, BOB, serial=2), ALICE).exit_status == 0
+    assert sorted(path.name for path in trust.iterdir()) == ["keys", "keys.old"]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_nobody_else_can_write_the_new_list(runner: Runner, tmp_path: Path, umask: int) -> None:
+    (tmp_path / "trust").mkdir(mode=0o700)
+    previous = os.umask(umask)
+    try:
+        assert change(runner, tmp_path / "trust", trusted(ALICE)).exit_status == 0
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "trust" / "keys").stat().st_mode & 0o777 == 0o644 & ~umask
 
 
 @pytest.mark.parametrize("signature", ["", "zz" * 64, "ab" * 63, "ab" * 65, "AB" * 64])
