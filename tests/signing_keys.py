@@ -13,6 +13,8 @@ from edgedeploy.deploy.trust import TrustedKeys
 from edgedeploy.publickey import PublicKey
 
 BOARD = "0123456789abcdef" * 2
+VERIFIER = b"#!/bin/sh\nexit 1\n"
+VERIFIER_SHA256 = hashlib.sha256(VERIFIER).hexdigest()
 
 
 def fixed_key(name: str) -> SigningKey:
@@ -22,7 +24,7 @@ def fixed_key(name: str) -> SigningKey:
     return SigningKey(public=PublicKey(name=name, digits=digits), private=private)
 
 
-def trusted(*keys: SigningKey, serial: int = 1, board: str = BOARD, verifier: str = "0" * 64) -> TrustedKeys:
+def trusted(*keys: SigningKey, serial: int = 1, board: str = BOARD, verifier: str = VERIFIER_SHA256) -> TrustedKeys:
     return TrustedKeys(board=board, serial=serial, verifier=verifier, keys=tuple(key.public for key in keys))
 
 
@@ -31,6 +33,14 @@ def write_trusted(directory: Path, *keys: SigningKey, serial: int = 1) -> Path:
     directory.mkdir(exist_ok=True, parents=True)
     (directory / "keys").write_bytes(trusted(*keys, serial=serial).to_bytes())
     return directory
+
+
+def write_verifier(directory: Path, content: bytes = VERIFIER) -> Path:
+    """Put a program that checks into a directory of trust."""
+    path = directory / f"verifier-{hashlib.sha256(content).hexdigest()}"
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
 
 
 UNSAFE_LISTS = ("directory", "group", "others", "link", "broken link", "folder", "long")

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <optional>
 
@@ -18,6 +19,10 @@ namespace edgedeploy {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr char kVerifier[] = "verifier-";
+// What scripts of changes under way, or cut off, have beside the list.
+constexpr const char* kPassing[] = {".incoming-", ".change-"};
 
 RunnerError refused(const std::string& why) { return RunnerError(ExitCode::kUntrusted, "the change " + why); }
 
@@ -47,11 +52,32 @@ void check_follows(const TrustedKeys& next, const TrustedKeys& present) {
   }
 }
 
+// A list that names a program that is not there would have every release refused, and every later list.
+void check_verifier(const Descriptor& trust, const std::string& sha256) {
+  const std::string name = kVerifier + sha256;
+  const CheckedFile file = open_below(trust, name);
+  if (sha256_hex(file.descriptor.get(), name) != sha256) throw UnsafeFile(name, "has another SHA-256");
+  if (faccessat(trust.get(), name.c_str(), X_OK, 0) != 0) throw UnsafeFile(name, strerror(errno));
+}
+
+bool starts_with(const std::string& name, const char* start) { return name.compare(0, strlen(start), start) == 0; }
+
+// Removes the programs that the list does not name, and uploads: whose is under way read the list before this change,
+// so that theirs is refused anyway. What cannot be removed takes nothing from the change.
+void sweep(const Descriptor& trust, const std::string& verifier) {
+  for (const std::string& name : entries_of(trust, kTrustedKeysFile)) {
+    const bool passes = starts_with(name, kPassing[0]) || starts_with(name, kPassing[1]);
+    if (passes || (starts_with(name, kVerifier) && name != kVerifier + verifier)) {
+      unlinkat(trust.get(), name.c_str(), 0);
+    }
+  }
+}
+
 }  // namespace
 
 ordered_json trust_command(const Options& options) {
-  const Descriptor trust = lock_directory(options.trust_dir);
   const std::string change = read_file(options.change_file, kMaxTrustedKeysBytes);
+  const Descriptor trust = lock_directory(options.trust_dir);
   const TrustedKeys next = parse_trusted_keys(change);
   const std::optional<TrustedKeys> present = read_trusted_keys(trust);
   if (present) {
@@ -60,7 +86,9 @@ ordered_json trust_command(const Options& options) {
   } else if (next.serial != 1) {
     throw refused("has the serial number " + std::to_string(next.serial) + ", but the board has no trusted keys yet");
   }
+  check_verifier(trust, next.verifier);
   replace_file(trust, kTrustedKeysFile, change);
+  sweep(trust, next.verifier);
   return {{"schema", 1}, {"serial", next.serial}, {"keys", next.keys.size()}};
 }
 
