@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
-from edgedeploy.deploy.lock import describe_holder, new_owner, parse_owner
+from edgedeploy.deploy.lock import describe_holder, new_owner, parse_age, parse_owner
 from edgedeploy.deploy.remote import report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
 from edgedeploy.deploy.status import BoardStatus, ReleaseInfo, Unfinished
@@ -19,6 +20,8 @@ from edgedeploy.errors import NoReleaseError
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult, Transport
+
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,11 @@ def status(transport: Transport, app: str, *, directory: str = DEFAULT_DIRECTORY
 
 
 def parse_status(transport: Transport, app: str, result: CommandResult) -> BoardStatus:
-    """Read the status script's report."""
+    """Read the status script's report.
+
+    Raises:
+        RemoteCommandError: It is cut short or damaged.
+    """
     lines = report_lines(result)
     values = dict(lines)
     if "end" not in values or "root" not in values:
@@ -60,6 +67,9 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
     current = current_release(values.get("current", ""))
     manifests = dict(value.split(" ", 1) for key, value in lines if key == "manifest")
     digests = [value for key, value in lines if key == "release" and is_digest(value)]
+    store_bytes = values.get("store-bytes", "0")
+    if not _SIZE.fullmatch(store_bytes):
+        raise script_error(transport, "status", result)
     releases = [
         _release_info(digest, manifests.get(digest, ""), current=digest == current, activated_at=activated.get(digest))
         for digest in digests
@@ -69,7 +79,7 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         directory=values["root"],
         current=current if current in digests else None,
         releases=tuple(sorted(releases, key=lambda item: order.get(item.digest, -1), reverse=True)),
-        store_bytes=int(values.get("store-bytes", "0")),
+        store_bytes=int(store_bytes),
         history=records,
         unfinished=_unfinished(values, current),
     )
@@ -83,7 +93,7 @@ def _unfinished(values: dict[str, str], current: str | None) -> Unfinished | Non
     holder = None
     if "lock" in values:
         age, _, note = values["lock"].partition(" ")
-        holder = describe_holder(parse_owner(note), int(age) if age.isdigit() else None)
+        holder = describe_holder(parse_owner(note), parse_age(age))
     return Unfinished(
         action=values.get("journal-action", history.FLASH),
         to=to,
