@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
 from edgedeploy.deploy.lock import describe_holder, new_owner, parse_age, parse_owner
-from edgedeploy.deploy.remote import report_lines, run_script, script_error
+from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
 from edgedeploy.deploy.status import BoardStatus, ReleaseInfo, Unfinished
 from edgedeploy.deploy.steps import Steps
@@ -20,8 +19,6 @@ from edgedeploy.errors import NoReleaseError
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult, Transport
-
-_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +62,14 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
     # By the lines' order and not by their times: a board's clock may have been wrong.
     order = {record.to: index for index, record in enumerate(records)}
     current = current_release(values.get("current", ""))
-    manifests = dict(value.split(" ", 1) for key, value in lines if key == "manifest")
+    manifests = {
+        digest: manifest for digest, _, manifest in (value.partition(" ") for key, value in lines if key == "manifest")
+    }
     digests = [value for key, value in lines if key == "release" and is_digest(value)]
-    store_bytes = values.get("store-bytes", "0")
-    if not _SIZE.fullmatch(store_bytes):
-        raise script_error(transport, "status", result)
+    try:
+        store_bytes = parse_count(values.get("store-bytes", "0"))
+    except ValueError:
+        raise script_error(transport, "status", result) from None
     releases = [
         _release_info(digest, manifests.get(digest, ""), current=digest == current, activated_at=activated.get(digest))
         for digest in digests
@@ -79,7 +79,7 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         directory=values["root"],
         current=current if current in digests else None,
         releases=tuple(sorted(releases, key=lambda item: order.get(item.digest, -1), reverse=True)),
-        store_bytes=int(store_bytes),
+        store_bytes=store_bytes,
         history=records,
         unfinished=_unfinished(values, current),
     )

@@ -13,7 +13,7 @@ from edgedeploy.deploy import scripts
 from edgedeploy.deploy.history import parse_history
 from edgedeploy.deploy.layout import is_digest
 from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_age, parse_owner
-from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
+from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_deadline_s
 from edgedeploy.deploy.status import Activation
 from edgedeploy.errors import RemoteCommandError
 from edgedeploy.transport.protocol import CommandResult, Transport
@@ -145,7 +145,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
             have=frozenset(value for key, value in lines if key == "have"),
             intact=values["intact"] == "yes",
-            free_disk_bytes=int(values["disk-free-kib"]) * KIB,
+            free_disk_bytes=_free_disk_bytes(values["disk-free-kib"]),
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
             partial=dict(_partial(value) for key, value in lines if key == "partial"),
@@ -174,7 +174,7 @@ def _trusted_list(value: str) -> str:
 
 def _partial(value: str) -> tuple[str, Partial]:
     name, size, sha256 = value.split()
-    return name, Partial(size_bytes=int(size), sha256=sha256)
+    return name, Partial(size_bytes=parse_count(size), sha256=sha256)
 
 
 def _recovered(value: str) -> Recovered:
@@ -182,9 +182,15 @@ def _recovered(value: str) -> Recovered:
     return Recovered(outcome=outcome, action=action, to=to)
 
 
+def _free_disk_bytes(kib: str) -> int:
+    """Return what is free; some file systems have less than nothing where their reserve is in use."""
+    size = parse_count(kib.removeprefix("-")) * KIB
+    return 0 if kib.startswith("-") else size
+
+
 def _free_memory_bytes(lines: Iterable[str]) -> int:
     """Return what the kernel calls available; kernels before 3.14 only say what is free and what is cache."""
-    values = {name.rstrip(":"): int(kib) * KIB for name, kib in (line.split() for line in lines)}
+    values = {name.rstrip(":"): parse_count(kib) * KIB for name, kib in (line.split() for line in lines)}
     if "MemAvailable" in values:
         return values["MemAvailable"]
     return values["MemFree"] + values.get("Cached", 0)
