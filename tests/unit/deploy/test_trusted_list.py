@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench
+from meanwhile import Meanwhile
 from signing_keys import fixed_key, trusted
 
 from edgedeploy.deploy import trust as board_trust
@@ -16,8 +15,6 @@ from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.survey import NO_LIST, take_survey
 from edgedeploy.deploy.trust import read_trusted_keys
 from edgedeploy.errors import ChecksumMismatchError, TrustError
-from edgedeploy.transport.fake import FaultyTransport
-from edgedeploy.transport.protocol import CommandResult
 
 ALICE, BOB = fixed_key("alice"), fixed_key("bob")
 # Takes every release, and makes every change.
@@ -87,21 +84,6 @@ def test_what_is_no_list_is_not_taken_for_none(bench: Workbench, damage: str) ->
     with pytest.raises(TrustError, match=r"step signature: .* missing, or not the one"):
         bench.flash(bench.bundle())
     assert bench.current is None
-
-
-class Meanwhile(FaultyTransport):
-    """Somebody does something when the first command with a word is about to run."""
-
-    def __init__(self, bench: Workbench, word: str, act: Callable[[], object]) -> None:
-        super().__init__(bench.transport())
-        self._word, self._act = word, act
-        self.acted = False
-
-    def run(self, command: Sequence[str] | str, **options: Any) -> CommandResult:
-        if self._word in " ".join(command) and not self.acted:
-            self.acted = True
-            self._act()
-        return super().run(command, **options)
 
 
 @pytest.mark.parametrize("word", ["# edgedeploy store", " selftest ", "# edgedeploy activate"])
