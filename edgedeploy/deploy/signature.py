@@ -79,7 +79,8 @@ def parse_verdict(result: CommandResult) -> PublicKey | None:
 def verifier_damaged() -> TrustError:
     """Return the error for a board whose verifier is missing or altered."""
     return TrustError(
-        "the program that checks signatures on the board is missing, or not the one that its trusted keys name",
+        "the program that checks signatures on the board is missing, or not the one that its trusted keys name, "
+        "or lies where others can write",
         hint="find out who writes on the board; docs/security.md says how to start over",
     )
 

@@ -17,15 +17,23 @@ is_program() {
   actual=$(sha256sum 2>/dev/null < "$1" || true)
   [ -n "$2" ] && [ "${actual%% *}" = "$2" ] && [ -x "$1" ]
 }
+# files and directories; whether all are this account's or root's, written by no one else, and no symbolic links
+is_own() {
+  ls -ldn "$@" | awk -v own="$(id -u)" '
+    $1 ~ /^(l|.....w|........w)/ || ($3 != own && $3 != 0) { strange = 1 }
+    END { exit strange }
+  '
+}
 """
 )
 
-# The program that checks is the one that the signed list of keys names, and no other.
+# The program that checks is the one that the signed list of keys names, and no other; nor one of a list or a directory
+# that others can write, which would name theirs.
 _FIND_CHECKER = """
 named=''
 if [ "$list" != unreadable ]; then named=$(awk '$1 == "verifier" { print $2 }' "$trust/keys" || true); fi
 checker=$trust/verifier-$named
-if ! is_program "$checker" "$named"; then
+if ! is_program "$checker" "$named" || ! is_own "$trust" "$trust/keys" "$checker"; then
   echo damaged
   exit 0
 fi

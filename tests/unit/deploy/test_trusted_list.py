@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,34 @@ def test_what_is_no_list_is_not_taken_for_none(bench: Workbench, damage: str) ->
     with pytest.raises(TrustError, match=r"step signature: .* missing, or not the one"):
         bench.flash(bench.bundle())
     assert bench.current is None
+
+
+@pytest.mark.parametrize("place", ["directory", "list", "checker"])
+@pytest.mark.parametrize("damage", ["group", "others", "link", "owner"])
+def test_a_checker_that_others_could_have_placed_is_not_run(bench: Workbench, place: str, damage: str) -> None:
+    place_list(bench)
+    assert bench.flash(bench.bundle()).verified
+    trust = trust_directory(bench)
+    victim = {"directory": trust, "list": trust / "keys", "checker": next(trust.glob("verifier-*"))}[place]
+    if damage == "link":
+        victim.rename(bench.home / "elsewhere")
+        victim.symlink_to(bench.home / "elsewhere")
+    elif damage != "owner":
+        victim.chmod(victim.stat().st_mode | (0o020 if damage == "group" else 0o002))
+    elif os.geteuid() == 0:
+        # Only root can give files away.
+        os.chown(victim, 4242, -1)
+    else:
+        return
+    with pytest.raises(TrustError, match=r"step signature: .* lies where others can write"):
+        bench.flash(bench.bundle("weights 2"))
+    with pytest.raises(TrustError, match="lies where others can write"):
+        board_trust.untrust(
+            bench.transport(),
+            ALICE.public,
+            present=trusted(ALICE, verifier=hashlib.sha256(CHECKER.encode()).hexdigest()),
+            consent=board_trust.Consent(key=ALICE.public, sign=ALICE.sign),
+        )
 
 
 @pytest.mark.parametrize("word", ["# edgedeploy store", " selftest ", "# edgedeploy activate"])
