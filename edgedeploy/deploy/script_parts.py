@@ -119,7 +119,8 @@ say_busy() {
   printf 'busy %s %s\\n' "$age" "$(cat lock/owner 2>/dev/null || true)"
   exit 0
 }
-trap 'rm -rf ".lock-$token"' EXIT
+# Others may be removing the same: that is no failure.
+trap 'rm -rf ".lock-$token" 2>/dev/null || true' EXIT
 trap 'exit 1' HUP INT TERM
 if take_lock; then
   :
@@ -138,7 +139,7 @@ else
     mv -T ".broken-$token" lock
     say_busy
   fi
-  rm -rf ".broken-$token"
+  rm -rf ".broken-$token" 2>/dev/null || true
   take_lock || say_busy
 fi
 trap unlock EXIT
@@ -180,7 +181,9 @@ if [ -f journal ]; then
   case $j_action in flash | rollback) ;; *) j_action=- ;; esac
   printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "${j_to:--}"
 fi
-rm -rf releases/.new-* releases/.old-* releases/*/.link-* .lock-* .broken-*
+rm -rf releases/.new-* releases/.old-* releases/*/.link-*
+# Of hosts that are gone; those of the living, who see the lock taken, may go at the same moment.
+rm -rf .lock-* .broken-* 2>/dev/null || true
 """
 
 # A file in the store that no release links to has exactly one name.
