@@ -1,4 +1,4 @@
-"""Pieces of the scripts that run on the board: finding the app, lock, journal, history, recovery, garbage."""
+"""Pieces of the scripts that run on the board: the app, trusted keys, lock, journal, history, recovery, garbage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,23 @@ case $directory in
   "~/"*) directory=$HOME/${directory#"~/"} ;;
 esac
 root=$directory/$app
-if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
+"""
+
+# Sets list: the SHA-256 of the list of trusted keys, "-" where there is none, "unreadable" for all else. Only a list
+# that is certainly not there is none.
+TRUST = """
+trust=$HOME/.edgedeploy/.trust
+find_list() {
+  list=unreadable
+  if [ -f "$trust/keys" ]; then
+    list=$(sha256sum 2>/dev/null < "$trust/keys") || list=unreadable
+    list=${list%% *}
+    return 0
+  fi
+  case $(ls -d "$trust/keys" 2>&1 || true) in
+    *": No such file or directory") if [ ! -L "$trust" ]; then list=-; fi ;;
+  esac
+}
 """
 
 # What a script that has outlived its connection must not do once somebody else holds the lock.
