@@ -55,9 +55,10 @@ class Chain:
         """
         channels, height, width = self.blobs[bottom].shape
         case = ConvolutionCase(channels_in=channels, channels_out=channels_out, height=height, width=width, **how)
-        arrays = change(random_arrays(case, self.rng))
+        arrays = random_arrays(case, self.rng)
         if bottom in self.read_at:
             arrays = replace(arrays, input_scale=np.float32(self.read_at[bottom]))
+        arrays = change(arrays)
         add_convolution(self.net, case, self.rng, arrays=arrays, name=top, bottom=bottom, top=top)
         if read_at is not None:
             self.read_at[top] = read_at
