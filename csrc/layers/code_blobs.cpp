@@ -88,8 +88,9 @@ void tell_readers(const Region& region, bool has_foreign_writers) {
       !all_writers(region, [](const PackLayer* writer) { return writer->written().not_negative; })) {
     return;
   }
-  for (PackLayer* reader : region.readers) reader->expect_no_negatives();
-  for (PackLayer* passer : region.passers) passer->expect_no_negatives();
+  const bool by_eights = all_writers(region, [](const PackLayer* writer) { return writer->written().by_eights; });
+  for (PackLayer* reader : region.readers) reader->expect_no_negatives(by_eights);
+  for (PackLayer* passer : region.passers) passer->expect_no_negatives(by_eights);
 }
 
 }  // namespace

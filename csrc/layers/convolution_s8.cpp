@@ -67,7 +67,7 @@ void ConvolutionS8::write_codes(float scale) {
   plan_.epilogue = best_epilogue(facts_);
 }
 
-void ConvolutionS8::expect_no_negatives() {
+void ConvolutionS8::expect_no_negatives(bool /*by_eights*/) {
   if (plan_.window.pad_code < 0 || input_scale_[0] <= 0) return;  // Padding and codes of the other sign.
   facts_.inputs_not_negative = true;
   plan_.epilogue = best_epilogue(facts_);

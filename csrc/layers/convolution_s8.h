@@ -8,6 +8,7 @@
 
 #include "kernels/table.h"
 #include "layers/epilogue.h"
+#include "layers/output_tile.h"
 #include "layers/over_stock.h"
 #include "layers/pixel_tiles.h"
 #include "layers/window.h"
@@ -47,9 +48,10 @@ class ConvolutionS8 : public OverStock {
   float input_code_scale() const override { return computed_here() ? input_scale_[0] : 0; }
 
   float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
-  void expect_no_negatives() override;
+  void expect_no_negatives(bool by_eights) override;
   Written written() const override {
-    return computed_here() ? Written{plan_.epilogue.requantizes, plan_.epilogue.never_negative()} : Written{};
+    return computed_here() ? Written{plan_.epilogue.never_negative(), layout_.channels % kChannelGroup == 0}
+                           : Written{};
   }
   bool could_write_codes() const override;
   void write_codes(float scale) override;

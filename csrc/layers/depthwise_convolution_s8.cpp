@@ -147,7 +147,7 @@ void DepthwiseConvolutionS8::write_codes(float scale) {
   epilogue_ = best_epilogue(facts_);
 }
 
-void DepthwiseConvolutionS8::expect_no_negatives() {
+void DepthwiseConvolutionS8::expect_no_negatives(bool /*by_eights*/) {
   if (window_.pad_code < 0 || input_scale_[0] <= 0) return;  // Padding and codes of the other sign.
   facts_.inputs_not_negative = true;
   epilogue_ = best_epilogue(facts_);

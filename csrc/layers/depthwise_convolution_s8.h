@@ -14,10 +14,8 @@ class DepthwiseConvolutionS8 : public OverStock {
   DepthwiseConvolutionS8();
 
   float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
-  void expect_no_negatives() override;
-  Written written() const override {
-    return computed_here() ? Written{epilogue_.requantizes, epilogue_.never_negative()} : Written{};
-  }
+  void expect_no_negatives(bool by_eights) override;
+  Written written() const override { return computed_here() ? Written{epilogue_.never_negative(), true} : Written{}; }
   bool could_write_codes() const override;
   void write_codes(float scale) override;
 

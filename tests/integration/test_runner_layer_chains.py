@@ -139,8 +139,11 @@ def test_codes_go_through_splits_pooling_and_concat(runner: Runner, tmp_path: Pa
         assert np.linalg.norm(expected - stock) <= 0.02 * np.linalg.norm(stock), name
 
 
+@pytest.mark.parametrize(("channels", "pooled_by"), [(16, "edgedeploy"), (12, "ncnn")])
 @pytest.mark.parametrize("width", [9, 24, 33])
-def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, width: int) -> None:
+def test_pooled_halves_are_numpys_bit_for_bit(
+    runner: Runner, tmp_path: Path, width: int, channels: int, pooled_by: str
+) -> None:
     """Float that does reach an output stays: the convolution writes halves, whose maxima are the model's outputs."""
     rng = np.random.default_rng(SEED)
     image = rng.normal(0, 1, (8, 13, width)).astype(np.float16).astype(np.float32)
@@ -148,7 +151,13 @@ def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, wi
     expected = {}
     for index, window in enumerate(POOLINGS):
         case = ConvolutionCase(
-            channels_in=8, channels_out=16, kernel=(2, 3), height=13, width=width, requantizes=False, activation=RELU
+            channels_in=8,
+            channels_out=channels,
+            kernel=(2, 3),
+            height=13,
+            width=width,
+            requantizes=False,
+            activation=RELU,
         )
         # With a scale that is a power of two no product is rounded.
         arrays = replace(random_arrays(case, rng), input_scale=np.float32(32))
@@ -162,6 +171,10 @@ def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, wi
     runner.document(
         "infer", "--release", tmp_path / "release", *fed, "--output-dir", tmp_path / "made", core="cortex-a76"
     )
+    bench = ("--release", tmp_path / "release", "--runs", "1", "--layers")
+    layers = runner.document("bench", *bench, core="cortex-a76")["layers"]
+    pooled = [layer["implementation"] for layer in layers if layer["type"] == "Pooling"]
+    assert pooled == [pooled_by] * len(POOLINGS)
     for name, values in expected.items():
         assert len(np.unique(values)) > 10
         np.testing.assert_array_equal(np.load(tmp_path / "made" / f"{name}.npy"), values, err_msg=name)
