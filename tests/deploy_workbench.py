@@ -154,8 +154,8 @@ class Workbench:
             selftest_deadline_s=selftest_deadline_s,
         )
 
-    def rollback(self, to: str | None = None) -> RollbackResult:
-        return rollback(self.transport(), APP, to=to)
+    def rollback(self, to: str | None = None, *, transport: Transport | None = None) -> RollbackResult:
+        return rollback(transport or self.transport(), APP, to=to)
 
     @property
     def current(self) -> str | None:

@@ -1,4 +1,4 @@
-"""A command in a terminal of its own, answered as a person would."""
+"""A command in a terminal of its own, its secrets typed as a person would."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import sys
+import termios
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,7 +26,8 @@ def in_terminal(
 
     Args:
         words: The command's words.
-        answers: Pairs of what to wait for and what to type then, in this order.
+        answers: Pairs of a question and what to type, in this order, once the terminal shows no more what is typed: a
+            question is out a moment before that, and what is typed in this moment is lost.
         environment: The command's.
         directory: Where it runs.
         watch: Called again and again while it runs.
@@ -49,7 +51,7 @@ def in_terminal(
             if not chunk:
                 break
             shown += chunk.decode("utf-8", "replace")
-        if left and left[0][0] in shown[seen:]:
+        if left and left[0][0] in shown[seen:] and not _echoes(terminal):
             watch()
             seen = len(shown)
             os.write(terminal, left.pop(0)[1].encode() + b"\n")
@@ -57,6 +59,12 @@ def in_terminal(
     _, status = os.waitpid(pid, 0)
     assert not left, f"never asked {left[0][0]!r}:\n{shown}"
     return os.waitstatus_to_exitcode(status), shown
+
+
+def _echoes(terminal: int) -> bool:
+    """Tell whether a terminal shows what is typed."""
+    _, _, _, local_modes, *_ = termios.tcgetattr(terminal)
+    return bool(local_modes & termios.ECHO)
 
 
 def process_secrets(secret: str) -> list[str]:

@@ -112,7 +112,7 @@ def flash(
         step.note = f"{len(plan.missing)} of {len(files)} files are missing"
     visit = Visit(steps=steps, survey=survey, owner=owner)
     activated = {survey.current, *(item.to for item in survey.history)}
-    with visit.abandoning(None if bundle.digest in activated else bundle.digest):
+    with visit.abandoning(bundle.digest, created=bundle.digest not in activated):
         with steps.step("preflight", "Checking that the release fits the board"):
             preflight(
                 bundle,

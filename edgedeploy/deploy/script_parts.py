@@ -22,20 +22,35 @@ root=$directory/$app
 if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
 """
 
-CHECK_LOCK = f"""
-root=$1 token=$2
-cd "$root"
-if [ "$(cat lock/token 2>/dev/null || true)" != "$token" ]; then
-  echo "the lock is no longer held by this flash" >&2
-  exit {LOCK_LOST_STATUS}
-fi
+# What a script that has outlived its connection must not do once somebody else holds the lock.
+HOLD_LOCK = f"""
+check_lock() {{
+  if [ "$(cat lock/token 2>/dev/null || true)" != "$token" ]; then
+    echo "the lock is no longer held by this flash" >&2
+    exit {LOCK_LOST_STATUS}
+  fi
+}}
+unlock() {{
+  if [ "$(cat lock/token 2>/dev/null || true)" = "$token" ]; then rm -rf lock; fi
+}}
 """
 
+CHECK_LOCK = (
+    HOLD_LOCK
+    + """
+root=$1 token=$2
+cd "$root"
+check_lock
+"""
+)
+
+# What is renamed out of the lock goes with the lock: whoever takes that over has the rename fail, at whatever moment.
 WRITE_JOURNAL = """
 write_journal() {
-  printf '%s\\n' "$@" > ".journal-$token"
-  sync ".journal-$token"
-  mv -fT ".journal-$token" journal
+  printf '%s\\n' "$@" > "lock/journal-$token"
+  sync "lock/journal-$token"
+  check_lock
+  mv -fT "lock/journal-$token" journal
   sync .
 }
 """
@@ -110,7 +125,7 @@ else
   rm -rf ".broken-$token"
   take_lock || say_busy
 fi
-trap 'rm -rf lock' EXIT
+trap unlock EXIT
 """
 
 # Finishes or undoes what the journal says was under way; a release that arrived and is asked for again stays.
@@ -146,9 +161,10 @@ if [ -f journal ]; then
       mv -T "releases/$j_to" "releases/.old-$token"
     fi
   fi
-  printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "$j_to"
+  case $j_action in flash | rollback) ;; *) j_action=- ;; esac
+  printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "${j_to:--}"
 fi
-rm -rf releases/.new-* releases/.old-* releases/*/.link-* .current-* .journal-* .lock-* .broken-*
+rm -rf releases/.new-* releases/.old-* releases/*/.link-* .lock-* .broken-*
 """
 
 # A file in the store that no release links to has exactly one name.

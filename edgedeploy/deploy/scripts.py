@@ -16,6 +16,7 @@ from edgedeploy.deploy.script_parts import (
     CHECK_LOCK,
     COLLECT_GARBAGE,
     FIND_ROOT,
+    HOLD_LOCK,
     NOW,
     READ_BOOT,
     READ_LOCK,
@@ -40,6 +41,7 @@ cd "$root"
 """
     + READ_BOOT
     + READ_LOCK
+    + HOLD_LOCK
     + TAKE_LOCK
     + WRITE_JOURNAL
     + ADD_HISTORY
@@ -59,6 +61,7 @@ while read -r sha executable path; do
     actual=$(sha256sum < "store/$sha")
     if [ "${{actual%% *}}" = "$sha" ]; then printf 'have %s\\n' "$sha"; else intact=no; fi
     if [ "$executable" = x ] && [ ! -x "store/$sha" ]; then intact=no; fi
+    case $(ls -ln "store/$sha") in ?????w* | ????????w*) intact=no ;; esac
   fi
   [ "releases/$digest/$path" -ef "store/$sha" ] || intact=no
   if [ "${{actual%% *}}" = "$sha" ]; then continue; fi
@@ -130,7 +133,7 @@ fi
 set -- store "$target"
 while read -r sha mode state path; do
   if [ "$state" = new ]; then mv -f "store/.incoming-$token-$sha" "store/$sha"; fi
-  case $mode in *[1357]*) chmod "$mode" "store/$sha"; set -- "$@" "store/$sha" ;; esac
+  case $state$mode in have* | *[1357]*) chmod "$mode" "store/$sha"; set -- "$@" "store/$sha" ;; esac
   case $path in
     */*)
       parent=${path%/*}
@@ -178,21 +181,26 @@ now={NOW}
 if [ "$from" != "$digest" ]; then
   write_journal "action $action" "to $digest" "from $from" "time $now" "host $host"
   sync store "releases/$digest" releases
-  ln -s "releases/$digest" ".current-$token"
-  mv -fT ".current-$token" current
+  ln -s "releases/$digest" "lock/current-$token"
+  check_lock
+  mv -fT "lock/current-$token" current
   sync .
 fi
 echo switched
-trap 'rm -rf lock' EXIT
+trap unlock EXIT
+check_lock
 if [ "$from" != "$digest" ]; then add_history "$now" "$action" "$from" "$digest" "$host"; fi
 for old in "$@"; do
   if [ "$old" = "$digest" ] || [ "$old" = "$from" ]; then continue; fi
+  check_lock
   mv -T "releases/$old" "releases/.old-$old"
   rm -rf "releases/.old-$old"
 done
+check_lock
 """
     + COLLECT_GARBAGE
     + """
+check_lock
 rm -f journal
 echo cleaned
 """
@@ -204,8 +212,8 @@ ABANDON = (
     + CHECK_LOCK
     + """
 digest=$3
-trap 'rm -rf lock' EXIT
-rm -rf store/.incoming-"$token"-* releases/.new-"$token" ".current-$token" releases/*/.link-"$token"
+trap unlock EXIT
+rm -rf store/.incoming-"$token"-* releases/.new-"$token" releases/*/.link-"$token"
 if [ "$digest" != - ] && [ -d "releases/$digest" ] &&
    [ "$(readlink current 2>/dev/null || true)" != "releases/$digest" ]; then
   mv -T "releases/$digest" "releases/.old-$token"
@@ -214,7 +222,11 @@ fi
 """
     + COLLECT_GARBAGE
     + """
-rm -f journal
+# After a switch that could not say so, the journal is what the line of history is added by.
+to=$(awk '$1 == "to" { print $2 }' journal 2>/dev/null || true)
+from=$(awk '$1 == "from" { print $2 }' journal 2>/dev/null || true)
+check_lock
+if [ "$to" = "$from" ] || [ "$(readlink current 2>/dev/null || true)" != "releases/$to" ]; then rm -f journal; fi
 """
 )
 

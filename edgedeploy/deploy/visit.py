@@ -15,7 +15,7 @@ from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, report_lines, run_script
 from edgedeploy.deploy.selftest import run_selftest
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import NO_DIGEST, Survey
-from edgedeploy.errors import ConnectionFailedError
+from edgedeploy.errors import AlteredReleaseError, ConnectionFailedError
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 
@@ -59,17 +59,22 @@ class Visit:
         )
 
     @contextlib.contextmanager
-    def abandoning(self, created: str | None = None) -> Iterator[None]:
-        """On any failure inside, remove what this visit left on the board, the release ``created`` too, and unlock.
+    def abandoning(self, release: str = NO_DIGEST, *, created: bool = False) -> Iterator[None]:
+        """On any failure inside, remove what this visit left on the board, and unlock.
 
         Where the connection is gone, the next flash does it.
+
+        Args:
+            release: That the visit is about. It goes too where this visit ``created`` it, and where the board finds it
+                altered, so that the next flash makes it anew; never while it is the active one.
         """
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            doomed = release if created or isinstance(error, AlteredReleaseError) else NO_DIGEST
             # A second failure of the connection adds nothing to the one under way.
             with contextlib.suppress(ConnectionFailedError):
-                self.run_script("abandon", scripts.ABANDON, created or NO_DIGEST, check=False)
+                self.run_script("abandon", scripts.ABANDON, doomed, check=False)
             raise
 
     def prove(self, digest: str, deadline_s: float) -> tuple[GoldenOutput, ...]:

@@ -4,82 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench
+from power_witness import Powered, Witness, restart
 
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.release import status
 from edgedeploy.deploy.survey import take_survey
 from edgedeploy.errors import BoardBusyError, ConnectionLostError
 from edgedeploy.transport.fake import Fault, FaultKind, FaultyTransport
-from edgedeploy.transport.protocol import CommandResult
-
-CHANGING = ("mkdir", "mv", "ln", "rm", "sync", "chmod")
-OTHER_BOOT = "11111111-2222-3333-4444-555555555555 12\n"
-
-# Notes each command, and dies with the shell that called it in place of the one whose turn it is.
-WITNESS = """#!/bin/sh
-set -- {name} "$@"
-printf '%s\\n' "$*" >> "{log}"
-if [ "$(wc -l < "{log}")" -ge "$(cat "{limit}")" ]; then kill -KILL 0; fi
-shift
-exec {program} "$@"
-"""
-
-
-class Witness:
-    """Stands before the commands that change the board: notes them, and cuts the power before the n-th.
-
-    Not with busybox, whose shell has them built in.
-    """
-
-    def __init__(self, bench: Workbench, directory: Path) -> None:
-        self._log, self._limit = directory / "log", directory / "limit"
-        programs = directory / "bin"
-        programs.mkdir()
-        for name in CHANGING:
-            program = shutil.which(name, path=bench.environment["PATH"])
-            script = WITNESS.format(name=name, log=self._log, limit=self._limit, program=program)
-            (programs / name).write_text(script, encoding="utf-8")
-            (programs / name).chmod(0o755)
-        bench.environment["PATH"] = f"{programs}:{bench.environment['PATH']}"
-        self.allow(None)
-
-    def allow(self, count: int | None) -> None:
-        """Start to count anew; None never cuts."""
-        self._log.write_text("", encoding="utf-8")
-        self._limit.write_text("99999999" if count is None else str(count + 1), encoding="utf-8")
-
-    @property
-    def commands(self) -> list[str]:
-        return self._log.read_text(encoding="utf-8").splitlines()
-
-    @property
-    def cut(self) -> bool:
-        return len(self.commands) >= int(self._limit.read_text(encoding="utf-8"))
-
-
-class Powered(FaultyTransport):
-    """The connection ends with the board's power."""
-
-    def __init__(self, bench: Workbench, witness: Witness) -> None:
-        super().__init__(bench.transport())
-        self._witness = witness
-
-    def run(self, command: Sequence[str] | str, **options: Any) -> CommandResult:
-        if self._witness.cut:
-            raise ConnectionLostError("gone", hint="")
-        result = super().run(command, **options)
-        if self._witness.cut:
-            raise ConnectionLostError("gone", hint="")
-        return result
 
 
 class HalfSent(FaultyTransport):
@@ -95,13 +34,6 @@ class HalfSent(FaultyTransport):
             os.truncate(destination, self._after_bytes)
             self._lost = True
             raise ConnectionLostError("gone", hint="")
-
-
-def restart(bench: Workbench) -> None:
-    """Let the board's lock be of an earlier start: this machine does not restart for a test."""
-    boot = bench.root / "lock" / "boot"
-    if boot.is_file():
-        boot.write_text(OTHER_BOOT, encoding="utf-8")
 
 
 @pytest.fixture
@@ -167,9 +99,9 @@ def test_everything_is_on_the_disk_before_it_gets_its_name(bench: Workbench, wit
     new = commands[named].split()[2]
     for directory in ("store", new, f"{new}/a/b", f"{new}/a", f"{new}/model", f"{new}/bin"):
         assert any(line.startswith("sync") and directory in line.split() for line in commands[:named]), directory
-    switch = next(index for index, line in enumerate(commands) if line.startswith("mv -fT .current-"))
+    switch = next(index for index, line in enumerate(commands) if line.startswith("mv -fT lock/current-"))
     assert named < commands.index("sync releases") < switch
-    assert any(line.startswith("mv -fT .journal-") for line in commands[:switch])
+    assert any(line.startswith("mv -fT lock/journal-") for line in commands[:switch])
     assert commands[switch + 1] == "sync ."
     assert "sync history.jsonl ." in commands[switch:]
 
@@ -254,7 +186,7 @@ def test_switch_without_its_line_of_history_is_finished(bench: Workbench, witnes
     new = bench.bundle("weights 2")
     witness.allow(None)
     bench.flash(bench.bundle("a trial"))
-    switch = next(index for index, line in enumerate(witness.commands) if line.startswith("mv -fT .current-"))
+    switch = next(index for index, line in enumerate(witness.commands) if line.startswith("mv -fT lock/current-"))
     witness.allow(switch + 1)
     with pytest.raises(ConnectionLostError) as caught:
         bench.flash(new, Powered(bench, witness))
