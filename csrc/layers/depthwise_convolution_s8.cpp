@@ -52,7 +52,6 @@ class RowRing {
   static Size size_for(const DepthwiseS8Variant& variant, int64_t outputs, int output_rows) {
     Size size;
     size.places = variant.kernel <= 4 ? 4 : 8;
-    if (!variant.takes_rows) return size;
     const int needed = (output_rows - 1) * variant.stride + variant.kernel;
     while (size.places < needed && 2 * static_cast<size_t>(size.places) * variant.row_bytes(outputs) <= kRingBytes) {
       size.places *= 2;
@@ -92,7 +91,7 @@ class RowRing {
       const int place = next_ & (places_ - 1);
       params_.src = plane_ + next_ * params_.width * kChannelGroup;
       params_.dst = place_of(next_);
-      params_.row_count = variant_.takes_rows ? std::min(end - next_, places_ - place) : 1;
+      params_.row_count = std::min(end - next_, places_ - place);
       variant_.prepare(&params_);
       next_ += static_cast<int>(params_.row_count);
     }
@@ -137,9 +136,7 @@ bool DepthwiseConvolutionS8::read_params(const ncnn::ParamDict& pd) {
 
 Int8Layout DepthwiseConvolutionS8::weights_layout() const { return layout_; }
 
-bool DepthwiseConvolutionS8::could_write_codes() const {
-  return computed_here() && !epilogue_.requantizes && layout_.channels % kChannelGroup == 0;
-}
+bool DepthwiseConvolutionS8::could_write_codes() const { return computed_here() && !epilogue_.requantizes; }
 
 void DepthwiseConvolutionS8::write_codes(float scale) {
   facts_.scales.output_scale.create(1);

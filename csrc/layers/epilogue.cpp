@@ -137,10 +137,6 @@ bool fold_channel(float scale, double bias, double largest_sum, FoldedChannel* f
   return false;
 }
 
-}  // namespace
-
-namespace {
-
 constexpr int64_t kLargestCode = 127;
 constexpr int64_t kLargestInput = 128;
 
