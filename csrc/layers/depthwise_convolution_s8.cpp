@@ -120,7 +120,7 @@ class RowRing {
 
 }  // namespace
 
-DepthwiseConvolutionS8::DepthwiseConvolutionS8() : OverStock(ncnn::LayerType::ConvolutionDepthWise) {}
+DepthwiseConvolutionS8::DepthwiseConvolutionS8() : CodesLayer(ncnn::LayerType::ConvolutionDepthWise) {}
 
 bool DepthwiseConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   const int scale_term = pd.get(kParamInt8ScaleTerm, 0);
@@ -134,31 +134,13 @@ bool DepthwiseConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   return window_.padding.left < window_.kernel_w && window_.padding.top < window_.kernel_h;
 }
 
-Int8Layout DepthwiseConvolutionS8::weights_layout() const { return layout_; }
-
-bool DepthwiseConvolutionS8::could_write_codes() const { return computed_here() && !epilogue_.requantizes; }
-
-void DepthwiseConvolutionS8::write_codes(float scale) {
-  facts_.scales.output_scale.create(1);
-  facts_.scales.output_scale[0] = scale;
-  epilogue_ = best_epilogue(facts_);
-}
-
-void DepthwiseConvolutionS8::expect_no_negatives(bool /*by_eights*/) {
-  if (window_.pad_code < 0 || input_scale_[0] <= 0) return;  // Padding and codes of the other sign.
-  facts_.inputs_not_negative = true;
-  epilogue_ = best_epilogue(facts_);
-}
-
 bool DepthwiseConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& /*opt*/) const {
   Epilogue epilogue;
   return variant_for(window_) != nullptr && weights.fit_the_kernels() && make_epilogue(weights, activation_, &epilogue);
 }
 
 int DepthwiseConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
-  facts_ = facts_of(weights, activation_);
-  epilogue_ = best_epilogue(facts_);
-  input_scale_ = weights.input_scale;
+  keep_facts(weights, window_.pad_code);
   variant_ = variant_for(window_);
   const int groups = layout_.channels / kChannelGroup;
   packed_weights_.create(static_cast<int>(variant_->packed_bytes), groups, size_t{1});
@@ -178,7 +160,8 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
   const int width = window_.output_width(input.w);
   const int height = window_.output_height(input.h);
   if (width <= 0 || height <= 0) return kFailed;
-  const int created = create_output(width, height, layout_.channels, epilogue_, false, opt, &top_blob);
+  const Epilogue& epilogue = this->epilogue();
+  const int created = create_output(width, height, layout_.channels, epilogue, false, opt, &top_blob);
   if (created != kOk) return created;
 
   const Padding padding = window_.padding_for(input.w, input.h);
@@ -195,14 +178,14 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     RowRing ring(*variant_, width, size, mine);
     ring.begin(input.channel(group), input.w, input.h, padding, window_.pad_code);
-    OutputTile out(epilogue_, layout_.channels, top_blob, reinterpret_cast<float*>(mine + ring_bytes), band_pixels);
+    OutputTile out(epilogue, layout_.channels, top_blob, reinterpret_cast<float*>(mine + ring_bytes), band_pixels);
     DepthwiseS8Params params{};
     params.weights = packed_weights_.row<const int8_t>(group);
     params.outputs = width;
-    params.scale = epilogue_.scale.data() + group * kChannelGroup;
-    params.offset = epilogue_.offset.data() + group * kChannelGroup;
-    params.epilogue = epilogue_.sums;
-    params.start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + group * kChannelGroup;
+    params.scale = epilogue.scale.data() + group * kChannelGroup;
+    params.offset = epilogue.offset.data() + group * kChannelGroup;
+    params.epilogue = epilogue.sums;
+    params.start = epilogue.start.empty() ? nullptr : epilogue.start.data() + group * kChannelGroup;
     for (int y = 0; y < height; y += size.band) {
       const int count = std::min(size.band, height - y);
       const int inputs = (count - 1) * window_.stride_h + variant_->kernel;
