@@ -23,6 +23,7 @@ from edgedeploy.cyclesfile import read_cycles
 from edgedeploy.deploy.history import parse_history, succession
 from edgedeploy.deploy.lock import is_dead, parse_owner
 from edgedeploy.deploy.selftest import parse_selftest
+from edgedeploy.elffile import read_elf
 from edgedeploy.errors import EdgedeployError, InternalError
 from edgedeploy.graph import format_param, parse_param, read_graph
 from edgedeploy.graph.check import check_graph
@@ -185,6 +186,12 @@ def _history(content: bytes, _: Path) -> None:
     succession(history, current=seeds.DIGEST, present=(seeds.DIGEST,))
 
 
+def _elf(content: bytes, directory: Path) -> None:
+    facts = read_elf(_file(directory, "program", content))
+    assert facts.architecture
+    assert (facts.glibc is None) == (facts.glibc_symbol is None)
+
+
 READERS = {
     "param": Reader(read=_param, seeds=seeds.params),
     "network": Reader(read=_network, seeds=seeds.networks),
@@ -204,5 +211,6 @@ READERS = {
     "active-release": Reader(read=_active_release, seeds=seeds.active_releases),
     "selftest": Reader(read=_selftest, seeds=seeds.selftests),
     "owner": Reader(read=_owner, seeds=seeds.owners),
+    "elf": Reader(read=_elf, seeds=seeds.programs),
     "history": Reader(read=_history, seeds=seeds.histories),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,20 @@ def owners() -> tuple[bytes, ...]:
 def histories() -> tuple[bytes, ...]:
     line = {"time": "2026-01-02T03:04:05Z", "action": "flash", "to": DIGEST}
     return (canonical_json(line) + canonical_json({**line, "action": "rollback"}),)
+
+
+@cache
+def programs() -> tuple[bytes, ...]:
+    """Small programs with and without libraries."""
+    made = []
+    with tempfile.TemporaryDirectory() as scratch:
+        source, program = Path(scratch) / "p.c", Path(scratch) / "p"
+        source.write_text("#include <math.h>\nint main(int n, char **v) { return pow(n, n) > 2; }\n", encoding="ascii")
+        for options in (["-lm"], ["-shared", "-nostdlib", "-fPIC"]):
+            command = ["aarch64-linux-gnu-gcc", "-s", "-Wl,-z,max-page-size=4096", "-o", program, source, *options]
+            subprocess.run(command, check=True, timeout=60)
+            made.append(program.read_bytes())
+    return tuple(made)
 
 
 def _saved(array: NDArray[Any]) -> bytes:
