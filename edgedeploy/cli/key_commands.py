@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from edgedeploy.boards.load import load_board
-from edgedeploy.build.runtime import build_runtime
 from edgedeploy.bundle.keys import find_public_key, keys_dir, load_signing_key, local_keys, new_key
+from edgedeploy.cli.building import runtime_of
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import OpenProject, open_project
@@ -90,7 +90,7 @@ def trust(
         # A board that does not answer is said before minutes go into building its verifier.
         with connection(options, opened, progress=progress) as target:
             progress.say(f"{target.transport.description} answers")
-    runtime = build_runtime(definition.triple, progress=progress)
+    runtime = runtime_of(definition, progress=progress)
     with connection(options, opened, progress=progress) as target:
         present = read_trusted_keys(target.transport)
         consent = _consent(present, opened, sign_key)

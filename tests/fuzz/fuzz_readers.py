@@ -28,6 +28,7 @@ from edgedeploy.deploy.selftest import parse_selftest
 from edgedeploy.deploy.signature import parse_verdict
 from edgedeploy.deploy.survey import Survey, parse_survey
 from edgedeploy.deploy.trust import check_changed, parse_trusted_keys
+from edgedeploy.elffile import read_elf
 from edgedeploy.errors import EdgedeployError, InternalError, TrustError
 from edgedeploy.graph import format_param, parse_param, read_graph
 from edgedeploy.graph.check import check_graph
@@ -232,6 +233,12 @@ def _public_key(content: bytes, directory: Path) -> None:
     assert key.name and key.fingerprint
 
 
+def _elf(content: bytes, directory: Path) -> None:
+    facts = read_elf(_file(directory, "program", content))
+    assert facts.architecture
+    assert (facts.glibc is None) == (facts.glibc_symbol is None)
+
+
 READERS = {
     "param": Reader(read=_param, seeds=seeds.params),
     "network": Reader(read=_network, seeds=seeds.networks),
@@ -251,6 +258,7 @@ READERS = {
     "active-release": Reader(read=_active_release, seeds=seeds.active_releases),
     "selftest": Reader(read=_selftest, seeds=seeds.selftests),
     "owner": Reader(read=_owner, seeds=seeds.owners),
+    "elf": Reader(read=_elf, seeds=seeds.programs),
     "history": Reader(read=_history, seeds=seeds.histories),
     "survey": Reader(read=_survey, seeds=seeds.surveys),
     "status": Reader(read=_status, seeds=seeds.statuses),

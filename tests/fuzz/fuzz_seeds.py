@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,20 @@ def lists_of_keys() -> tuple[bytes, ...]:
 def public_keys() -> tuple[bytes, ...]:
     line = fixed_key("alice").private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return (line + b" alice\n", line)
+
+
+@cache
+def programs() -> tuple[bytes, ...]:
+    """Small programs with and without libraries."""
+    made = []
+    with tempfile.TemporaryDirectory() as scratch:
+        source, program = Path(scratch) / "p.c", Path(scratch) / "p"
+        source.write_text("#include <math.h>\nint main(int n, char **v) { return pow(n, n) > 2; }\n", encoding="ascii")
+        for options in (["-lm"], ["-shared", "-nostdlib", "-fPIC"]):
+            command = ["aarch64-linux-gnu-gcc", "-s", "-Wl,-z,max-page-size=4096", "-o", program, source, *options]
+            subprocess.run(command, check=True, timeout=60)
+            made.append(program.read_bytes())
+    return tuple(made)
 
 
 def _saved(array: NDArray[Any]) -> bytes:
