@@ -13,7 +13,7 @@ from edgedeploy.deploy.activation_script import ACTIVATE, NOTHING, STAY
 from edgedeploy.deploy.gate import Gate, describe, health_error, way_back
 from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, report_lines, script_error
 from edgedeploy.deploy.visit import Visit
-from edgedeploy.errors import RemoteCommandError
+from edgedeploy.errors import RemoteCommandError, TrustError
 from edgedeploy.healthfile import Health, parse_health
 from edgedeploy.transport.protocol import CommandResult
 
@@ -49,6 +49,7 @@ def activate(
             digest,
             action,
             json.dumps(socket.gethostname()),
+            visit.survey.trusted_list,
             back,
             "yes" if created and visit.survey.current != digest else "no",
             str(limit_s),
@@ -59,6 +60,9 @@ def activate(
             check=False,
         )
         said = dict(report_lines(result))
+        if "trust-changed" in said:
+            visit.steps.active = visit.survey.current
+            raise TrustError("the board's trusted keys changed during this command", hint="run it again")
         if "switched" not in said:
             raise script_error(visit.transport, "activate", result)
         step.note = "already current" if visit.survey.current == digest else ""

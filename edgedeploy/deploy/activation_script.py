@@ -13,6 +13,7 @@ from edgedeploy.deploy.script_parts import (
     NOW,
     START,
     SWITCH,
+    TRUST,
     WRITE_JOURNAL,
 )
 
@@ -73,21 +74,32 @@ run_gate() {
 }
 """
 
-# root token digest action host-as-JSON back drop limit-in-s words terms-as-JSON [release to drop ...]
+# root token digest action host-as-JSON list-of-trusted-keys-at-the-survey back drop limit-in-s words terms-as-JSON
+# [release to drop ...]
 # back: a digest, "-" for none, or "stay"; limit 0: no gate.
 ACTIVATE = (
     START
     + CHECK_LOCK
+    + TRUST
     + WRITE_JOURNAL
     + ADD_HISTORY
     + SWITCH
     + WRITE_HEALTH
     + RUN_GATE
     + f"""
-digest=$3 action=$4 host=$5 back=$6 drop=$7 limit=$8 words=$9
+digest=$3 action=$4 host=$5 known_list=$6 back=$7 drop=$8 limit=$9
 shift 9
-terms=$1
-shift
+words=$1 terms=$2
+shift 2
+# The release was checked against the keys of then, or not at all.
+check_list() {{
+  find_list
+  if [ "$list" != "$known_list" ]; then
+    echo trust-changed
+    exit 0
+  fi
+}}
+check_list
 # The host may be gone by the time that something is said.
 trap '' HUP PIPE
 say() {{ printf '%s\\n' "$*" 2>/dev/null || :; }}
@@ -103,7 +115,11 @@ if [ "$from" != "$digest" ]; then
   write_journal "action $action" "to $digest" "from $from" "time $now" "host $host"
   sync store "releases/$digest" releases
   write_health pending '' null
-  switch_to "$digest"
+  ln -s "releases/$digest" "lock/current-$token"
+  check_list
+  check_lock
+  mv -fT "lock/current-$token" current
+  sync .
 fi
 say switched
 trap unlock EXIT

@@ -25,6 +25,7 @@ from edgedeploy.deploy.script_parts import (
     START,
     SWITCH,
     TAKE_LOCK,
+    TRUST,
     WRITE_JOURNAL,
 )
 
@@ -32,7 +33,10 @@ from edgedeploy.deploy.script_parts import (
 SURVEY = (
     START
     + FIND_ROOT
+    + TRUST
     + """
+find_list
+printf 'trust %s\\n' "$list"
 token=$3 owner=$4 breaking=$5 digest=$6 count=$7 host=$8
 if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ] || [ ! -d "$root/health" ]; then
   mkdir -p "$root/store" "$root/releases" "$root/health"

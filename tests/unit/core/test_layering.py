@@ -21,6 +21,7 @@ BASE = [
     "publickey",
     "healthfile",
     "artifacts",
+    "elffile",
     "latency_stats",
     "assets",
     "preprocessing",
