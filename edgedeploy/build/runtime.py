@@ -20,6 +20,7 @@ from edgedeploy.build.strip import strip
 from edgedeploy.build.symbols import write_symbols
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, static_library, toolchain_for
 from edgedeploy.build.tools import find_json_headers
+from edgedeploy.build.zstd import ZSTD_SOURCE, zstd_source
 from edgedeploy.errors import BuildFailedError
 from edgedeploy.paths import resource_dir
 from edgedeploy.progress import Progress
@@ -50,6 +51,7 @@ class RuntimeInputs:
     engine: Engine
     json_include: Path
     sodium: Path
+    zstd: Path
     sources: str
     key: str
 
@@ -87,7 +89,7 @@ def build_runtime(triple: str, *, progress: Progress, resources: Path | None = N
 def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine, json_headers: str) -> str:
     """Return the hash over the files of an entry and what they are made of.
 
-    That is: sources, options, toolchain file, compiler, engine, the JSON library's headers and libsodium's source.
+    That is: sources, options, toolchain file, compiler, engine, JSON headers, libsodium's and zstd's source.
     """
     return content_key(
         {
@@ -99,6 +101,7 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
             "engine": engine.key,
             "json": json_headers,
             "sodium": SODIUM_SOURCE.sha256,
+            "zstd": ZSTD_SOURCE.sha256,
         }
     )
 
@@ -124,6 +127,7 @@ def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
         resources, without=_LEFT_OUT
     )  # an incomplete directory shows before the minutes that the engine takes
     sodium = sodium_source(progress=progress)
+    zstd = zstd_source(progress=progress)
     engine = ensure_engine(triple, progress=progress, resources=resources)
     sources = sources_digest(resources, without=_LEFT_OUT)
     return RuntimeInputs(
@@ -133,6 +137,7 @@ def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
         engine=engine,
         json_include=json_include,
         sodium=sodium,
+        zstd=zstd,
         sources=sources,
         key=runtime_key(
             sources=sources,
@@ -171,6 +176,7 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFact
                 "CMAKE_CXX_FLAGS": tree.path_flags(),
                 "EDGEDEPLOY_JSON_INCLUDE": str(inputs.json_include),
                 "EDGEDEPLOY_SODIUM_SOURCE": str(inputs.sodium),
+                "EDGEDEPLOY_ZSTD_SOURCE": str(inputs.zstd),
                 # CMake's FindOpenMP, which the engine's package asks, prefers the shared one: no static program then.
                 "OpenMP_gomp_LIBRARY": str(static_library(inputs.toolchain, "libgomp.a")),
                 "ncnn_DIR": str(inputs.engine.cmake_dir),

@@ -11,6 +11,7 @@ too old to take names settles the whole disk, which is as good.
 
 from __future__ import annotations
 
+from edgedeploy.deploy.push_scripts import FIND_RECEIVER
 from edgedeploy.deploy.script_parts import (
     ADD_HISTORY,
     CHECK_LOCK,
@@ -46,6 +47,7 @@ cd "$root"
     + WRITE_JOURNAL
     + ADD_HISTORY
     + RECOVER
+    + FIND_RECEIVER
     + f"""
 from=$(readlink current 2>/dev/null || true)
 printf 'root %s\\n' "$(pwd)"
@@ -53,7 +55,7 @@ printf 'current %s\\n' "$from"
 
 intact=no
 if [ -d "releases/$digest" ]; then intact=yes; fi
-seen=0
+seen=0 missing=no
 while read -r sha executable path; do
   seen=$((seen + 1))
   actual=''
@@ -65,6 +67,7 @@ while read -r sha executable path; do
   fi
   [ "releases/$digest/$path" -ef "store/$sha" ] || intact=no
   if [ "${{actual%% *}}" = "$sha" ]; then continue; fi
+  missing=yes
   # What an earlier flash sent of this file before it was cut off.
   own=store/.incoming-$token-$sha
   for part in store/.incoming-*-"$sha"; do
@@ -82,6 +85,9 @@ fi
 for part in store/.incoming-*; do
   case $part in "store/.incoming-$token-"*) ;; *) rm -f "$part" ;; esac
 done
+if [ "$missing" = yes ]; then
+  find_receiver
+fi
 printf 'intact %s\\n' "$intact"
 df -Pk . | awk 'END {{ print "disk-free-kib", $(NF - 2) }}'
 awk '/^(MemAvailable|MemFree|Cached):/ {{ print "memory", $1, $2 }}' /proc/meminfo

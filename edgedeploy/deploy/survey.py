@@ -32,6 +32,8 @@ class Survey:
         have: SHA-256 of the release's files that the store holds, each hashed just now.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
         partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
+        has_gzip: Asked where files are missing, as is ``receiver``.
+        receiver: The command that unpacks a stream of files there, if there is one.
         recovered: What was found cut off and put in order, None where nothing was.
     """
 
@@ -45,6 +47,8 @@ class Survey:
     free_memory_bytes: int
     history: tuple[Activation, ...]
     partial: Mapping[str, Partial] = field(default_factory=dict)
+    has_gzip: bool = False
+    receiver: str | None = None
     recovered: Recovered | None = None
 
 
@@ -142,6 +146,8 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
             partial=dict(_partial(value) for key, value in lines if key == "partial"),
+            has_gzip="gzip" in values,
+            receiver=values.get("receiver"),
             recovered=_recovered(values["recovered"]) if "recovered" in values else None,
         )
     except (KeyError, ValueError) as error:

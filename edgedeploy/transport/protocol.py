@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -25,7 +25,7 @@ class CommandResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Exact counts since the connection was made: round trips are commands and file transfers, bytes are payload."""
+    """Exact counts since the connection was made: round trips are commands and transfers, bytes are payload."""
 
     round_trips: int
     sent_bytes: int
@@ -64,6 +64,17 @@ class Transport(Protocol):
             RemoteCommandError: Non-zero status and ``check``; carries command, status and stderr.
             DeadlineError: No end within ``deadline_s``.
             ConnectionLostError: The connection broke.
+        """
+
+    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
+        """Run a command and feed it what it reads, as it comes; given up when nothing moves for a minute.
+
+        Args:
+            command: As for ``run``; its exit status is the caller's to judge.
+            chunks: What it reads, of any sizes; may be asked for by another thread, and raise errors of the tree.
+
+        Raises:
+            DeadlineError, ConnectionLostError: As ``run``.
         """
 
     def put(

@@ -22,7 +22,7 @@ import paramiko
 from edgedeploy.artifacts import SshEndpoint
 from edgedeploy.errors import ConnectionLostError, DeadlineError, TransferError, UnreachableHostError
 from edgedeploy.transport.authentication import PasswordPrompt, authenticate
-from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, hang_up, read_chunks
+from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, cut_chunks, hang_up, read_chunks
 from edgedeploy.transport.exchange import Counter, Deadline, Output, changed_error, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
 from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
@@ -73,6 +73,15 @@ class SshTransport:
             text, [stdin] if stdin else [], output.add_stdout, output.add_stderr, Deadline(deadline_s)
         )
         return output.result(text, status, check=check)
+
+    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
+        """Feed a command; see the protocol."""
+        text = command_line(command)
+        output = Output()
+        deadline = Deadline(TRANSFER_STALL_S)
+        pieces = cut_chunks(chunks, deadline)
+        status = self._execute(text, pieces, output.add_stdout, output.add_stderr, deadline)
+        return output.result(text, status, check=False)
 
     def put(
         self,

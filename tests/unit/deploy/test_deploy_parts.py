@@ -11,7 +11,7 @@ import pytest
 from deploy_workbench import board_facts
 
 from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
-from edgedeploy.deploy.flash import make_plan, resume_offset
+from edgedeploy.deploy.flash import make_plan
 from edgedeploy.deploy.history import (
     last_activations,
     parse_history,
@@ -21,6 +21,7 @@ from edgedeploy.deploy.history import (
 )
 from edgedeploy.deploy.lock import describe_holder, is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
+from edgedeploy.deploy.push import resume_offset
 from edgedeploy.deploy.remote import report_lines, script_error
 from edgedeploy.deploy.status import Activation, Unfinished
 from edgedeploy.deploy.survey import Busy, Partial, Recovered, Survey, parse_survey
