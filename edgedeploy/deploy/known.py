@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
-from edgedeploy.deploy.layout import is_digest
+from edgedeploy.deploy.layout import MANIFEST, is_digest
 from edgedeploy.files import file_sha256
 from edgedeploy.paths import cache_dir
 from edgedeploy.reading import load_json
@@ -44,7 +44,7 @@ class KnownFiles:
         return None
 
     def files_of(self, release: str) -> dict[PurePosixPath, str]:
-        """Return the SHA-256 of each file of a release, empty where it is not known."""
+        """Return the SHA-256 of each file of a release, its manifest's too; empty where it is not known."""
         manifest = self.path_of(release)
         if manifest is None:
             return {}
@@ -53,6 +53,7 @@ class KnownFiles:
             files = {PurePosixPath(str(item["path"])): str(item["sha256"]) for item in listed}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
+        files[PurePosixPath(MANIFEST)] = release
         return {path: sha256 for path, sha256 in files.items() if is_digest(sha256)}
 
     def remember(self, files: Iterable[BundleFile]) -> None:

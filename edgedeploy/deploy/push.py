@@ -100,8 +100,10 @@ class Pushing:
         if result.exit_status == 0:
             self._done_bytes += sum(item.file.size_bytes - item.offset for item in outgoing)
             return True
-        if result.exit_status == DAMAGED_STREAM_STATUS and any(item.base or item.offset for item in outgoing):
-            # A file that the stream builds on is not what it was: nothing of the board is trusted then.
+        bases = [item.base for item in outgoing if item.base]
+        is_misfit = result.exit_status == DAMAGED_STREAM_STATUS and any(item.base or item.offset for item in outgoing)
+        if is_misfit or any(f"{base.on_board}: " in result.stderr for base in bases):
+            # What the stream builds on is not what it was, or not there: nothing of the board is trusted then.
             whole = [replace(item, base=None, offset=0) for item in outgoing]
             self.based_on.difference_update(item.file.sha256 for item in outgoing)
             return self._stream(receiver, sha256, whole)
