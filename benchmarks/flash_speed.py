@@ -37,6 +37,7 @@ from flash_speeds.releases import BOARD, LAYER, demo_release, unfold, with_chang
 
 SPEC = TwinSpec(board=BOARD, cpu="cortex-a72", vcpus=2, memory_mib=1024)
 ROUNDS = 3
+BOOT_DEADLINE_S = 600.0
 FIGURES = ("seconds", "bytes", "whole_seconds", "whole_bytes", "round_trips")
 
 
@@ -51,7 +52,10 @@ def measure(rounds: int, directory: Path) -> dict[str, dict[str, list[Measured]]
     releases["no change"] = releases["all weights"]
     trees = {name: unfold(bundle, directory / f"tree {name}") for name, bundle in releases.items()}
     taken: dict[str, dict[str, list[Measured]]] = {name: {} for name in releases}
-    with twin.running(SPEC, name="flash-speed", fresh=True) as running, counted(running.ssh.port) as link:
+    with (
+        twin.running(SPEC, name="flash-speed", fresh=True, deadline_s=BOOT_DEADLINE_S) as running,
+        counted(running.ssh.port) as link,
+    ):
         endpoint = through(running.ssh, link, directory)
         with connect(running.ssh, deadline_s=CONNECT_DEADLINE_S) as transport:
             programs = Programs(endpoint=endpoint, link=link, rsync_path=install_rsync(transport))

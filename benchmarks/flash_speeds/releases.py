@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -56,11 +57,14 @@ def with_changed_weights(bundle: Bundle, directory: Path, where: slice, seed: in
 
 
 def unfold(bundle: Bundle, directory: Path) -> Path:
-    """Write a release's files as rsync and scp take them: a directory with the board's paths, dates of the sources."""
+    """Write a release's files as rsync and scp take them: the board's paths, a date for each content."""
     manifest = BundleFile(path=PurePosixPath("manifest.json"), source=bundle.manifest, sha256="", size_bytes=0)
     for file in (manifest, *bundle.files):
         path = directory / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file.source, path)
+        shutil.copyfile(file.source, path)
         path.chmod(file.mode)
+        # rsync takes a file of the same size and date for the same: content decides the date here.
+        seconds = int(hashlib.sha256(path.read_bytes()).hexdigest()[:7], 16)
+        os.utime(path, (seconds, seconds))
     return directory

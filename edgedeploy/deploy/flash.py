@@ -6,7 +6,7 @@ The board always has a whole release active, the old one or the new one; see ``d
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgedeploy.artifacts import (
     BoardFacts,
@@ -149,24 +149,29 @@ def flash(
 
 def _push_and_verify(visit: Visit, digest: str, plan: Plan, known: KnownFiles) -> None:
     """Push and verify; what came out wrong although it was packed against what the board has travels again, whole."""
-    pushing = Pushing(visit=visit, known=known, files=plan.missing)
+    new = {file.path for file in plan.missing}
+    listing = "".join(
+        f"{file.sha256} {file.mode:o} {'new' if file.path in new else 'have'} {file.path}\n" for file in plan.files
+    )
+    pushing = Pushing(visit=visit, known=known, files=plan.missing, digest=digest, listing=listing)
     with visit.steps.step("push", f"Pushing {len(plan.missing)} files") as step:
         pushing.push(step)
     with visit.steps.step("verify", "Verifying on the board") as step:
-        damaged = _verify(visit, digest, plan, step, forgiven=pushing.based_on)
+        damaged = _verify(pushing, plan, step, forgiven=pushing.based_on)
     if not damaged:
         return
     again = tuple(file for file in plan.missing if file.sha256 in damaged)
+    pushing = replace(pushing, files=again, stored=None, based_on=set())
     with visit.steps.step("push", f"Pushing {len(again)} files again, whole") as step:
-        Pushing(visit=visit, known=known, files=again).push(step, afresh=True)
+        pushing.push(step, afresh=True)
     with visit.steps.step("verify", "Verifying on the board") as step:
-        _verify(visit, digest, plan, step)
+        _verify(pushing, plan, step)
 
 
-def _verify(
-    visit: Visit, digest: str, plan: Plan, step: RunningStep, *, forgiven: Set[str] = frozenset()
-) -> frozenset[str]:
-    """Have the board hash what arrived and assemble the release; an intact release was hashed by the survey.
+def _verify(pushing: Pushing, plan: Plan, step: RunningStep, *, forgiven: Set[str] = frozenset()) -> frozenset[str]:
+    """Have the board hash what arrived and assemble the release, unless that came with the files.
+
+    An intact release was hashed by the survey.
 
     Returns:
         The SHA-256 of files that did not arrive as they are, all of them ``forgiven``; nothing was assembled then.
@@ -174,19 +179,16 @@ def _verify(
     Raises:
         ChecksumMismatchError: Others did not arrive as they are.
     """
+    visit = pushing.visit
     if visit.survey.intact and not plan.missing:
         step.note = "hashed while inspecting"
         return frozenset()
-    new = {file.path for file in plan.missing}
-    listing = "".join(
-        f"{file.sha256} {file.mode:o} {'new' if file.path in new else 'have'} {file.path}\n" for file in plan.files
-    )
-    result = visit.run_script(
+    result = pushing.stored or visit.run_script(
         "store",
         scripts.STORE,
-        digest,
+        pushing.digest,
         str(len(plan.files)),
-        stdin=listing,
+        stdin=pushing.listing,
         deadline_s=script_deadline_s(2 * plan.missing_bytes),
     )
     lines = report_lines(result)

@@ -8,13 +8,14 @@ before its signature is checked.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
-from edgedeploy.deploy import push_scripts
+from edgedeploy.deploy import push_scripts, scripts
 from edgedeploy.deploy.known import KnownFiles
 from edgedeploy.deploy.layout import RUNNER
-from edgedeploy.deploy.remote import report_lines, script_error
+from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.script_parts import LOCK_LOST_STATUS
 from edgedeploy.deploy.scripts import command
 from edgedeploy.deploy.steps import RunningStep
@@ -35,12 +36,17 @@ class Pushing:
 
     Args:
         files: One for each content that the board lacks.
+        digest, listing: What the script that stores the files wants to know; it comes with the last of them.
+        stored: What that script said, where it came so.
         based_on: SHA-256 of those that were packed against files of the board, so far.
     """
 
     visit: Visit
     known: KnownFiles
     files: tuple[BundleFile, ...]
+    digest: str
+    listing: str
+    stored: CommandResult | None = None
     based_on: set[str] = field(default_factory=set)
     _step: RunningStep | None = None
     _done_bytes: int = 0
@@ -77,28 +83,33 @@ class Pushing:
         if not outgoing:
             return
         if receiver is not None:
-            self._stream(receiver, "-", outgoing)
+            self._stream(receiver, outgoing)
             return
         if runner is not None and not self.visit.survey.has_trusted_keys and can_receive(runner.file.source):
             self._send_runner(runner)
             rest = [item for item in outgoing if item is not runner]
-            if not rest or self._stream(f"./{self._incoming(runner.file)}", runner.file.sha256, rest):
+            if not rest or self._stream(f"./{self._incoming(runner.file)}", rest, is_new=True):
                 return
             outgoing = rest
         for item in outgoing:
             self._put(item)
 
-    def _stream(self, receiver: str, sha256: str, outgoing: list[Outgoing]) -> bool:
-        """Send files as one stream; return False where the receiver, if it has a SHA-256, does not run there."""
+    def _stream(self, receiver: str, outgoing: list[Outgoing], *, is_new: bool = False) -> bool:
+        """Send files as one stream; return False where a receiver that is new does not run there."""
         self.based_on.update(item.file.sha256 for item in outgoing if item.base)
-        arguments = (str(self.visit.survey.root), self.visit.owner.token, receiver, sha256)
+        lock = (str(self.visit.survey.root), self.visit.owner.token)
+        age = "new" if is_new else "proven"
+        store = (self.digest, str(self.listing.count("\n")))
         result = self.visit.transport.stream(
-            command("receive", push_scripts.RECEIVE, *arguments), write_stream(outgoing, self._show)
+            command("receive", scripts.RECEIVE, *lock, *store, receiver, age),
+            chain(write_stream(outgoing, self._show), [self.listing.encode()]),
+            stall_s=script_deadline_s(2 * sum(file.size_bytes for file in self.files)),
         )
         if "unable" in dict(report_lines(result)):
             return False
         if result.exit_status == 0:
             self._done_bytes += sum(item.file.size_bytes - item.offset for item in outgoing)
+            self.stored = result
             return True
         bases = [item.base for item in outgoing if item.base]
         is_misfit = result.exit_status == DAMAGED_STREAM_STATUS and any(item.base or item.offset for item in outgoing)
@@ -106,7 +117,7 @@ class Pushing:
             # What the stream builds on is not what it was, or not there: nothing of the board is trusted then.
             whole = [replace(item, base=None, offset=0) for item in outgoing]
             self.based_on.difference_update(item.file.sha256 for item in outgoing)
-            return self._stream(receiver, sha256, whole)
+            return self._stream(receiver, whole, is_new=is_new)
         raise self._error(result, "the stream of files")
 
     def _send_runner(self, item: Outgoing) -> None:

@@ -24,23 +24,15 @@ find_receiver() {{
 }}
 """
 
-# root token receiver sha256-or-dash; with a SHA-256 the receiver has come just now, and says "unable" if it cannot
-RECEIVE = (
-    START
-    + CHECK_LOCK
-    + """
-receiver=$3 sha=$4
-if [ "$sha" != - ]; then
-  actual=$(sha256sum < "$receiver")
-  chmod 755 "$receiver"
-  if [ "${actual%% *}" != "$sha" ] || ! "$receiver" version > /dev/null; then
-    echo unable
-    exit 0
-  fi
+# receiver new|proven; a new one has come just now, through SSH's and gzip's checks; "unable" is said where it cannot
+RUN_RECEIVER = """
+receiver=$1
+if [ "$2" = new ] && ! "$receiver" version > /dev/null; then
+  echo unable
+  exit 0
 fi
-exec "$receiver" receive --into "store/.incoming-$token-"
+"$receiver" receive --into "store/.incoming-$token-"
 """
-)
 
 # root token sha256 mode offset
 UNZIP = (

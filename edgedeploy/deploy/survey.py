@@ -111,7 +111,7 @@ def take_survey(
         result = run_script(
             transport, "survey", scripts.SURVEY, *arguments, *tail, stdin=listing, deadline_s=deadline_s
         )
-        return parse_survey(result)
+        return parse_survey(result, files)
 
     answer = ask(BREAK_ANY if break_lock else "")
     if isinstance(answer, Busy) and answer.owner is not None and is_dead(answer.owner):
@@ -121,8 +121,8 @@ def take_survey(
     return answer
 
 
-def parse_survey(result: CommandResult) -> Survey | Busy:
-    """Read the script's report.
+def parse_survey(result: CommandResult, files: tuple[BundleFile, ...] = ()) -> Survey | Busy:
+    """Read the script's report on a release of these files.
 
     Raises:
         RemoteCommandError: The report is cut short or damaged.
@@ -140,7 +140,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             has_trusted_keys="trust" in values,
             current=current_release(values["current"]),
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
-            have=frozenset(value for key, value in lines if key == "have"),
+            have=frozenset(file.sha256 for file in files if "complete" in values or ("have", file.sha256) in lines),
             intact=values["intact"] == "yes",
             free_disk_bytes=int(values["disk-free-kib"]) * KIB,
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),

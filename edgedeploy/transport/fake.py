@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from edgedeploy.errors import ConnectionLostError
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, Transport
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Traffic, Transport
 
 
 class FaultKind(str, Enum):
@@ -76,7 +76,9 @@ class FaultyTransport:
         self._end(breaks)
         return result
 
-    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
         """Feed a command; see the protocol."""
         hit = self._fault is not None and self._fault.operation == len(self.puts)
         text = command if isinstance(command, str) else " ".join(command)
@@ -84,10 +86,11 @@ class FaultyTransport:
         self.puts.append(PurePosixPath("stream"))
         breaks = self._begin()
         if hit and self._kind is FaultKind.TO_FULL_DISK:
-            result = self._inner.stream("LC_ALL=C cat > /dev/full", chunks)
+            result = self._inner.stream("LC_ALL=C cat > /dev/full", chunks, stall_s=stall_s)
         else:
             damages = hit and self._kind is FaultKind.FLIP_BIT
-            result = self._inner.stream(command, [_damaged(b"".join(chunks))] if damages else chunks)
+            given = [_damaged(b"".join(chunks))] if damages else chunks
+            result = self._inner.stream(command, given, stall_s=stall_s)
         self._end(breaks)
         return result
 

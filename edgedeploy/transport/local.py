@@ -23,12 +23,17 @@ from edgedeploy.transport.exchange import (
     deadline_error,
     write_error,
 )
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
+from edgedeploy.transport.protocol import (
+    DEFAULT_DEADLINE_S,
+    TRANSFER_STALL_S,
+    CommandResult,
+    Traffic,
+    command_line,
+)
 
 CHUNK_BYTES = 1 << 16
 # epoll refuses waits of a month; any bound will do, for the loop asks the deadline again.
 LONGEST_WAIT_S = 60.0
-TRANSFER_STALL_S = 60.0
 
 
 class LocalTransport:
@@ -66,9 +71,11 @@ class LocalTransport:
             command, [stdin] if stdin else [], Output(on_stderr_line), Deadline(deadline_s), check=check, stalls=False
         )
 
-    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
         """Feed a command; see the protocol."""
-        return self._run(command, chunks, Output(), Deadline(TRANSFER_STALL_S), check=False, stalls=True)
+        return self._run(command, chunks, Output(), Deadline(stall_s), check=False, stalls=True)
 
     def _run(
         self,

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 DEFAULT_DEADLINE_S = 60.0
+TRANSFER_STALL_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,15 @@ class Transport(Protocol):
             ConnectionLostError: The connection broke.
         """
 
-    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
-        """Run a command and feed it what it reads, as it comes; given up when nothing moves for a minute.
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Run a command and feed it what it reads, as it comes.
 
         Args:
             command: As for ``run``; its exit status is the caller's to judge.
             chunks: What it reads, of any sizes; may be asked for by another thread, and raise errors of the tree.
+            stall_s: It is given up when it reads nothing and does not end for so long.
 
         Raises:
             DeadlineError, ConnectionLostError: As ``run``.

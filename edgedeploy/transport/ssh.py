@@ -25,13 +25,18 @@ from edgedeploy.transport.authentication import PasswordPrompt, authenticate
 from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, cut_chunks, hang_up, read_chunks
 from edgedeploy.transport.exchange import Counter, Deadline, Output, changed_error, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
+from edgedeploy.transport.protocol import (
+    DEFAULT_DEADLINE_S,
+    TRANSFER_STALL_S,
+    CommandResult,
+    Traffic,
+    command_line,
+)
 
 KEEPALIVE_S = 10
 # Unanswered for this long, the kernel gives the connection up (with keepalives there is always something to answer).
 UNANSWERED_MS = 30_000
 CONNECT_DEADLINE_S = 20.0
-TRANSFER_STALL_S = 60.0
 KILL_DEADLINE_S = 20.0
 OPEN_DEADLINE_S = 30.0
 CHANGED_STATUS = 76
@@ -74,11 +79,13 @@ class SshTransport:
         )
         return output.result(text, status, check=check)
 
-    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
         """Feed a command; see the protocol."""
         text = command_line(command)
         output = Output()
-        deadline = Deadline(TRANSFER_STALL_S)
+        deadline = Deadline(stall_s)
         pieces = cut_chunks(chunks, deadline)
         status = self._execute(text, pieces, output.add_stdout, output.add_stderr, deadline)
         return output.result(text, status, check=False)
@@ -334,6 +341,7 @@ def _negotiate(
     """Agree on algorithms, preferring the types of host key already known: another type would look like a change."""
     session = paramiko.Transport(sock)
     session.banner_timeout = deadline.remaining_s
+    session.use_compression()
     options = session.get_security_options()
     wanted = {kind for item in known if not item.revoked for kind in _signatures(item.key_type)}
     options.key_types = sorted(options.key_types, key=lambda kind: kind not in wanted)

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -240,7 +241,7 @@ class CutStream(FaultyTransport):
         self._store = store
         self._arrived_bytes = arrived_bytes
 
-    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes]) -> CommandResult:
+    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes], **options: Any) -> CommandResult:
         def cut() -> Iterator[bytes]:
             sent = 0
             for chunk in chunks:
@@ -255,7 +256,7 @@ class CutStream(FaultyTransport):
             self._lost = True
             raise ConnectionLostError("gone", hint="")
 
-        return super().stream(command, cut())
+        return super().stream(command, cut(), **options)
 
 
 def test_what_arrived_of_a_stream_is_not_sent_again(bench: Workbench, program: str) -> None:
