@@ -20,7 +20,7 @@ from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.known import KnownFiles, default_known_files
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
 from edgedeploy.deploy.lock import new_owner
-from edgedeploy.deploy.preflight import check_binaries, preflight
+from edgedeploy.deploy.preflight import check_programs, preflight
 from edgedeploy.deploy.push import Pushing
 from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
@@ -98,7 +98,7 @@ def flash(
         raise UsageError(f"keep must be 1 or more, not {keep}")
     files = release_files(bundle)
     steps = Steps(transport, progress, f"flash of {bundle.app}")
-    check_binaries(bundle.requirements, facts)
+    check_programs(bundle, facts)
     owner = new_owner()
     known = default_known_files()
     with steps.step("inspect", f"Inspecting {transport.description}") as step:
