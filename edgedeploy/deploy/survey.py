@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
@@ -32,6 +32,7 @@ class Survey:
         root: The app's directory, ``~`` resolved.
         trusted_list: SHA-256 of the board's list of trusted keys, ``unreadable``, or ``-`` where there is none.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
+        complete: It holds all of them; the report then names none.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
         partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
         has_gzip: Asked where files are missing, as is ``receiver``.
@@ -44,6 +45,7 @@ class Survey:
     current: str | None
     releases: tuple[str, ...]
     have: frozenset[str]
+    complete: bool = False
     intact: bool
     free_disk_bytes: int
     free_memory_bytes: int
@@ -118,18 +120,20 @@ def take_survey(
         result = run_script(
             transport, "survey", scripts.SURVEY, *arguments, *tail, stdin=listing, deadline_s=deadline_s
         )
-        return parse_survey(result, files)
+        return parse_survey(result)
 
     answer = ask(BREAK_ANY if break_lock else "")
     if isinstance(answer, Busy) and answer.owner is not None and is_dead(answer.owner):
         answer = ask(answer.owner.token)
     if isinstance(answer, Busy):
         raise busy_error(answer.owner, answer.age_s, transport.description)
+    if answer.complete:
+        return replace(answer, have=frozenset(file.sha256 for file in files))
     return answer
 
 
-def parse_survey(result: CommandResult, files: tuple[BundleFile, ...] = ()) -> Survey | Busy:
-    """Read the script's report on a release of these files.
+def parse_survey(result: CommandResult) -> Survey | Busy:
+    """Read the script's report.
 
     Raises:
         RemoteCommandError: The report is cut short or damaged.
@@ -147,7 +151,8 @@ def parse_survey(result: CommandResult, files: tuple[BundleFile, ...] = ()) -> S
             trusted_list=_trusted_list(values["trust"]),
             current=current_release(values["current"]),
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
-            have=frozenset(file.sha256 for file in files if "complete" in values or ("have", file.sha256) in lines),
+            have=frozenset(value for key, value in lines if key == "have"),
+            complete="complete" in values,
             intact=values["intact"] == "yes",
             free_disk_bytes=_free_disk_bytes(values["disk-free-kib"]),
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
