@@ -32,6 +32,7 @@ if [ "$2" = new ] && ! "$receiver" version > /dev/null; then
   exit 0
 fi
 "$receiver" receive --into "store/.incoming-$token-"
+check_lock
 """
 
 # root token sha256 mode offset

@@ -20,7 +20,7 @@ from runner_program import Runner
 from edgedeploy.artifacts import BundleFile, FlashResult, StepRecord
 from edgedeploy.deploy.packing import FRAME_BYTES
 from edgedeploy.deploy.stream import NAME, Base, Outgoing, can_receive, write_stream
-from edgedeploy.errors import ConnectionLostError, DiskFullError, TransferError
+from edgedeploy.errors import BoardBusyError, ConnectionLostError, DiskFullError, TransferError
 from edgedeploy.files import file_sha256
 from edgedeploy.paths import CACHE_VARIABLE
 from edgedeploy.transport.fake import FaultyTransport
@@ -269,6 +269,34 @@ def test_what_arrived_of_a_stream_is_not_sent_again(bench: Workbench, program: s
     assert "bytes were there already" in pushed(result).note
     assert pushed(result).bytes < len(large) - FRAME_BYTES + 5000
     bench.check_whole()
+
+
+class Overtaken(FaultyTransport):
+    """Somebody else takes the lock over while files arrive."""
+
+    def __init__(self, inner: Transport, lock: Path) -> None:
+        super().__init__(inner)
+        self._lock = lock
+
+    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes], **options: Any) -> CommandResult:
+        def taking() -> Iterator[bytes]:
+            yield from chunks
+            (self._lock / "token").write_text("somebody else\n", encoding="ascii")
+
+        return super().stream(command, taking(), **options)
+
+
+def test_lock_that_is_lost_while_files_arrive(bench: Workbench, program: str) -> None:
+    """Nothing gets its name then, and the lock that is there stays as it is."""
+    first = bench.bundle(runner=program)
+    bench.flash(first)
+    before = sorted(path.name for path in (bench.root / "store").glob("[!.]*"))
+    with pytest.raises(BoardBusyError, match="step push"):
+        bench.flash(bench.bundle("weights 2", runner=program), Overtaken(bench.transport(), bench.root / "lock"))
+    assert sorted(path.name for path in (bench.root / "store").glob("[!.]*")) == before
+    assert [path.name for path in (bench.root / "releases").iterdir()] == [first.digest]
+    assert not (bench.root / "lock" / "files").exists()
+    assert bench.current == first.digest
 
 
 def test_receiver_that_does_not_run_there_is_done_without(bench: Workbench, program: str) -> None:
