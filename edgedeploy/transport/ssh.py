@@ -40,6 +40,8 @@ CONNECT_DEADLINE_S = 20.0
 KILL_DEADLINE_S = 20.0
 OPEN_DEADLINE_S = 30.0
 CHANGED_STATUS = 76
+# Offered by the library for servers of the last century; all that is newer has better.
+WEAK_DIGESTS = ("-md5", "-96")
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 # The library logs failures that are raised here as typed errors anyway; without a handler they would reach stderr.
@@ -343,6 +345,8 @@ def _negotiate(
     session.banner_timeout = deadline.remaining_s
     session.use_compression()
     options = session.get_security_options()
+    options.ciphers = tuple(name for name in options.ciphers if "cbc" not in name)
+    options.digests = tuple(name for name in options.digests if not name.endswith(WEAK_DIGESTS))
     wanted = {kind for item in known if not item.revoked for kind in _signatures(item.key_type)}
     options.key_types = sorted(options.key_types, key=lambda kind: kind not in wanted)
     finished = threading.Event()
