@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,15 +13,16 @@ from typing import Any
 from edgedeploy.transport.fake import FaultyTransport
 from edgedeploy.transport.protocol import CommandResult, Transport
 
-CRITICAL = ("store", "activate")
+CRITICAL = ("store", "stream", "activate")
 CRITICAL_WEIGHT = 3
-"""These two scripts give files their names: they get as many more points than other operations."""
+"""What gives files their names gets as many more points than other operations."""
+PIECE_BYTES = 1 << 13
 _SCRIPT = re.compile(r"# edgedeploy (\w+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """A command or a file of a flash that went through. ``name``: the script's, or ``put``."""
+    """A command, file or stream of a flash that went through. ``name``: the script's, ``put`` or ``stream``."""
 
     name: str
     seconds: float
@@ -30,7 +31,7 @@ class Operation:
 @dataclass(frozen=True, kw_only=True)
 class Cut:
     """The power goes in operation ``operation``: when ``share`` of a file's bytes went out, or of a command's time is
-    over; at its end at the latest."""
+    over; at its end at the latest. Half a stream's shares are of its bytes, half of the time after the last."""
 
     operation: int
     name: str
@@ -75,6 +76,13 @@ class Recorder(FaultyTransport):
         self.record.append(Operation(name=found[1] if found else "self-test", seconds=time.monotonic() - begin))
         return result
 
+    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes], **options: Any) -> CommandResult:
+        """Feed a command; see the protocol."""
+        begin = time.monotonic()
+        result = super().stream(command, chunks, **options)
+        self.record.append(Operation(name="stream", seconds=time.monotonic() - begin))
+        return result
+
     def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
         """Copy a file; see the protocol."""
         begin = time.monotonic()
@@ -104,6 +112,31 @@ class CuttingTransport(FaultyTransport):
             timer.start()
         try:
             return super().run(command, **options)
+        finally:
+            timer.cancel()
+            if timer.is_alive():
+                timer.join()
+            self._cut_power()
+
+    def stream(self, command: Sequence[str] | str, chunks: Iterable[bytes], **options: Any) -> CommandResult:
+        """Feed a command; see the protocol."""
+        if self.operations != self._cut.operation:
+            return super().stream(command, chunks, **options)
+        whole = b"".join(chunks)
+        pieces = [whole[start : start + PIECE_BYTES] for start in range(0, len(whole), PIECE_BYTES)]
+        # What the board does with the files begins when the last of them is there.
+        timer = threading.Timer((2 * self._cut.share - 1) * self._seconds, self._cut_power)
+
+        def watched() -> Iterator[bytes]:
+            for number, piece in enumerate(pieces):
+                if number >= 2 * self._cut.share * len(pieces):
+                    self._cut_power()
+                yield piece
+            if 0.5 <= self._cut.share < 1.0:
+                timer.start()
+
+        try:
+            return super().stream(command, watched(), **options)
         finally:
             timer.cancel()
             if timer.is_alive():

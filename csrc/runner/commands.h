@@ -24,6 +24,8 @@ nlohmann::ordered_json count_command(const Options& options);
 nlohmann::ordered_json verify_command(const Options& options);
 nlohmann::ordered_json trust_command(const Options& options);
 
+nlohmann::ordered_json receive_command(const Options& options);
+
 }  // namespace edgedeploy
 
 #endif  // EDGEDEPLOY_RUNNER_COMMANDS_H_

@@ -19,6 +19,7 @@ enum class ExitCode {
   kInference = 8,
   kUntrusted = 9,
   kOverBudget = 10,
+  kStream = 11,
 };
 
 class RunnerError : public std::runtime_error {

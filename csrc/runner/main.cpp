@@ -78,6 +78,8 @@ int run(const Options& options) {
     }
     case Command::kTrust:
       return print(trust_command(options));
+    case Command::kReceive:
+      return print(receive_command(options));
     case Command::kHelp:
       break;
   }

@@ -93,7 +93,8 @@ Command command_of(const std::string& word) {
       {"version", Command::kVersion}, {"probe", Command::kProbe},   {"selftest", Command::kSelfTest},
       {"health", Command::kHealth},   {"infer", Command::kInfer},   {"bench", Command::kBench},
       {"count", Command::kCount},     {"verify", Command::kVerify}, {"trust", Command::kTrust},
-      {"help", Command::kHelp},       {"--help", Command::kHelp},   {"-h", Command::kHelp},
+      {"receive", Command::kReceive}, {"help", Command::kHelp},     {"--help", Command::kHelp},
+      {"-h", Command::kHelp},
   };
   const auto found = kCommands.find(word);
   if (found == kCommands.end()) throw usage("unknown command '" + word + "'");
@@ -195,6 +196,10 @@ bool take_option(const std::string& option, Arguments& arguments, Options& optio
   const bool judges = options.command == Command::kHealth;
   const bool verifies = options.command == Command::kVerify;
   const bool trusts = options.command == Command::kTrust;
+  if (options.command == Command::kReceive && option == "--into") {
+    options.into = arguments.value_of(option);
+    return true;
+  }
   if ((verifies || trusts) && option == "--trust") {
     options.trust_dir = arguments.value_of(option);
     return true;
@@ -219,6 +224,7 @@ void check_complete(const Options& options, const std::string& word) {
   if (verifies) need(options.digest, "--digest SHA256");
   if (verifies) need(options.app, "--app NAME");
   if (verifies || options.command == Command::kTrust) need(options.trust_dir, "--trust DIR");
+  if (options.command == Command::kReceive) need(options.into, "--into PREFIX");
   if (options.command == Command::kTrust) need(options.change_file, "--change FILE");
 }
 
@@ -253,7 +259,8 @@ const char* usage_text() {
          "       edgedeploy-runner count    --release DIR [--input NAME=FILE.npy ...] [--runs N] [--threads N]\n"
          "                                  [--output-dir DIR] [--disable-layers]\n"
          "       edgedeploy-runner verify   --release DIR --trust DIR --digest SHA256 --app NAME\n"
-         "       edgedeploy-runner trust    --trust DIR --change FILE [--key HEX --signature HEX]\n";
+         "       edgedeploy-runner trust    --trust DIR --change FILE [--key HEX --signature HEX]\n"
+         "       edgedeploy-runner receive  --into PREFIX < STREAM\n";
 }
 
 }  // namespace edgedeploy

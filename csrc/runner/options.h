@@ -8,7 +8,7 @@
 
 namespace edgedeploy {
 
-enum class Command { kVersion, kProbe, kSelfTest, kHealth, kInfer, kBench, kCount, kVerify, kTrust, kHelp };
+enum class Command { kVersion, kProbe, kSelfTest, kHealth, kInfer, kBench, kCount, kVerify, kTrust, kReceive, kHelp };
 
 struct Options {
   Command command = Command::kHelp;
@@ -30,6 +30,7 @@ struct Options {
   std::string change_file;
   std::string signature;  // Hexadecimal, as is the key.
   std::string key;
+  std::string into;  // Of kReceive: what comes before a file's SHA-256 in its name.
 };
 
 // Throws RunnerError(kUsage) naming the argument at fault.

@@ -7,6 +7,7 @@
 
 #include "dispatch/dispatch.h"
 #include "runner/commands.h"
+#include "runner/receive.h"
 
 namespace edgedeploy {
 
@@ -25,7 +26,8 @@ std::vector<std::string> isa_names(uint64_t features) {
 }  // namespace
 
 ordered_json version_command() {
-  return {{"schema", 1}, {"runner", EDGEDEPLOY_RUNNER_VERSION}, {"engine", NCNN_VERSION_STRING}};
+  return {
+      {"schema", 1}, {"runner", EDGEDEPLOY_RUNNER_VERSION}, {"engine", NCNN_VERSION_STRING}, {"receives", kStreamName}};
 }
 
 ordered_json probe_command() {

@@ -24,6 +24,7 @@ from edgedeploy.build.strip import strip
 from edgedeploy.build.symbols import write_symbols
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, static_library, toolchain_for
 from edgedeploy.build.tools import find_json_headers
+from edgedeploy.build.zstd import ZSTD_SOURCE, zstd_source
 from edgedeploy.elffile import ElfFacts, read_elf, version_tuple
 from edgedeploy.errors import BuildFailedError
 from edgedeploy.paths import resource_dir
@@ -59,6 +60,7 @@ class RuntimeInputs:
     engine: Engine
     json_include: Path
     sodium: Path
+    zstd: Path
     sources: str
     key: str
 
@@ -106,7 +108,7 @@ def build_runtime(
 def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine, json_headers: str) -> str:
     """Return the hash over the files of an entry and what they are made of.
 
-    That is: sources, options, toolchain file, compiler, engine, the JSON library's headers and libsodium's source.
+    That is: sources, options, toolchain file, compiler, engine, JSON headers, libsodium's and zstd's source.
     """
     return content_key(
         {
@@ -118,6 +120,7 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
             "engine": engine.key,
             "json": json_headers,
             "sodium": SODIUM_SOURCE.sha256,
+            "zstd": ZSTD_SOURCE.sha256,
         }
     )
 
@@ -148,6 +151,7 @@ def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> Runtim
         resources, without=_LEFT_OUT
     )  # an incomplete directory shows before the minutes that the engine takes
     sodium = sodium_source(progress=progress)
+    zstd = zstd_source(progress=progress)
     engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain)
     sources = sources_digest(resources, without=_LEFT_OUT)
     return RuntimeInputs(
@@ -157,6 +161,7 @@ def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> Runtim
         engine=engine,
         json_include=json_include,
         sodium=sodium,
+        zstd=zstd,
         sources=sources,
         key=runtime_key(
             sources=sources,
@@ -201,6 +206,7 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> tuple[E
                 "CMAKE_CXX_FLAGS": tree.path_flags(),
                 "EDGEDEPLOY_JSON_INCLUDE": str(inputs.json_include),
                 "EDGEDEPLOY_SODIUM_SOURCE": str(inputs.sodium),
+                "EDGEDEPLOY_ZSTD_SOURCE": str(inputs.zstd),
                 "ncnn_DIR": str(inputs.engine.cmake_dir),
             },
             progress=progress,

@@ -42,7 +42,7 @@ _PACKAGE_DIRECTORY = Path("csrc") / "python" / PACKAGE
 _PACKAGE_PATTERNS = ("*.py", "*.pyi", "py.typed")
 _PYTHON_VERSION = re.compile(r"^3\.(\d{1,2})$")
 # Of csrc/, what EDGEDEPLOY_RUNNER=OFF leaves out.
-_LEFT_OUT = ("layers", "plugin", "runner", "sodium")
+_LEFT_OUT = ("layers", "plugin", "runner", "sodium", "zstd")
 _SHORT_KEY = 16
 
 _METADATA = """\

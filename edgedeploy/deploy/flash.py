@@ -5,7 +5,8 @@ The board always has a whole release active, the old one or the new one; see ``d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 
 from edgedeploy.artifacts import (
     BoardFacts,
@@ -18,17 +19,18 @@ from edgedeploy.artifacts import (
 from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.activation import activate
 from edgedeploy.deploy.gate import Gate, limit_s
+from edgedeploy.deploy.known import KnownFiles, default_known_files
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.preflight import check_programs, preflight
+from edgedeploy.deploy.push import Pushing
 from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
 from edgedeploy.deploy.signature import check_signature
 from edgedeploy.deploy.steps import RunningStep, Steps
-from edgedeploy.deploy.survey import Partial, Survey, take_survey
+from edgedeploy.deploy.survey import Survey, take_survey
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import ChecksumMismatchError, UsageError
-from edgedeploy.files import start_sha256
 from edgedeploy.healthfile import NO_BUDGET, Budget
 from edgedeploy.progress import Progress
 from edgedeploy.transport.protocol import Transport
@@ -109,6 +111,7 @@ def flash(
     steps = Steps(transport, progress, f"flash of {bundle.app}")
     check_programs(bundle, facts)
     owner = new_owner()
+    known = default_known_files()
     with steps.step("inspect", f"Inspecting {transport.description}") as step:
         survey = take_survey(
             transport,
@@ -132,10 +135,7 @@ def flash(
                 free_disk_bytes=survey.free_disk_bytes + sum(item.size_bytes for item in survey.partial.values()),
                 free_memory_bytes=survey.free_memory_bytes,
             )
-        with steps.step("push", f"Pushing {len(plan.missing)} files") as step:
-            _push(visit, plan, step)
-        with steps.step("verify", "Verifying on the board") as step:
-            _verify(visit, bundle.digest, plan, step)
+        _push_and_verify(visit, bundle.digest, plan, known)
         check_signature(visit, bundle.digest, app=bundle.app, size_bytes=bundle.size_bytes)
         deadline_s = selftest_deadline_s or default_deadline_s(clock)
         golden = visit.prove(bundle.digest, deadline_s)
@@ -146,6 +146,7 @@ def flash(
         limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
         gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit, is_open=trial)
         health = activate(visit, bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped)
+    known.remember(files)
     unchanged = survey.current == bundle.digest
     return FlashResult(
         app=bundle.app,
@@ -162,55 +163,58 @@ def flash(
     )
 
 
-def _push(visit: Visit, plan: Plan, step: RunningStep) -> None:
-    """Send each missing file to a temporary name in the store, less what an earlier flash sent of it."""
-    done = resumed = 0
-    for file in plan.missing:
-        before = done
-        offset = resume_offset(file, visit.survey.partial.get(file.sha256))
-        resumed += offset
-
-        def show(sent: int, _: int, before: int = before, path: str = str(file.path)) -> None:
-            step.task.update(before + sent, plan.missing_bytes, path, unit="bytes")
-
-        destination = visit.survey.root / "store" / f".incoming-{visit.owner.token}-{file.sha256}"
-        visit.transport.put(file.source, destination, mode=file.mode, offset=offset, on_bytes=show)
-        done += file.size_bytes
-    step.note = f"{len(plan.missing)} files" if plan.missing else "nothing to send"
-    if resumed:
-        step.note += f", {resumed:,} bytes were there already"
-
-
-def resume_offset(file: BundleFile, partial: Partial | None) -> int:
-    """Return how many bytes of a file need not be sent: what the board has is the file's start, or it is 0."""
-    if partial is None or partial.size_bytes > file.size_bytes:
-        return 0
-    return partial.size_bytes if start_sha256(file.source, partial.size_bytes) == partial.sha256 else 0
-
-
-def _verify(visit: Visit, digest: str, plan: Plan, step: RunningStep) -> None:
-    """Have the board hash what arrived and assemble the release; an intact release was hashed by the survey."""
-    if visit.survey.intact and not plan.missing:
-        step.note = "hashed while inspecting"
-        return
+def _push_and_verify(visit: Visit, digest: str, plan: Plan, known: KnownFiles) -> None:
+    """Push and verify; what came out wrong although it was packed against what the board has travels again, whole."""
     new = {file.path for file in plan.missing}
     listing = "".join(
         f"{file.sha256} {file.mode:o} {'new' if file.path in new else 'have'} {file.path}\n" for file in plan.files
     )
-    result = visit.run_script(
+    pushing = Pushing(visit=visit, known=known, files=plan.missing, digest=digest, listing=listing)
+    with visit.steps.step("push", f"Pushing {len(plan.missing)} files") as step:
+        pushing.push(step)
+    with visit.steps.step("verify", "Verifying on the board") as step:
+        damaged = _verify(pushing, plan, step, forgiven=pushing.based_on)
+    if not damaged:
+        return
+    again = tuple(file for file in plan.missing if file.sha256 in damaged)
+    pushing = replace(pushing, files=again, stored=None, based_on=set())
+    with visit.steps.step("push", f"Pushing {len(again)} files again, whole") as step:
+        pushing.push(step, afresh=True)
+    with visit.steps.step("verify", "Verifying on the board") as step:
+        _verify(pushing, plan, step)
+
+
+def _verify(pushing: Pushing, plan: Plan, step: RunningStep, *, forgiven: Set[str] = frozenset()) -> frozenset[str]:
+    """Have the board hash what arrived and assemble the release, unless that came with the files.
+
+    An intact release was hashed by the survey.
+
+    Returns:
+        The SHA-256 of files that did not arrive as they are, all of them ``forgiven``; nothing was assembled then.
+
+    Raises:
+        ChecksumMismatchError: Others did not arrive as they are.
+    """
+    visit = pushing.visit
+    if visit.survey.intact and not plan.missing:
+        step.note = "hashed while inspecting"
+        return frozenset()
+    result = pushing.stored or visit.run_script(
         "store",
         scripts.STORE,
-        digest,
+        pushing.digest,
         str(len(plan.files)),
-        stdin=listing,
+        stdin=pushing.listing,
         deadline_s=script_deadline_s(2 * plan.missing_bytes),
     )
     lines = report_lines(result)
     mismatches = [value.split(" ", 2) for key, value in lines if key == "mismatch"]
-    if mismatches:
+    damaged = frozenset(expected for expected, _, _ in mismatches)
+    if not damaged <= forgiven:
         raise _mismatch(mismatches)
-    if ("stored", "") not in lines:
+    if not damaged and ("stored", "") not in lines:
         raise script_error(visit.transport, "store", result)
+    return damaged
 
 
 def _mismatch(mismatches: list[list[str]]) -> ChecksumMismatchError:

@@ -11,6 +11,9 @@ of the health gate. A ``sync`` too old to take names settles the whole disk, whi
 
 from __future__ import annotations
 
+import shlex
+
+from edgedeploy.deploy.push_scripts import FIND_RECEIVER, RUN_RECEIVER
 from edgedeploy.deploy.script_parts import (
     ADD_HISTORY,
     CHECK_LOCK,
@@ -53,6 +56,7 @@ cd "$root"
     + ADD_HISTORY
     + SWITCH
     + RECOVER
+    + FIND_RECEIVER
     + f"""
 from=$(readlink current 2>/dev/null || true)
 printf 'root %s\\n' "$(pwd)"
@@ -60,18 +64,32 @@ printf 'current %s\\n' "$from"
 
 intact=no
 if [ -d "releases/$digest" ]; then intact=yes; fi
-seen=0
+listing=$(cat)
+set --
 while read -r sha executable path; do
+  if [ -f "store/$sha" ]; then set -- "$@" "store/$sha"; fi
+done <<END_OF_LIST
+$listing
+END_OF_LIST
+sums=''
+if [ $# -gt 0 ]; then
+  # One process for all files: where the board is slow, starting one takes longer than hashing a small file.
+  sums=$(sha256sum "$@" 2>/dev/null || true)
+  case $(ls -ln "$@" | awk 'substr($1, 6, 1) == "w" || substr($1, 9, 1) == "w"') in ?*) intact=no ;; esac
+fi
+seen=0 missing=no have=''
+while read -r sha executable path; do
+  [ -n "$sha" ] || continue
   seen=$((seen + 1))
-  actual=''
+  is_there=no
+  case $sums in *"$sha  store/$sha"*) is_there=yes ;; esac
   if [ -f "store/$sha" ]; then
-    actual=$(sha256sum < "store/$sha")
-    if [ "${{actual%% *}}" = "$sha" ]; then printf 'have %s\\n' "$sha"; else intact=no; fi
+    if [ "$is_there" = yes ]; then have="$have $sha"; else intact=no; fi
     if [ "$executable" = x ] && [ ! -x "store/$sha" ]; then intact=no; fi
-    case $(ls -ln "store/$sha") in ?????w* | ????????w*) intact=no ;; esac
   fi
   [ "releases/$digest/$path" -ef "store/$sha" ] || intact=no
-  if [ "${{actual%% *}}" = "$sha" ]; then continue; fi
+  if [ "$is_there" = yes ]; then continue; fi
+  missing=yes
   # What an earlier flash sent of this file before it was cut off.
   own=store/.incoming-$token-$sha
   for part in store/.incoming-*-"$sha"; do
@@ -81,7 +99,9 @@ while read -r sha executable path; do
     actual=$(sha256sum < "$own")
     printf 'partial %s %s %s\\n' "$sha" "$(($(wc -c < "$own")))" "${{actual%% *}}"
   fi
-done
+done <<END_OF_LIST
+$listing
+END_OF_LIST
 if [ "$seen" -ne "$count" ]; then
   echo "the list of files was cut short: $seen of $count" >&2
   exit 1
@@ -89,6 +109,12 @@ fi
 for part in store/.incoming-*; do
   case $part in "store/.incoming-$token-"*) ;; *) rm -f "$part" ;; esac
 done
+if [ "$missing" = yes ]; then
+  for sha in $have; do printf 'have %s\\n' "$sha"; done
+  find_receiver
+else
+  echo complete
+fi
 printf 'intact %s\\n' "$intact"
 df -Pk . | awk 'END {{ print "disk-free-kib", $(NF - 2) }}'
 awk '/^(MemAvailable|MemFree|Cached):/ {{ print "memory", $1, $2 }}' /proc/meminfo
@@ -107,32 +133,31 @@ trap - EXIT
 """
 )
 
-# root token digest count; stdin: SHA MODE new|have PATH for each file of the release
-STORE = (
-    START
-    + CHECK_LOCK
-    + """
-digest=$3 count=$4
+# Variables digest and count; stdin: SHA MODE new|have PATH for each file of the release
+_STORE = """
 cat > lock/files
 if [ "$(wc -l < lock/files)" -ne "$count" ]; then
   echo "the list of files was cut short" >&2
   exit 1
 fi
-damaged=no
-while read -r sha mode state path; do
-  [ "$state" = new ] || continue
-  actual=$(sha256sum < "store/.incoming-$token-$sha")
-  if [ "${actual%% *}" != "$sha" ]; then
-    printf 'mismatch %s %s %s\\n' "$sha" "${actual%% *}" "$path"
-    damaged=yes
-  fi
-done < lock/files
-if [ "$damaged" = yes ]; then exit 0; fi
 set --
 while read -r sha mode state path; do
   if [ "$state" = new ]; then set -- "$@" "store/.incoming-$token-$sha"; fi
 done < lock/files
-if [ $# -gt 0 ]; then sync "$@"; fi
+if [ $# -gt 0 ]; then
+  # One process for all files: where the board is slow, starting one takes longer than hashing a small file.
+  sums=$(sha256sum "$@")
+  damaged=no
+  while read -r sha mode state path; do
+    [ "$state" = new ] || continue
+    case $sums in *"$sha  store/.incoming-$token-$sha"*) continue ;; esac
+    actual=$(sha256sum < "store/.incoming-$token-$sha")
+    printf 'mismatch %s %s %s\\n' "$sha" "${actual%% *}" "$path"
+    damaged=yes
+  done < lock/files
+  if [ "$damaged" = yes ]; then exit 0; fi
+  sync "$@"
+fi
 target=releases/$digest
 if [ ! -d "$target" ]; then
   target=releases/.new-$token
@@ -168,7 +193,12 @@ if [ "$target" != "releases/$digest" ]; then mv -T "$target" "releases/$digest";
 sync releases
 echo stored
 """
-)
+
+# root token digest count; stdin as for _STORE
+STORE = START + CHECK_LOCK + "digest=$3 count=$4\n" + _STORE
+
+# root token digest count receiver new|proven; stdin: the files, then as for _STORE
+RECEIVE = START + CHECK_LOCK + "digest=$3 count=$4\nshift 4\n" + RUN_RECEIVER + _STORE
 
 # root token digest-of-the-release-to-remove-or-dash
 ABANDON = (
@@ -237,6 +267,11 @@ echo end
 )
 
 
-def command(name: str, script: str, *arguments: str) -> list[str]:
-    """Return the command that runs a script with arguments; its first line names it in errors and process lists."""
-    return ["sh", "-c", f"# edgedeploy {name}{script}", "edgedeploy", *arguments]
+def command(name: str, script: str, *arguments: str) -> str:
+    """Return the command that runs a script with arguments; its first line names it in errors and process lists.
+
+    Comments and indentation stay here.
+    """
+    lines = (line.lstrip() for line in script.split("\n"))
+    text = "\n".join(line for line in lines if line and not line.startswith("#"))
+    return f"# edgedeploy {name}\nset -- {shlex.join(arguments)}\n{text}\n"

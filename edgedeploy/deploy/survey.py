@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
@@ -33,8 +33,11 @@ class Survey:
         root: The app's directory, ``~`` resolved.
         trusted_list: SHA-256 of the board's list of trusted keys, ``unreadable``, or ``-`` where there is none.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
+        complete: It holds all of them; the report then names none.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
         partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
+        has_gzip: Asked where files are missing, as is ``receiver``.
+        receiver: The command that unpacks a stream of files there, if there is one.
         recovered: What was found cut off and put in order, None where nothing was.
         health: By release, what the health gate found out about it, as far as it can be read.
     """
@@ -44,11 +47,14 @@ class Survey:
     current: str | None
     releases: tuple[str, ...]
     have: frozenset[str]
+    complete: bool = False
     intact: bool
     free_disk_bytes: int
     free_memory_bytes: int
     history: tuple[Activation, ...]
     partial: Mapping[str, Partial] = field(default_factory=dict)
+    has_gzip: bool = False
+    receiver: str | None = None
     recovered: Recovered | None = None
     health: Mapping[str, Health] = field(default_factory=dict)
 
@@ -127,6 +133,8 @@ def take_survey(
         answer = ask(answer.owner.token)
     if isinstance(answer, Busy):
         raise busy_error(answer.owner, answer.age_s, transport.description)
+    if answer.complete:
+        return replace(answer, have=frozenset(file.sha256 for file in files))
     return answer
 
 
@@ -150,11 +158,14 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             current=current_release(values["current"]),
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
             have=frozenset(value for key, value in lines if key == "have"),
+            complete="complete" in values,
             intact=values["intact"] == "yes",
             free_disk_bytes=_free_disk_bytes(values["disk-free-kib"]),
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
             partial=dict(_partial(value) for key, value in lines if key == "partial"),
+            has_gzip="gzip" in values,
+            receiver=values.get("receiver"),
             recovered=_recovered(values["recovered"]) if "recovered" in values else None,
             health=read_health(value for key, value in lines if key == "health"),
         )

@@ -95,6 +95,14 @@ def hang_up(channel: paramiko.Channel) -> None:
         channel.close()
 
 
+def cut_chunks(chunks: Iterable[bytes], deadline: Deadline) -> Iterator[bytes]:
+    """Yield chunks in pieces that a slow link moves within the deadline; every piece that went out starts it anew."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), FILE_CHUNK_BYTES):
+            yield chunk[start : start + FILE_CHUNK_BYTES]
+            deadline.touch()
+
+
 def read_chunks(
     source: Path, deadline: Deadline, on_bytes: Callable[[int, int], None] | None, *, offset: int = 0
 ) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -11,14 +11,14 @@ from types import TracebackType
 from typing import Self
 
 from edgedeploy.errors import ConnectionLostError
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, Transport
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Traffic, Transport
 
 
 class FaultKind(str, Enum):
     """What goes wrong.
 
     ``LOST_BEFORE`` breaks the connection before the board hears of the operation, ``LOST_AFTER`` when the board has
-    done it but the answer is still under way. ``FLIP_BIT`` changes one bit of a file on its way to the board and
+    done it but the answer is still under way. ``FLIP_BIT`` changes one bit of a file or stream on its way to the board,
     ``TO_FULL_DISK`` lets it land on a device that is full.
     """
 
@@ -30,7 +30,7 @@ class FaultKind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One fault. ``operation`` counts runs, puts and gets together from 0; for the kinds of put, puts alone."""
+    """One fault. ``operation`` counts all operations from 0, or puts and streams alone for the last two kinds."""
 
     kind: FaultKind
     operation: int
@@ -39,7 +39,7 @@ class Fault:
 class FaultyTransport:
     """Passes everything to ``inner`` except for the one fault. After a lost connection every call fails.
 
-    ``commands`` lists the commands run so far, ``puts`` the destinations of the files put.
+    ``commands`` lists the commands run so far, ``puts`` the destinations of the files put, ``stream`` for each stream.
     """
 
     def __init__(self, inner: Transport, fault: Fault | None = None) -> None:
@@ -73,6 +73,24 @@ class FaultyTransport:
         result = self._inner.run(
             command, stdin=stdin, deadline_s=deadline_s, check=check, on_stderr_line=on_stderr_line
         )
+        self._end(breaks)
+        return result
+
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Feed a command; see the protocol."""
+        hit = self._fault is not None and self._fault.operation == len(self.puts)
+        text = command if isinstance(command, str) else " ".join(command)
+        self.commands.append(text)
+        self.puts.append(PurePosixPath("stream"))
+        breaks = self._begin()
+        if hit and self._kind is FaultKind.TO_FULL_DISK:
+            result = self._inner.stream("LC_ALL=C cat > /dev/full", chunks, stall_s=stall_s)
+        else:
+            damages = hit and self._kind is FaultKind.FLIP_BIT
+            given = [_damaged(b"".join(chunks))] if damages else chunks
+            result = self._inner.stream(command, given, stall_s=stall_s)
         self._end(breaks)
         return result
 
@@ -138,9 +156,14 @@ class FaultyTransport:
         return ConnectionLostError(f"the connection to {self.description} was lost", hint="run the command again")
 
     def _put_damaged(self, source: Path, destination: PurePosixPath, mode: int) -> None:
-        content = bytearray(source.read_bytes())
-        content[len(content) // 2] ^= 1
+        content = _damaged(source.read_bytes())
         with tempfile.NamedTemporaryFile() as damaged:
             damaged.write(content)
             damaged.flush()
             self._inner.put(Path(damaged.name), destination, mode=mode)
+
+
+def _damaged(content: bytes) -> bytes:
+    damaged = bytearray(content)
+    damaged[len(damaged) // 2] ^= 1
+    return bytes(damaged)

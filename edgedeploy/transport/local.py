@@ -8,7 +8,7 @@ import selectors
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, Literal, Self
@@ -23,7 +23,13 @@ from edgedeploy.transport.exchange import (
     deadline_error,
     write_error,
 )
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
+from edgedeploy.transport.protocol import (
+    DEFAULT_DEADLINE_S,
+    TRANSFER_STALL_S,
+    CommandResult,
+    Traffic,
+    command_line,
+)
 
 CHUNK_BYTES = 1 << 16
 # epoll refuses waits of a month; any bound will do, for the loop asks the deadline again.
@@ -61,8 +67,28 @@ class LocalTransport:
         on_stderr_line: Callable[[str], None] | None = None,
     ) -> CommandResult:
         """Run a command; see the protocol."""
+        return self._run(
+            command, [stdin] if stdin else [], Output(on_stderr_line), Deadline(deadline_s), check=check, stalls=False
+        )
+
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Feed a command; see the protocol."""
+        return self._run(command, chunks, Output(), Deadline(stall_s), check=False, stalls=True)
+
+    def _run(
+        self,
+        command: Sequence[str] | str,
+        chunks: Iterable[bytes],
+        output: Output,
+        deadline: Deadline,
+        *,
+        check: bool,
+        stalls: bool,
+    ) -> CommandResult:
+        """Run a command; where it ``stalls``, its deadline starts anew whenever it has read something."""
         text = command_line(command)
-        output = Output(on_stderr_line)
         self._counter.round_trips += 1
         process = subprocess.Popen(
             [*self._shell, "-c", text],
@@ -73,11 +99,11 @@ class LocalTransport:
             start_new_session=True,
         )
         try:
-            status = self._converse(process, stdin or b"", output, Deadline(deadline_s))
+            status = self._converse(process, iter(chunks), output, deadline, stalls=stalls)
         finally:
             _end(process)
         if status is None:
-            raise deadline_error(text, self.description, deadline_s)
+            raise deadline_error(text, self.description, deadline.seconds)
         # A shell reports death by signal n as 128 + n, which is what comes over SSH too.
         return output.result(text, status if status >= 0 else 128 - status, check=check)
 
@@ -136,11 +162,17 @@ class LocalTransport:
         self.close()
 
     def _converse(
-        self, process: subprocess.Popen[bytes], stdin: bytes, output: Output, deadline: Deadline
+        self,
+        process: subprocess.Popen[bytes],
+        chunks: Iterator[bytes],
+        output: Output,
+        deadline: Deadline,
+        *,
+        stalls: bool,
     ) -> int | None:
         """Feed and drain the three pipes at once; return the exit status, None when the deadline passed."""
         assert process.stdin and process.stdout and process.stderr  # all three were asked for as pipes
-        pending = memoryview(stdin)
+        pending = memoryview(b"")
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ, output.add_stdout)
             selector.register(process.stderr, selectors.EVENT_READ, output.add_stderr)
@@ -148,7 +180,9 @@ class LocalTransport:
             while selector.get_map():
                 for key, _ in selector.select(min(deadline.remaining_s, LONGEST_WAIT_S)):
                     if key.data is None:
-                        pending = self._feed(process.stdin, pending, selector)
+                        pending = self._feed(process.stdin, pending, chunks, selector)
+                        if stalls:
+                            deadline.touch()
                         continue
                     chunk = os.read(key.fd, CHUNK_BYTES)
                     self._counter.received_bytes += len(chunk)
@@ -162,20 +196,25 @@ class LocalTransport:
         except subprocess.TimeoutExpired:
             return None
 
-    def _feed(self, pipe: IO[bytes], pending: memoryview, selector: selectors.BaseSelector) -> memoryview:
+    def _feed(
+        self, pipe: IO[bytes], pending: memoryview, chunks: Iterator[bytes], selector: selectors.BaseSelector
+    ) -> memoryview:
         """Write what the pipe takes now; close it after the last byte or when nobody reads."""
+        ended = False
+        while not pending and not ended:
+            chunk = next(chunks, None)
+            pending, ended = memoryview(chunk or b""), chunk is None
         try:
             # PIPE_BUF bytes never block once the selector calls the pipe writable.
             written = os.write(pipe.fileno(), pending[: select.PIPE_BUF]) if pending else 0
         except BrokenPipeError:
-            written = len(pending)
+            ended, written = True, len(pending)
         else:
             self._counter.sent_bytes += written
-        pending = pending[written:]
-        if not pending:
+        if ended:
             selector.unregister(pipe)
             pipe.close()
-        return pending
+        return pending[written:]
 
 
 def _open_private(destination: PurePosixPath, mode: Literal["ab", "wb"]) -> IO[bytes]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
 
 DEFAULT_DEADLINE_S = 60.0
+TRANSFER_STALL_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class CommandResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Exact counts since the connection was made: round trips are commands and file transfers, bytes are payload."""
+    """Exact counts since the connection was made: round trips are commands and transfers, bytes are payload."""
 
     round_trips: int
     sent_bytes: int
@@ -64,6 +65,20 @@ class Transport(Protocol):
             RemoteCommandError: Non-zero status and ``check``; carries command, status and stderr.
             DeadlineError: No end within ``deadline_s``.
             ConnectionLostError: The connection broke.
+        """
+
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Run a command and feed it what it reads, as it comes.
+
+        Args:
+            command: As for ``run``; its exit status is the caller's to judge.
+            chunks: What it reads, of any sizes; may be asked for by another thread, and raise errors of the tree.
+            stall_s: It is given up when it reads nothing and does not end for so long.
+
+        Raises:
+            DeadlineError, ConnectionLostError: As ``run``.
         """
 
     def put(

@@ -22,19 +22,27 @@ import paramiko
 from edgedeploy.artifacts import SshEndpoint
 from edgedeploy.errors import ConnectionLostError, DeadlineError, TransferError, UnreachableHostError
 from edgedeploy.transport.authentication import PasswordPrompt, authenticate
-from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, hang_up, read_chunks
+from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, cut_chunks, hang_up, read_chunks
 from edgedeploy.transport.exchange import Counter, Deadline, Output, changed_error, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, command_line
+from edgedeploy.transport.protocol import (
+    DEFAULT_DEADLINE_S,
+    TRANSFER_STALL_S,
+    CommandResult,
+    Traffic,
+    command_line,
+)
 
 KEEPALIVE_S = 10
 # Unanswered for this long, the kernel gives the connection up (with keepalives there is always something to answer).
 UNANSWERED_MS = 30_000
 CONNECT_DEADLINE_S = 20.0
-TRANSFER_STALL_S = 60.0
 KILL_DEADLINE_S = 20.0
 OPEN_DEADLINE_S = 30.0
 CHANGED_STATUS = 76
+# What the library offers for servers of the last century, or beside what every server has: it lengthens the greeting.
+UNWANTED_CIPHERS = ("cbc", "192")
+WEAK_DIGESTS = ("-md5", "-96")
 RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 # The library logs failures that are raised here as typed errors anyway; without a handler they would reach stderr.
@@ -73,6 +81,17 @@ class SshTransport:
             text, [stdin] if stdin else [], output.add_stdout, output.add_stderr, Deadline(deadline_s)
         )
         return output.result(text, status, check=check)
+
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Feed a command; see the protocol."""
+        text = command_line(command)
+        output = Output()
+        deadline = Deadline(stall_s)
+        pieces = cut_chunks(chunks, deadline)
+        status = self._execute(text, pieces, output.add_stdout, output.add_stderr, deadline)
+        return output.result(text, status, check=False)
 
     def put(
         self,
@@ -325,7 +344,11 @@ def _negotiate(
     """Agree on algorithms, preferring the types of host key already known: another type would look like a change."""
     session = paramiko.Transport(sock)
     session.banner_timeout = deadline.remaining_s
+    session.use_compression()
     options = session.get_security_options()
+    options.ciphers = tuple(name for name in options.ciphers if not any(part in name for part in UNWANTED_CIPHERS))
+    options.digests = tuple(name for name in options.digests if not name.endswith(WEAK_DIGESTS))
+    options.kex = tuple(name for name in options.kex if "group-exchange" not in name)
     wanted = {kind for item in known if not item.revoked for kind in _signatures(item.key_type)}
     options.key_types = sorted(options.key_types, key=lambda kind: kind not in wanted)
     finished = threading.Event()

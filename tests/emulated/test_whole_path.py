@@ -33,6 +33,7 @@ def test_flash_proves_the_release_on_the_board(shell: Shell, flashed: dict[str, 
     assert [step["name"] for step in flashed["steps"]][:4] == ["inspect", "preflight", "push", "verify"]
     pushed = next(step for step in flashed["steps"] if step["name"] == "push")
     assert pushed["bytes"] > 1_000_000
+    assert pushed["round_trips"] == 2  # the runner, which then unpacks the rest
     active = shell.on_board("readlink .edgedeploy/ppocr-det/current").strip()
     assert active.endswith(flashed["release"])
     shell.on_board(f"cd .edgedeploy/ppocr-det/{active} && sha256sum manifest.json | grep -q {flashed['release']}")
@@ -95,6 +96,7 @@ def test_status_and_a_second_release_and_rollback(shell: Shell, flashed: dict[st
     assert (second["health"]["state"], second["health"]["latency"]) == ("proven", None)
     assert 5 < second["health"]["memory_mb"] < 500
     pushed = next(step for step in second["steps"] if step["name"] == "push")
+    assert pushed["round_trips"] == 1
     assert pushed["bytes"] < 10_000  # the model, the runner and the golden arrays are in the board's store
     status = shell.json("status", *TARGET)
     assert status["current"] == second["release"]

@@ -16,7 +16,7 @@ from ssh_server import PASSPHRASE, Server, free_port
 from edgedeploy.artifacts import SshEndpoint
 from edgedeploy.errors import AuthenticationError, ChangedHostKeyError, UnknownHostKeyError, UnreachableHostError
 from edgedeploy.transport.host_keys import HostKey
-from edgedeploy.transport.ssh import connect
+from edgedeploy.transport.ssh import SshTransport, connect
 
 # --- host keys
 
@@ -57,6 +57,13 @@ def test_fingerprint_decides_without_asking(server: Server) -> None:
         connect(wrong, ask=lambda key: pytest.fail("nobody may be asked"))
     with connect(right) as transport:
         assert transport.run(["true"]).exit_status == 0
+
+
+def test_what_is_offered_is_strong_and_packed(board: SshTransport) -> None:
+    options = board._session.get_security_options()
+    assert "aes128-ctr" in options.ciphers and not any("cbc" in name for name in options.ciphers)
+    assert "hmac-sha2-256" in options.digests and not any("md5" in name or "-96" in name for name in options.digests)
+    assert board._session.local_compression == "zlib@openssh.com"
 
 
 def test_changed_key_names_both_fingerprints_file_line_and_remedy(start_server: Callable[..., Server]) -> None:

@@ -45,6 +45,27 @@ def test_file_is_cut_by_its_bytes(tmp_path: Path) -> None:
     assert len(there) == calls
 
 
+def test_stream_is_cut_by_its_bytes(tmp_path: Path) -> None:
+    taken: list[int] = []
+    cut = Cut(operation=0, name="stream", share=0.25)
+    transport = CuttingTransport(LocalTransport(), cut, seconds=0, cut_power=lambda: taken.append(1))
+    chunks = [bytes(1 << 16)] * 4
+    assert transport.stream("wc -c", iter(chunks)).stdout.strip() == str(1 << 18)
+    # Half of its pieces of 8 KiB go out before, and the end is one more.
+    assert len(taken) == 16 + 1
+    transport.stream("wc -c", chunks)
+    assert len(taken) == 17
+
+
+def test_stream_is_cut_by_time_after_its_last_byte(tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    cut = Cut(operation=0, name="stream", share=0.6)
+    seen: list[bool] = []
+    transport = CuttingTransport(LocalTransport(), cut, seconds=1, cut_power=lambda: seen.append(witness.exists()))
+    transport.stream(f"cat > /dev/null; sleep 1; touch '{witness}'", [b"a"])
+    assert seen == [False, True]
+
+
 def test_command_is_cut_by_time_and_at_its_end_at_the_latest(tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     cut = Cut(operation=0, name="store", share=0.1)
@@ -73,6 +94,8 @@ def test_recorder_names_operations(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     recorder.put(tmp_path / "a", PurePosixPath(tmp_path / "b"))
     assert [item.name for item in recorder.record] == ["store", "self-test", "put"]
+    recorder.stream("cat", [b"a"])
+    assert recorder.record[-1].name == "stream"
 
 
 def test_tally_counts_what_is_not_whole() -> None:

@@ -12,6 +12,7 @@ import pytest
 from edgedeploy.build.engine import engine_source
 from edgedeploy.build.sodium import sodium_source
 from edgedeploy.build.source_archives import unpack_source, verify_source
+from edgedeploy.build.zstd import zstd_source
 from edgedeploy.errors import EngineSourceError
 from edgedeploy.files import file_sha256
 from edgedeploy.paths import CACHE_VARIABLE
@@ -79,7 +80,11 @@ def test_damaged_archive_is_a_typed_error(tmp_path: Path, keep: int) -> None:
 
 @pytest.mark.parametrize(
     ("fetch", "named"),
-    [(engine_source, "the engine's source: .*ncnn"), (sodium_source, "libsodium's source: .*pynacl")],
+    [
+        (engine_source, "the engine's source: .*ncnn"),
+        (sodium_source, "libsodium's source: .*pynacl"),
+        (zstd_source, "zstd's source: .*zstandard"),
+    ],
 )
 def test_unreachable_index_is_the_sources_error(
     fetch: Callable[..., Path], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -62,6 +62,8 @@ def test_runtime_key_changes_with_each_input(monkeypatch: pytest.MonkeyPatch) ->
     keys.append(key())
     monkeypatch.setattr(runtime, "SODIUM_SOURCE", replace(runtime.SODIUM_SOURCE, sha256="f" * 64))
     keys.append(key())
+    monkeypatch.setattr(runtime, "ZSTD_SOURCE", replace(runtime.ZSTD_SOURCE, sha256="f" * 64))
+    keys.append(key())
     assert len(set(keys)) == len(keys)
 
 

@@ -12,7 +12,7 @@ import pytest
 from deploy_workbench import board_facts
 
 from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
-from edgedeploy.deploy.flash import make_plan, resume_offset
+from edgedeploy.deploy.flash import make_plan
 from edgedeploy.deploy.gate import Gate, limit_s, way_back
 from edgedeploy.deploy.history import (
     kept_releases,
@@ -24,6 +24,7 @@ from edgedeploy.deploy.history import (
 )
 from edgedeploy.deploy.lock import describe_holder, is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
+from edgedeploy.deploy.push import resume_offset
 from edgedeploy.deploy.release import parse_status
 from edgedeploy.deploy.remote import report_lines, script_error
 from edgedeploy.deploy.status import Activation, Unfinished

@@ -1,0 +1,1 @@
+"""Flashing against rsync and scp: releases, programs, a link that counts."""

@@ -1,0 +1,165 @@
+"""The three that bring the same files to the same twin: edgedeploy, ``rsync -az``, ``scp``."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgedeploy.artifacts import Bundle, Clock, Provenance, SshEndpoint
+from edgedeploy.boards.probe import probe
+from edgedeploy.deploy.flash import flash
+from edgedeploy.emulate.image import unpack_packages
+from edgedeploy.files import exclusive
+from edgedeploy.paths import cache_dir
+from edgedeploy.progress import SILENT
+from edgedeploy.transport.fake import FaultyTransport
+from edgedeploy.transport.protocol import CommandResult, Transport
+from edgedeploy.transport.ssh import connect
+from flash_speeds.counting import Link
+
+CONNECT_DEADLINE_S = 120.0
+RSYNC_LIBRARIES = re.compile(r"lib(acl|attr|lz4|popt|xxhash|zstd)\.so\.\d+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What bringing a release took.
+
+    Args:
+        seconds, bytes: From connecting until every file is there; of edgedeploy also verified and synced.
+        whole_seconds, whole_bytes: With all else that the tool does: of edgedeploy probe, self-test, activation.
+        round_trips, steps: Of edgedeploy's flash, all of it; seconds of each step.
+    """
+
+    seconds: float
+    bytes: int
+    whole_seconds: float
+    whole_bytes: int
+    round_trips: int | None = None
+    steps: dict[str, float] | None = None
+
+
+class _Watched(FaultyTransport):
+    """Notes when the self-test starts: all files are there then."""
+
+    def __init__(self, inner: Transport, link: Link) -> None:
+        super().__init__(inner)
+        self._link = link
+        self.there: tuple[float, int] | None = None
+
+    def run(self, command: Sequence[str] | str, **options: Any) -> CommandResult:
+        """Run a command; see the protocol."""
+        if not isinstance(command, str) and "selftest" in command:
+            self.there = (time.monotonic(), self._link.bytes)
+        return super().run(command, **options)
+
+
+def by_edgedeploy(bundle: Bundle, endpoint: SshEndpoint, link: Link) -> Measured:
+    """Connect, probe, flash."""
+    begin, counted = time.monotonic(), link.bytes
+    with connect(endpoint, deadline_s=CONNECT_DEADLINE_S) as transport:
+        connected, connected_bytes = time.monotonic(), link.bytes
+        facts = probe(transport)
+        probed, probed_bytes = time.monotonic(), link.bytes
+        watched = _Watched(transport, link)
+        result = flash(
+            watched,
+            bundle,
+            board_name=bundle.board,
+            facts=facts,
+            provenance=Provenance.QEMU_SYSTEM,
+            clock=Clock.REAL,
+            progress=SILENT,
+        )
+    assert watched.there is not None
+    return Measured(
+        seconds=connected - begin + watched.there[0] - probed,
+        bytes=connected_bytes - counted + watched.there[1] - probed_bytes,
+        whole_seconds=time.monotonic() - begin,
+        whole_bytes=link.bytes - counted,
+        round_trips=sum(step.round_trips for step in result.steps),
+        steps={"connect": connected - begin, "probe": probed - connected}
+        | {step.name: step.seconds for step in result.steps},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Programs:
+    """``rsync`` and ``scp`` of this machine, over OpenSSH as its users run it, less their own configuration."""
+
+    endpoint: SshEndpoint
+    link: Link
+    rsync_path: str = field(default="rsync")
+
+    def rsync(self, release: Path) -> Measured:
+        """Mirror a directory onto ``by-rsync``."""
+        remote = f"{self.endpoint.user}@{self.endpoint.host}:by-rsync/"
+        shell = " ".join(["ssh", "-p", str(self.endpoint.port), *self._options()])
+        options = ["-az", "--delete", f"--rsync-path={self.rsync_path}", "-e", shell]
+        return self._run(["rsync", *options, f"{release}/", remote])
+
+    def scp(self, release: Path) -> Measured:
+        """Copy a directory's content to ``by-scp``."""
+        remote = f"{self.endpoint.user}@{self.endpoint.host}:by-scp/"
+        files = sorted(str(path) for path in release.iterdir())
+        return self._run(["scp", "-rpq", "-P", str(self.endpoint.port), *self._options(), *files, remote])
+
+    def _options(self) -> list[str]:
+        names = {
+            "UserKnownHostsFile": self.endpoint.known_hosts,
+            "IdentityFile": self.endpoint.key_file,
+            "IdentitiesOnly": "yes",
+            "BatchMode": "yes",
+        }
+        return ["-F", "none", *(word for name, value in names.items() for word in ("-o", f"{name}={value}"))]
+
+    def _run(self, command: list[str]) -> Measured:
+        begin, counted = time.monotonic(), self.link.bytes
+        subprocess.run(command, check=True)
+        seconds, count = time.monotonic() - begin, self.link.bytes - counted
+        return Measured(seconds=seconds, bytes=count, whole_seconds=seconds, whole_bytes=count)
+
+
+def through(endpoint: SshEndpoint, link: Link, directory: Path) -> SshEndpoint:
+    """Return the endpoint as it is reached through a link; its host key is known under the link's port."""
+    assert endpoint.known_hosts is not None
+    key = endpoint.known_hosts.read_text(encoding="ascii").split(" ", 1)[1]
+    known = directory / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{link.port} {key}", encoding="ascii")
+    return replace(endpoint, port=link.port, known_hosts=known)
+
+
+def install_rsync(transport: Transport) -> str:
+    """Put Debian's rsync for arm64 and its libraries on the twin; return the command that starts it."""
+    home = PurePosixPath(transport.run('mkdir -p "$HOME/.rsync" && cd "$HOME/.rsync" && pwd').stdout.strip())
+    with tarfile.open(_rsync_packages()) as packages, tempfile.TemporaryDirectory() as scratch:
+        for member in packages.getmembers():
+            name = PurePosixPath(member.name).name
+            wanted = member.name.endswith("/usr/bin/rsync") or RSYNC_LIBRARIES.fullmatch(name)
+            content = packages.extractfile(member) if wanted else None
+            if content is not None:
+                local = Path(scratch) / name
+                local.write_bytes(content.read())
+                transport.put(local, home / name, mode=0o755)
+    start = f'#!/bin/sh\nexec env LD_LIBRARY_PATH={home} {home}/rsync "$@"\n'
+    transport.run(f"cat > {home}/start && chmod 755 {home}/start", stdin=start.encode())
+    transport.run(f"{home}/start --version")
+    return f"{home}/start"
+
+
+def _rsync_packages() -> Path:
+    target = cache_dir() / "benchmarks" / "rsync-arm64.tar"
+    with exclusive(target.with_suffix(".lock"), deadline_s=1800):
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent) as name:
+                made = Path(name) / target.name
+                unpack_packages("bookworm", ("rsync",), made, scratch=Path(name), title="rsync", progress=SILENT)
+                made.rename(target)
+    return target

@@ -1,0 +1,188 @@
+// `receive`: unpacks files from stdin. After its name: records, each begun by its kind.
+//   1, a file: offset (8 bytes), size (8), mode (2), length of the base's name (2), SHA-256 (32), the base's name.
+//      `offset` bytes of it are there; frames follow until `size` is reached. No base: a name of no bytes.
+//   2, a frame: its header, then its packed bytes.
+//   0, the end.
+#include "runner/receive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runner/bytes.h"
+#include "runner/commands.h"
+#include "runner/descriptor.h"
+#include "runner/error.h"
+#include "runner/frame.h"
+
+namespace edgedeploy {
+
+namespace {
+
+constexpr size_t kFileHeaderBytes = 52;
+constexpr size_t kShaBytes = 32;
+constexpr size_t kMaxNameBytes = 4096;
+constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
+
+enum Record : unsigned char { kEnd = 0, kFileRecord = 1, kFrameRecord = 2 };
+
+RunnerError damaged(const std::string& what) { return RunnerError(ExitCode::kStream, "damaged stream: " + what); }
+
+RunnerError file_error(const std::string& path, const std::string& what) {
+  return RunnerError(ExitCode::kFile, path + ": " + what);
+}
+
+const unsigned char* as_bytes(const std::string& text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+
+// Reads until `size` bytes are there or the end; returns how many there are.
+size_t read_up_to(int from, char* to, size_t size) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t count = read(from, to + done, size - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw RunnerError(ExitCode::kStream, std::string("the stream cannot be read: ") + strerror(errno));
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  return done;
+}
+
+std::string take(int stream, size_t size) {
+  std::string bytes(size, '\0');
+  if (read_up_to(stream, &bytes[0], size) != size) throw damaged("it ends too early");
+  return bytes;
+}
+
+std::string hexadecimal(const std::string& bytes) {
+  static const char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+// Bytes [offset, offset + size) of a file.
+std::string read_range(const Descriptor& file, const std::string& path, uint64_t offset, size_t size) {
+  std::string bytes(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t count = pread(file.get(), &bytes[done], size - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw file_error(path, strerror(errno));
+    if (count == 0) throw damaged("a reference reaches beyond the end of " + path);
+    done += static_cast<size_t>(count);
+  }
+  return bytes;
+}
+
+// A file under way, and what it is packed against.
+class Incoming {
+ public:
+  Incoming(int stream, const std::string& prefix) {
+    const std::string header = take(stream, kFileHeaderBytes);
+    const unsigned char* bytes = as_bytes(header);
+    done_ = little_endian(bytes, 8);
+    size_ = little_endian(bytes + 8, 8);
+    mode_ = static_cast<mode_t>(little_endian(bytes + 16, 2));
+    const size_t name_bytes = little_endian(bytes + 18, 2);
+    path_ = prefix + hexadecimal(header.substr(kFileHeaderBytes - kShaBytes));
+    if (done_ > size_ || size_ > static_cast<uint64_t>(INT64_MAX)) throw damaged("a file of this size");
+    if ((mode_ & ~static_cast<mode_t>(0777)) || (mode_ & kWritableByOthers)) throw damaged("a file of this mode");
+    if (name_bytes > kMaxNameBytes) throw damaged("a name of this length");
+    base_path_ = take(stream, name_bytes);
+    open_files();
+  }
+
+  void add(int stream, FrameDecoder& decoder) {
+    const std::string bytes = take(stream, kFrameHeaderBytes);
+    const FrameHeader header = parse_frame_header(as_bytes(bytes));
+    if (header.size_bytes > size_ - done_) throw damaged("a frame reaches beyond the end of its file");
+    const std::string reference = read_reference(header);
+    write_next(decoder.decode(header, take(stream, header.packed_bytes), reference));
+  }
+
+  bool is_whole() const { return done_ == size_; }
+
+  void finish() const {
+    if (fchmod(file_.get(), mode_) != 0) throw file_error(path_, strerror(errno));
+  }
+
+  uint64_t size_bytes() const { return size_; }
+
+ private:
+  void open_files() {
+    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | (done_ == 0 ? O_CREAT | O_TRUNC : 0);
+    file_ = Descriptor(open(path_.c_str(), flags, 0600));
+    struct stat status{};
+    if (file_.get() < 0 || fstat(file_.get(), &status) != 0) throw file_error(path_, strerror(errno));
+    if (static_cast<uint64_t>(status.st_size) != done_) throw file_error(path_, "changed meanwhile");
+    if (base_path_.empty()) return;
+    base_ = Descriptor(open(base_path_.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    if (base_.get() < 0) throw file_error(base_path_, strerror(errno));
+  }
+
+  std::string read_reference(const FrameHeader& header) const {
+    if (header.reference == Reference::kNone) return {};
+    const bool own = header.reference == Reference::kOwn;
+    if (!own && base_.get() < 0) throw damaged("a frame refers to a base, and there is none");
+    const uint64_t limit = own ? done_ : static_cast<uint64_t>(INT64_MAX);
+    if (header.reference_offset > limit || header.reference_bytes > limit - header.reference_offset) {
+      throw damaged("a reference to bytes that have not come");
+    }
+    return read_range(own ? file_ : base_, own ? path_ : base_path_, header.reference_offset, header.reference_bytes);
+  }
+
+  void write_next(const std::string& bytes) {
+    size_t written = 0;
+    while (written < bytes.size()) {
+      const ssize_t count =
+          pwrite(file_.get(), bytes.data() + written, bytes.size() - written, static_cast<off_t>(done_));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw file_error(path_, std::string("cannot be written: ") + strerror(errno));
+      written += static_cast<size_t>(count);
+      done_ += static_cast<uint64_t>(count);
+    }
+  }
+
+  std::string path_;
+  std::string base_path_;
+  Descriptor file_;
+  Descriptor base_;
+  uint64_t done_ = 0;
+  uint64_t size_ = 0;
+  mode_t mode_ = 0;
+};
+
+}  // namespace
+
+Received receive_stream(int stream, const std::string& prefix) {
+  if (take(stream, kStreamNameBytes) != kStreamName) throw damaged("it is none");
+  FrameDecoder decoder;
+  Received received;
+  for (;;) {
+    unsigned char kind = static_cast<unsigned char>(take(stream, 1)[0]);
+    if (kind == kEnd) return received;
+    if (kind != kFileRecord) throw damaged("a file is expected");
+    Incoming file(stream, prefix);
+    while (!file.is_whole()) {
+      kind = static_cast<unsigned char>(take(stream, 1)[0]);
+      if (kind != kFrameRecord) throw damaged("a frame is expected");
+      file.add(stream, decoder);
+    }
+    file.finish();
+    received.files += 1;
+    received.size_bytes += file.size_bytes();
+  }
+}
+
+nlohmann::ordered_json receive_command(const Options& options) {
+  const Received received = receive_stream(STDIN_FILENO, options.into);
+  return {{"schema", 1}, {"files", received.files}, {"size_bytes", received.size_bytes}};
+}
+
+}  // namespace edgedeploy

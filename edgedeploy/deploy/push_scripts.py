@@ -1,0 +1,53 @@
+"""What runs on the board while files arrive; ``scripts.py`` says in which shells. The files come on stdin."""
+
+from __future__ import annotations
+
+from edgedeploy.deploy.script_parts import CHECK_LOCK, START
+
+CHANGED_STATUS = 76
+# csrc/runner/receive.h has it too; a stream starts with it.
+STREAM_NAME = "edgedeploy-stream-1"
+
+# Says which program unpacks streams, the active release's or the one that checks signatures, and whether gzip is there.
+FIND_RECEIVER = f"""
+receives() {{
+  case $("$1" version 2>/dev/null || true) in *'"{STREAM_NAME}"'*) printf 'receiver %s\\n' "$1" ;; *) return 1 ;; esac
+}}
+find_receiver() {{
+  if command -v gzip > /dev/null; then echo gzip; fi
+  if receives "./$(readlink current 2>/dev/null || true)/bin/edgedeploy-runner"; then return; fi
+  trust=$HOME/.edgedeploy/.trust
+  named=$(awk '$1 == "verifier" {{ print $2 }}' "$trust/keys" 2>/dev/null || true)
+  [ -n "$named" ] || return 0
+  actual=$(sha256sum < "$trust/verifier-$named" || true)
+  if [ "${{actual%% *}}" = "$named" ]; then receives "$trust/verifier-$named" || true; fi
+}}
+"""
+
+# receiver new|proven; a new one has come just now, through SSH's and gzip's checks; "unable" is said where it cannot
+RUN_RECEIVER = """
+receiver=$1
+if [ "$2" = new ] && ! "$receiver" version > /dev/null; then
+  echo unable
+  exit 0
+fi
+"$receiver" receive --into "store/.incoming-$token-"
+check_lock
+"""
+
+# root token sha256 mode offset
+UNZIP = (
+    START
+    + CHECK_LOCK
+    + f"""
+target=store/.incoming-$token-$3 mode=$4 offset=$5
+umask 077
+if [ "$offset" -eq 0 ]; then
+  gzip -dc > "$target"
+else
+  [ "$(wc -c < "$target")" -eq "$offset" ] || exit {CHANGED_STATUS}
+  gzip -dc >> "$target"
+fi
+chmod "$mode" "$target"
+"""
+)
