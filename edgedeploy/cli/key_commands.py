@@ -50,7 +50,7 @@ def new(
 @takes_target(default_board="")
 def list_all(options: TargetOptions, as_json: JsonOption = False) -> None:
     """List your own keys, and with --board those that it trusts."""
-    own = local_keys()
+    own = tuple(local_keys().values())
     trusted: TrustedKeys | None = None
     if options.board:
         trusted = _read_from_board(options)
@@ -154,9 +154,8 @@ def _consent(present: TrustedKeys | None, opened: OpenProject, sign_key: str | N
 
 def _trusted_own_key(present: TrustedKeys) -> str:
     trusted = {item.digits for item in present.keys}
-    for path in sorted(keys_dir().glob("*.pub")):
-        name = path.name.removesuffix(".pub")
-        if path.with_name(name).is_file() and find_public_key(name).digits in trusted:
+    for name, key in local_keys().items():
+        if key.digits in trusted:
             return name
     raise TrustError(
         "none of your keys is trusted by the board, so none can sign the change",
