@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <new>
 
+#include "dispatch/dispatch.h"
 #include "layers/code_blobs.h"
 #include "layers/codes_concat.h"
 #include "layers/convolution_s8.h"
@@ -26,9 +27,16 @@ ncnn::Layer* create_layer(void* /*userdata*/) {
 
 void destroy_layer(ncnn::Layer* layer, void* /*userdata*/) { delete layer; }
 
+// The references say what kernels compute; nothing waits for them. A CPU without kernels keeps the engine's own layers.
+bool has_kernels() {
+  const KernelRow* row = select_kernel(kOpGemmS8, cpu_features());
+  return row != nullptr && row->isa != kIsaNone;
+}
+
 }  // namespace
 
 void register_layers(ncnn::Net& net) {
+  if (!has_kernels()) return;
   net.register_custom_layer("Convolution", create_layer<ConvolutionS8>, destroy_layer);
   net.register_custom_layer("ConvolutionDepthWise", create_layer<DepthwiseConvolutionS8>, destroy_layer);
   net.register_custom_layer("InnerProduct", create_layer<InnerProductS8>, destroy_layer);

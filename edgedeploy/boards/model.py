@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgedeploy.boards.cores import CORE_PARTS, KERNEL_SERVICES, QEMU_FEATURES, Feature, QemuCore
+from edgedeploy.boards.cores import ARCHITECTURES, CORE_PARTS, KERNEL_SERVICES, QEMU_FEATURES, Feature, QemuCore
 
 BoardName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -132,7 +132,7 @@ class Board(Section):
     name: BoardName
     soc: Text
     description: Text
-    triple: Literal["aarch64-linux-gnu"]
+    triple: Literal["aarch64-linux-gnu", "arm-linux-gnueabihf"]
     default_user: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
     default_directory: Annotated[str, Field(pattern=r"^(~/|/)[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+)*$")] = "~/.edgedeploy"
     memory: Memory
@@ -171,7 +171,7 @@ class Board(Section):
     @property
     def architecture(self) -> str:
         """What ``uname -m`` says on the board, such as ``aarch64``."""
-        return self.triple.split("-", 1)[0]
+        return ARCHITECTURES[self.triple]
 
     @property
     def core_count(self) -> int:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -35,6 +36,9 @@ _GUARDED = re.compile(
     r"(?P<mte>libc_mtag_\w+|(?:libc_)?malloc\w*|(?:libc_)?(?:calloc|realloc\w*|free)|int_(?:malloc|free|realloc|memalign)|mid_memalign)"
     r")(?:\.\w+)*$"
 )
+# LLVM's unwinder looks at these registers where a frame says that it saved them.
+_UNWINDER = re.compile(r"^_+(?:ZN9libunwind\w+|libunwind_Registers_arm64_\w+)$")
+_UNWINDER_FEATURES = frozenset({"mte", "sme", "sve"})
 _EXECUTABLE = 4
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER_BYTES = 60
@@ -96,7 +100,11 @@ def _is_guarded(function: _Function | None, feature: str, guarded: frozenset[str
 
 
 def _is_runtime_library(function: _Function | None, feature: str) -> bool:
-    match = _GUARDED.match(function.name) if function else None
+    if function is None:
+        return False
+    if feature in _UNWINDER_FEATURES and _UNWINDER.match(function.name):
+        return True
+    match = _GUARDED.match(function.name)
     return match is not None and feature in match.groupdict() and match[feature] is not None
 
 
@@ -113,7 +121,8 @@ def _functions(elf: ELFFile) -> tuple[list[_Function], NDArray[np.int64]]:
             if kind == "STT_FILE":
                 file = symbol.name
             elif kind in {"STT_FUNC", "STT_LOOS"}:  # the second: chosen by the loader
-                local = binding == "STB_LOCAL"
+                # The linker makes hidden functions local and puts them behind whichever file came last.
+                local = binding == "STB_LOCAL" and symbol["st_other"]["visibility"] != "STV_HIDDEN"
                 functions.append(
                     _Function(
                         start=symbol["st_value"],
@@ -125,7 +134,11 @@ def _functions(elf: ELFFile) -> tuple[list[_Function], NDArray[np.int64]]:
                 )
             elif kind == "STT_NOTYPE" and symbol.name[:2] in {"$d", "$x"}:
                 marks.append((symbol["st_value"], int(symbol.name[1] == "d")))
-    return sorted(functions, key=lambda item: item.start), np.array(sorted(marks), dtype=np.int64).reshape(-1, 2)
+    functions.sort(key=lambda item: item.start)
+    for index, (function, following) in enumerate(pairwise(functions)):
+        if function.end == function.start < following.start:  # assembly without a size reaches up to the next one
+            functions[index] = replace(function, end=following.start)
+    return functions, np.array(sorted(marks), dtype=np.int64).reshape(-1, 2)
 
 
 def _extension_addresses(section: Section, marks: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:

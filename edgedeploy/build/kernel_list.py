@@ -17,13 +17,14 @@ _TABLE = "table.cpp"
 _ROW_NAME = re.compile(r'"([a-z0-9_]+)"')
 
 
-def list_kernels(runner: Path, *, architecture: str, kernel_sources: Path) -> tuple[str, ...]:
+def list_kernels(runner: Path, *, architecture: str, kernel_sources: Path, static: bool = True) -> tuple[str, ...]:
     """Return the names of the table's rows in the runner, sorted.
 
     Args:
         runner: The on-board program.
         architecture: What it is for, ``aarch64``.
         kernel_sources: The directory ``csrc/kernels``.
+        static: One that needs the board's C library does not run here.
 
     Returns:
         For example ``("gemm_s8_ref", "preprocess_u8f32_1x8_neon", "preprocess_u8f32_ref")``.
@@ -31,7 +32,7 @@ def list_kernels(runner: Path, *, architecture: str, kernel_sources: Path) -> tu
     Raises:
         BuildFailedError: The runner does not answer, or has no kernels.
     """
-    launcher = _launcher(architecture)
+    launcher = _launcher(architecture) if static else None
     if launcher is None:
         names = kernels_in_bytes(runner.read_bytes(), kernel_sources)
     else:

@@ -179,7 +179,10 @@ def _make(inputs: RuntimeInputs, staging: Path, progress: Progress) -> None:
     if sources_digest(inputs.resources, without=_LEFT_OUT) != inputs.sources:
         raise BuildFailedError(f"files in {inputs.resources} changed during the build", hint="run the command again")
     kernels = list_kernels(
-        runner, architecture=facts.architecture, kernel_sources=inputs.resources / "csrc" / "kernels"
+        runner,
+        architecture=facts.architecture,
+        kernel_sources=inputs.resources / "csrc" / "kernels",
+        static=facts.static,
     )
     by_feature: dict[str, list[str]] = {}
     for use in unguarded:

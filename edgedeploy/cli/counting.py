@@ -53,6 +53,9 @@ class Wish:
         return self.core.miss_prices if self.caches is not None and self.threads == 1 else None
 
 
+ESTIMATED_ARCHITECTURE = "aarch64"
+
+
 def core_of(core: str | None, board: Board | None) -> Core:
     """Return the core to count for: as named, or the fastest of a board.
 
@@ -63,6 +66,11 @@ def core_of(core: str | None, board: Board | None) -> Core:
         if core is None:
             raise UsageError("whose cycles?", hint="name a core (--core cortex-a76) or a board (--board rk3399)")
         return find_core(core)
+    if board.architecture != ESTIMATED_ARCHITECTURE:
+        raise UsageError(
+            f"cycles are not estimated for {board.name}: its system is {board.architecture}",
+            hint=f"edgedeploy bench --board {board.name} --emulated --clock instructions counts its instructions",
+        )
     names = [cluster.core for cluster in board.clusters]
     if core is not None and core not in names:
         raise UsageError(f"{board.name} has no {core}", hint=f"it has: {', '.join(names)}")

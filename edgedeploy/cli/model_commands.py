@@ -21,6 +21,8 @@ from edgedeploy.cli.projects import open_project
 from edgedeploy.emulate.headers import ensure_python_headers
 from edgedeploy.errors import UsageError
 
+WHEEL_ARCHITECTURE = "aarch64"
+
 
 def register(app: typer.Typer) -> None:
     app.command()(convert)
@@ -110,6 +112,11 @@ def build(
     """Cross-compile the on-board runner and the operators for a board."""
     progress = ConsoleProgress()
     definition = load_board(board, project_dir=project.absolute())
+    if wheel is not None and definition.architecture != WHEEL_ARCHITECTURE:
+        raise UsageError(
+            f"there is no wheel for {definition.name}: it is {definition.architecture}",
+            hint=f"the operators have kernels for {WHEEL_ARCHITECTURE} alone; leave --wheel out",
+        )
     chosen = toolchain_of(definition, family=toolchain, progress=progress)
     runtime = build_runtime(definition.triple, progress=progress, toolchain=chosen)
     document = asdict(runtime)

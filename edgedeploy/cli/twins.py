@@ -15,7 +15,14 @@ from edgedeploy.progress import Progress
 
 def spec_of(board: Board) -> TwinSpec:
     """Return the machine that stands in for a board."""
-    return TwinSpec(board=board.name, cpu=board.twin.core, vcpus=board.twin.vcpus, memory_mib=board.twin.memory_mib)
+    twin_of = board.twin
+    return TwinSpec(
+        board=board.name,
+        cpu=twin_of.core,
+        vcpus=twin_of.vcpus,
+        memory_mib=twin_of.memory_mib,
+        architecture=board.architecture,
+    )
 
 
 @contextmanager

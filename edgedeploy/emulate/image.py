@@ -27,6 +27,9 @@ BUILD_DEADLINE_S = 1800.0
 SCRATCH_PREFIX = ".build-"
 UNWRITABLE_HINT = "check the free disk space, or set EDGEDEPLOY_CACHE to a directory of yours"
 MERGED_USR_HOOK = Path("/usr/share/mmdebstrap/hooks/merged-usr")
+# The index of security updates for armhf is not always whole on the mirrors; the release itself is. The guest is cut
+# off from every network.
+_WITHOUT_UPDATES = {"armhf": ('--setup-hook=sed -i -e /security/d -e /updates/d "$1"/etc/apt/sources.list',)}
 NETWORK_HINT = "check the network connection and the free space in the temporary directory, then run it again"
 
 
@@ -115,7 +118,15 @@ def _build(recipe: Recipe, scratch: Path, progress: Progress) -> None:
     result.mkdir()
     packages = scratch / "packages.tar"
     title = "board image: packages"
-    unpack_packages(recipe.suite, recipe.packages, packages, scratch=scratch, title=title, progress=progress)
+    unpack_packages(
+        recipe.suite,
+        recipe.packages,
+        packages,
+        architecture=recipe.architecture,
+        scratch=scratch,
+        title=title,
+        progress=progress,
+    )
     with progress.task("board image: kernel and disk") as task:
         tree = scratch / "tree"
         kernel_tree = scratch / "kernel"
@@ -132,9 +143,16 @@ def _build(recipe: Recipe, scratch: Path, progress: Progress) -> None:
 
 
 def unpack_packages(
-    suite: str, packages: Sequence[str], target: Path, *, scratch: Path, title: str, progress: Progress
+    suite: str,
+    packages: Sequence[str],
+    target: Path,
+    *,
+    architecture: str = "arm64",
+    scratch: Path,
+    title: str,
+    progress: Progress,
 ) -> None:
-    """Write the contents of Debian packages for arm64, and of all they depend on, as one tar archive.
+    """Write the contents of Debian packages for an architecture, and of all they depend on, as one tar archive.
 
     The packages are unpacked, not installed: nothing runs emulated. Without root rights ``fakeroot`` stands in for
     them; user namespaces would do too, but hardened kernels forbid them. The mirror is the program's own default.
@@ -145,10 +163,11 @@ def unpack_packages(
         tool("mmdebstrap"),
         f"--mode={'root' if _is_root() else 'chrootless'}",
         "--variant=extract",
-        "--architectures=arm64",
+        f"--architectures={architecture}",
         "--components=main",
         f"--keyring={ARCHIVE_KEYRING}",
         f"--hook-dir={MERGED_USR_HOOK}",
+        *_WITHOUT_UPDATES.get(architecture, ()),
         f"--include={','.join(packages)}",
         suite,
         str(target),

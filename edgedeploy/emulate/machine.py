@@ -19,6 +19,10 @@ NETWORK = "n0"
 KERNEL_ARGUMENTS = "console=ttyAMA0 panic=-1 quiet loglevel=4 nokaslr kpti=off mitigations=off"
 """The guards between programs cost an emulated machine a sixth of its time, and on the twin all programs are ours."""
 
+QEMU_PROGRAMS = {"aarch64": "qemu-system-aarch64", "armv7l": "qemu-system-arm"}
+# Without highmem=off the devices lie beyond what the 32-bit kernel reaches.
+_MACHINES = {"aarch64": "virt,gic-version=max", "armv7l": "virt,highmem=off"}
+
 LEAST_MEMORY_MIB = 256
 MOST_VCPUS = 64
 
@@ -32,12 +36,14 @@ class TwinSpec:
         cpu: QEMU's name of the core type, such as ``cortex-a72`` or ``max``.
         vcpus: Virtual CPUs on the real clock; the instruction clock always has one.
         memory_mib: The guest's memory in MiB.
+        architecture: ``aarch64`` or ``armv7l``, as ``uname -m`` says it in the guest.
     """
 
     board: str
     cpu: str
     vcpus: int
     memory_mib: int
+    architecture: str = "aarch64"
 
     def __post_init__(self) -> None:
         if not 1 <= self.vcpus <= MOST_VCPUS:
@@ -62,9 +68,9 @@ def qemu_command(spec: TwinSpec, *, clock: Clock, kernel: Path, program: str | N
     """
     # Without impdef, the emulated pointer authentication of `max` doubles the boot time.
     cpu = f"{spec.cpu},pauth-impdef=on" if spec.cpu == "max" else spec.cpu
-    command = [program or tool("qemu-system-aarch64"), "-nodefaults", "-no-user-config", "-no-reboot"]
+    command = [program or tool(QEMU_PROGRAMS[spec.architecture]), "-nodefaults", "-no-user-config", "-no-reboot"]
     command += ["-display", "none", "-name", f"edgedeploy-{spec.board}"]
-    command += ["-machine", "virt,gic-version=max", "-cpu", cpu, "-m", str(spec.memory_mib)]
+    command += ["-machine", _MACHINES[spec.architecture], "-cpu", cpu, "-m", str(spec.memory_mib)]
     command += ["-smp", str(vcpus_on(spec, clock))]
     command += _clock_options(clock)
     command += ["-kernel", str(kernel), "-initrd", INITRAMFS, "-append", KERNEL_ARGUMENTS]

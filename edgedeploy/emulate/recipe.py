@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 GUEST_DIRECTORY = Path(__file__).parent / "guest"
@@ -36,6 +36,7 @@ class Recipe:
         disk_mib: Size of the root file system; small, so that tests of a full disk are cheap.
         modules: Kernel modules the initramfs loads, their dependencies aside.
         excluded: Patterns of paths that are not unpacked.
+        architecture: Debian's name, ``arm64`` or ``armhf``.
     """
 
     version: int
@@ -46,13 +47,16 @@ class Recipe:
     modules: tuple[str, ...]
     excluded: tuple[str, ...]
     disk_mib: int
+    architecture: str = "arm64"
 
     def digest(self, guest_directory: Path = GUEST_DIRECTORY) -> str:
         """Return a hash over the recipe and the bytes of every guest file: 16 hex digits."""
         contents = {item.source: _sha256(guest_directory / item.source) for item in self.files}
-        document = json.dumps({"recipe": asdict(self), "contents": contents}, sort_keys=True)
+        document = json.dumps({"recipe": _described(self), "contents": contents}, sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()[:16]
 
+
+_ARM64_KERNEL = "linux-image-cloud-arm64"
 
 INITRAMFS_INIT = GuestFile(source="initramfs-init", destination="/init", mode=0o755)
 
@@ -72,7 +76,7 @@ RECIPE = Recipe(
         "hostname",
         "iproute2",
         "libc-bin",
-        "linux-image-cloud-arm64",
+        _ARM64_KERNEL,
         "mawk",
         "mount",
         "openssh-client",
@@ -117,6 +121,33 @@ RECIPE = Recipe(
     ),
     disk_mib=1536,
 )
+
+
+# The 32-bit guest: the same packages, but another kernel, which has the disk's file system and its checksums as
+# modules, and another directory of libraries.
+RECIPE_ARMHF = replace(
+    RECIPE,
+    architecture="armhf",
+    modules=(*RECIPE.modules, "crc32c_generic", "ext4"),
+    packages=tuple("linux-image-armmp" if name == _ARM64_KERNEL else name for name in RECIPE.packages),
+    links=tuple(
+        replace(link, destination=link.destination.replace("aarch64-linux-gnu", "arm-linux-gnueabihf"))
+        for link in RECIPE.links
+    ),
+)
+
+
+def recipe_for(architecture: str) -> Recipe:
+    """Return the recipe of the guest for ``aarch64`` or ``armv7l``."""
+    return RECIPE_ARMHF if architecture == "armv7l" else RECIPE
+
+
+def _described(recipe: Recipe) -> dict[str, object]:
+    """Return the recipe as it is hashed; the architecture counts where it is not the first one's."""
+    document = asdict(recipe)
+    if recipe.architecture == RECIPE.architecture:
+        del document["architecture"]
+    return document
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ SYSTEM_DIRECTORIES = "/usr/local/sbin:/usr/sbin:/sbin"
 
 HOST_TOOLS: tuple[tuple[str, str], ...] = (
     ("qemu-system-aarch64", "qemu-system-arm"),
+    ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-img", "qemu-utils"),
     ("mmdebstrap", "mmdebstrap"),
     ("gpg", "gpg"),

@@ -24,6 +24,7 @@ from edgedeploy.emulate.machine import (
 from edgedeploy.emulate.monitor import Monitor, MonitorError
 from edgedeploy.emulate.processes import kill as kill_process
 from edgedeploy.emulate.processes import wait_for_exit
+from edgedeploy.emulate.recipe import recipe_for
 from edgedeploy.emulate.shutdown import KILL_DEADLINE_S, POWEROFF_DEADLINE_S, shut_down
 from edgedeploy.emulate.starter import HeldQemu
 from edgedeploy.emulate.state import LOCK_FILE, STATE_FILE, TwinState, read_state, twin_dir, twins_dir, write_state
@@ -60,7 +61,7 @@ def up(
         ImageBuildError: The image could not be made.
         EmulatorBootError: It did not come up; nothing is left running.
     """
-    image = ensure_image(progress=progress)
+    image = ensure_image(progress=progress, recipe=recipe_for(spec.architecture))
     with _locked(name, deadline_s) as directory:
         state = read_state(directory)
         if state is not None:
@@ -102,7 +103,7 @@ def running(
 
     A twin of the name that runs already is stopped first.
     """
-    image = ensure_image(progress=progress)
+    image = ensure_image(progress=progress, recipe=recipe_for(spec.architecture))
     with _locked(name, deadline_s) as directory:
         state = read_state(directory)
         if state is not None:

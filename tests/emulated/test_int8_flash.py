@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from bars_project import PROJECT, trained_model, write_project
 from board_shell import BOARD, TARGET, Shell
 
+from edgedeploy.boards.load import load_board
+from edgedeploy.build import ToolchainFamily
+from edgedeploy.build.runtime import build_runtime
+from edgedeploy.cli.building import toolchain_of
 from edgedeploy.graph import read_graph
+from edgedeploy.progress import SILENT
 from edgedeploy.quantfile import read_quantization
 
 pytestmark = [pytest.mark.emulated, pytest.mark.timeout(1200)]
@@ -25,10 +31,14 @@ def bars(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return Shell(directory=directory, environment=shell.environment)
 
 
-def test_flash_ships_int8_and_proves_it_there(bars: Shell) -> None:
-    answer = bars.run("flash", *TARGET, "--json")
-    assert "[quantization] is enabled" in answer.stderr
-    document = json.loads(answer.stdout)
+@pytest.fixture(scope="module")
+def shipped(bars: Shell) -> CompletedProcess[str]:
+    return bars.run("flash", *TARGET, "--json")
+
+
+def test_flash_ships_int8_and_proves_it_there(bars: Shell, shipped: CompletedProcess[str]) -> None:
+    assert "[quantization] is enabled" in shipped.stderr
+    document = json.loads(shipped.stdout)
     assert document["verified"] is True
     assert document["golden"]["cosine"] > 0.99
     layers = {layer["name"]: layer for layer in json.loads(Path(document["run"]).read_text())["measurement"]["layers"]}
@@ -37,6 +47,28 @@ def test_flash_ships_int8_and_proves_it_there(bars: Shell) -> None:
     bars.on_board(f"grep -q ' 8=10[12] ' {active}/model/model.param || grep -q ' 8=10[12]$' {active}/model/model.param")
     limits = json.loads(bars.on_board(f"cat {active}/manifest.json"))["golden"]["limits"]
     assert limits["cosine"] <= 0.999, "limits that int8 can hold, not those of float"
+
+
+@pytest.mark.timeout(2400)
+def test_a_runner_by_zig_uses_the_boards_glibc_and_answers_the_same(
+    bars: Shell, shipped: CompletedProcess[str]
+) -> None:
+    board = load_board(BOARD, project_dir=None)
+    toolchain = toolchain_of(board, family=ToolchainFamily.ZIG, progress=SILENT)
+    build_runtime(board.triple, toolchain=toolchain, progress=SILENT)  # the engine takes longer than a command may
+    answer = bars.run("flash", *TARGET, "--toolchain", "zig", "--no-bench", "--json")
+    assert "toolchain zig, glibc 2.28" in answer.stderr
+    document, by_gcc = json.loads(answer.stdout), json.loads(shipped.stdout)
+    assert document["verified"] is True
+    assert document["release"] != by_gcc["release"]
+    assert document["golden"]["cosine"] == pytest.approx(by_gcc["golden"]["cosine"], abs=1e-6)
+    assert document["golden"]["max_abs_error"] == pytest.approx(by_gcc["golden"]["max_abs_error"], abs=1e-5)
+    active = f".edgedeploy/bars/releases/{document['release']}"
+    requirements = json.loads(bars.on_board(f"cat {active}/manifest.json"))["requirements"]
+    assert requirements["isa"] == ["asimd", "fp"], "something beyond ARMv8.0-A runs without a check"
+    major, minor = map(int, requirements["glibc"].split("."))
+    assert (major, minor) <= (2, 28)
+    bars.on_board(f"{active}/bin/edgedeploy-runner selftest --release {active}")
 
 
 def test_quantize_counts_instructions_beside_the_twin_in_use(bars: Shell) -> None:

@@ -224,9 +224,9 @@ class Call {
                                           into + places[2] * kBytes};
     int16x8_t points[columns + 2];
     row_points<columns>(along, points);
-    (vst1q_s16(reinterpret_cast<int16_t*>(at[winograd_s8_class(winograd_s8_point(columns, j))] +
-                                          winograd_s8_point(columns, j) * point_bytes),
-               points[j]),
+    (store(reinterpret_cast<int16_t*>(at[winograd_s8_class(winograd_s8_point(columns, j))] +
+                                      winograd_s8_point(columns, j) * point_bytes),
+           points[j]),
      ...);
   }
 
@@ -293,7 +293,7 @@ class Call {
     const int32x4_t along[] = {down[j][row]...};
     int32x4_t y[columns];
     outputs_of<columns>(along, y);
-    (vst1q_s32(sums + (row * kWinogradS8Tile + x) * 4, add_sum(start, y[x])), ...);
+    (store(sums + (row * kWinogradS8Tile + x) * 4, add_sum(start, y[x])), ...);
   }
 
   template <int down, int across>

@@ -23,7 +23,7 @@ struct PointPair {
 // of that many outputs: 0 and infinity; 1 and -1; 2 and, for four outputs, -2.
 template <int outputs, int pair>
 [[gnu::always_inline]] inline PointPair column_points(const int8_t* column, int64_t row) {
-  const auto difference = [](int8x8_t a, int8x8_t b) [[gnu::always_inline]] { return vsubl_s8(a, b); };
+  const auto difference = [](int8x8_t a, int8x8_t b) __attribute__((always_inline)) { return vsubl_s8(a, b); };
   const int8x8_t d1 = vld1_s8(column + row);
   const int8x8_t d2 = vld1_s8(column + 2 * row);
   const int8x8_t d3 = vld1_s8(column + 3 * row);
@@ -117,6 +117,10 @@ template <int outputs>
     y[1] = vsubq_s32(shifted<2>(m[3]), three_times(vsubq_s32(m[1], m[2])));
   }
 }
+
+// vst1q as functions: clang's are macros, which no parameter pack can be expanded in.
+[[gnu::always_inline]] inline void store(int16_t* to, int16x8_t v) { vst1q_s16(to, v); }
+[[gnu::always_inline]] inline void store(int32_t* to, int32x4_t v) { vst1q_s32(to, v); }
 
 // The sum, added to `start`: nine times that is what is left of 576 times it without the 64, and 0x38e38e39 is nine's
 // inverse modulo 2^32.

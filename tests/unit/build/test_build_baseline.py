@@ -129,6 +129,23 @@ def test_a_template_that_a_variant_compiled_for_all_shows(tmp_path: Path) -> Non
     assert found == (Unguarded(feature="atomics", function="_Z5twiceIiET_PS0_"),)
 
 
+def test_hidden_functions_are_judged_by_their_own_file(tmp_path: Path) -> None:
+    """The linker makes them local; the file named before them in the table of symbols is another's."""
+    hidden = VARIANT.replace("int dot", '__attribute__((visibility("hidden"))) int dot')
+    for name, found in (
+        ("dot_asimddp", ()),
+        ("dot", (Unguarded(feature="asimddp", function="_Z11dot_asimddpPKaS0_"),)),
+    ):
+        directory = tmp_path / name
+        directory.mkdir()
+        main = compiled(directory, "main", BASELINE)
+        variant = compiled(directory, name, hidden, "-march=armv8.2-a+dotprod")
+        # Linked behind it, so that its file is the last one named.
+        last = compiled(directory, "counted_asimdhp", SHARED)
+        program, archives = linked(directory, main, variant, last)
+        assert unguarded_features(program, archives) == found
+
+
 def test_a_program_without_symbols_is_no_proof(tmp_path: Path) -> None:
     program, archives = linked(
         tmp_path,

@@ -69,6 +69,35 @@ def test_packed_relocations_ask_for_the_glibc_that_has_them(tmp_path: Path) -> N
     assert tuple(map(int, facts.glibc.split("."))) >= (2, 36)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "features", "float_abi"),
+    [
+        ({6: 10, 10: 3, 12: 1, 28: 1}, ("neon", "vfpv3"), "hard"),
+        ({6: 10, 10: 5, 12: 2, 28: 1, 44: 2}, ("idiva", "idivt", "neon", "vfpv4"), "hard"),
+        ({6: 10, 10: 4}, ("vfpv3d16",), "soft"),
+        ({6: 1}, (), "soft"),
+    ],
+)
+def test_32_bit_arm_says_what_it_was_compiled_for(
+    tmp_path: Path, attributes: dict[int, int], features: tuple[str, ...], float_abi: str
+) -> None:
+    source, binary = tmp_path / "a.s", tmp_path / "a.o"
+    source.write_text("".join(f".eabi_attribute {tag}, {value}\n" for tag, value in attributes.items()) + "nop\n")
+    command = ["llvm-mc-19", "-triple=armv7-linux-gnueabihf", "-filetype=obj", "-o", binary, source]
+    subprocess.run(command, check=True, timeout=60)
+    facts = read_elf(binary)
+    assert (facts.architecture, facts.isa, facts.float_abi) == ("armv7l", features, float_abi)
+
+
+def test_the_c_librarys_versions_are_not_the_only_ones(tmp_path: Path) -> None:
+    source, binary = tmp_path / "p.cpp", tmp_path / "p"
+    source.write_text('#include <iostream>\nint main() { std::cout << "x"; }\n')
+    subprocess.run(["aarch64-linux-gnu-g++", "-o", binary, source], check=True, timeout=60)
+    versions = dict(read_elf(binary).versions)
+    assert versions["GLIBCXX"].startswith("3.4")
+    assert read_elf(compile_program(tmp_path)).float_abi is None
+
+
 def test_host_program() -> None:
     facts = read_elf(Path("/bin/ls"))
     assert facts.architecture in {"x86_64", "aarch64"}

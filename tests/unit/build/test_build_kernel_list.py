@@ -59,3 +59,11 @@ def test_without_an_emulator_the_bytes_are_read(tmp_path: Path, monkeypatch: pyt
     program = tmp_path / "edgedeploy-runner"
     program.write_bytes(b"\x7fELF\0x_neon\0")
     assert list_kernels(program, architecture="foreign", kernel_sources=tmp_path) == ("x_neon",)
+
+
+def test_one_that_needs_the_boards_c_library_is_not_started(tmp_path: Path) -> None:
+    (tmp_path / "x_neon.cpp").touch()
+    program = tmp_path / "runner"
+    program.write_bytes(b"\x7fELF\0x_neon\0")
+    names = list_kernels(program, architecture=platform.machine(), kernel_sources=tmp_path, static=False)
+    assert names == ("x_neon",)

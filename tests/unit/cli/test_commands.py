@@ -148,3 +148,8 @@ def test_a_fault_of_our_own_leaves_a_traceback_file(
     log = Path(shown.split()[-1])
     assert "Traceback" in log.read_text(encoding="utf-8")
     log.unlink()
+
+
+def test_a_32_bit_board_has_no_wheel(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run("build", "--board", "rpi2", "--wheel", str(tmp_path)) == 2
+    assert "there is no wheel for rpi2: it is armv7l" in capsys.readouterr().err

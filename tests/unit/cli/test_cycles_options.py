@@ -36,6 +36,7 @@ def run(*words: str) -> int:
         (["--model", "resnet18"], "whose cycles?"),
         (["--model", "resnet18", "--core", "cortex-a78"], "cortex-a78"),
         (["--model", "resnet18", "--core", "cortex-a76", "--board", "rk3399"], "rk3399 has no cortex-a76"),
+        (["--model", "resnet18", "--board", "rpi2"], "cycles are not estimated for rpi2: its system is armv7l"),
         (["--model", "resnet81", "--core", "cortex-a76"], "no built-in network and no .param file"),
         (["--model", "resnet18", "--core", "cortex-a76", "--input-shape", "x=3,9,9"], "goes with a file"),
         (["--model", "x.param", "--int8", "--core", "cortex-a76"], "--int8 goes with a built-in network"),

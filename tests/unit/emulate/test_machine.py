@@ -61,3 +61,10 @@ def test_a_panic_ends_qemu() -> None:
 def test_impossible_machines_are_refused(vcpus: int, memory_mib: int) -> None:
     with pytest.raises(UsageError):
         TwinSpec(board="b", cpu="max", vcpus=vcpus, memory_mib=memory_mib)
+
+
+def test_a_32_bit_twin_has_its_own_emulator_and_devices_in_reach() -> None:
+    spec = TwinSpec(board="rpi2", cpu="cortex-a7", vcpus=2, memory_mib=1024, architecture="armv7l")
+    command = qemu_command(spec, clock=Clock.REAL, kernel=Path("/k"))
+    assert Path(command[0]).name == "qemu-system-arm"
+    assert command[command.index("-machine") + 1] == "virt,highmem=off"

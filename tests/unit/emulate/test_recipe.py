@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgedeploy.emulate import tools
-from edgedeploy.emulate.recipe import GUEST_DIRECTORY, RECIPE, GuestLink
+from edgedeploy.emulate.recipe import GUEST_DIRECTORY, RECIPE, GuestLink, recipe_for
 from edgedeploy.errors import MissingToolError
 
 CHANGES = {
@@ -21,6 +21,7 @@ CHANGES = {
     "modules": RECIPE.modules[:-1],
     "excluded": RECIPE.excluded[:-1],
     "disk_mib": RECIPE.disk_mib + 1,
+    "architecture": "armhf",
 }
 
 
@@ -76,3 +77,13 @@ def test_a_tool_in_a_system_directory_is_found(monkeypatch: pytest.MonkeyPatch, 
     assert tools.tool("mke2fs") == str(program)
     with pytest.raises(MissingToolError, match="qemu-img"):
         tools.tool("qemu-img")
+
+
+def test_the_32_bit_guest_has_its_own_kernel_and_directories() -> None:
+    recipe = recipe_for("armv7l")
+    assert recipe_for("aarch64") == RECIPE
+    assert recipe.architecture == "armhf"
+    assert "linux-image-armmp" in recipe.packages
+    assert not [name for name in recipe.packages if "arm64" in name]
+    assert not [link for link in recipe.links if "aarch64" in link.destination]
+    assert recipe.digest() != RECIPE.digest()
