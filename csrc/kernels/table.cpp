@@ -46,6 +46,8 @@ constexpr KernelRow kRows[] = {
 #endif
     preprocess_codes_row("preprocess_u8s8_ref", kIsaNone, 1, preprocess_u8s8_ref),
 #if defined(__aarch64__)
+    {"gemm_s8_8x8_neoni8mm", kOpGemmS8, kIsaAsimd | kIsaI8mm, 8, 8, 8, kBitExact, "gemm_s8_ref", nullptr,
+     gemm_s8_8x8_neoni8mm, gemm_s8_pack},
     {"gemm_s8_8x8_neondot", kOpGemmS8, kIsaAsimd | kIsaAsimdDp, 8, 8, 4, kBitExact, "gemm_s8_ref", nullptr,
      gemm_s8_8x8_neondot, gemm_s8_pack},
     {"gemm_s8_4x4_neon", kOpGemmS8, kIsaAsimd, 4, 4, 16, kBitExact, "gemm_s8_ref", nullptr, gemm_s8_4x4_neon,
@@ -53,6 +55,8 @@ constexpr KernelRow kRows[] = {
 #endif
     {"gemm_s8_ref", kOpGemmS8, kIsaNone, 1, 1, 1, kBitExact, "gemm_s8_ref", nullptr, gemm_s8_ref, gemm_s8_pack},
 #if defined(__aarch64__)
+    conv_row("conv_s8_8x8_neoni8mm", kIsaAsimd | kIsaAsimdDp | kIsaI8mm, 8, conv_s8_8x8_neoni8mm, conv_s8_pack_ref,
+             true),
     conv_row("conv_s8_8x8_neondot", kIsaAsimd | kIsaAsimdDp, 8, conv_s8_8x8_neondot, conv_s8_pack_neondot, true),
     conv_row("conv_s8_4x8_neon", kIsaAsimd, 4, conv_s8_4x8_neon, conv_s8_pack_neon, false),
 #endif

@@ -82,13 +82,36 @@ void plan(const Region& region) {
   }
 }
 
+// A ReLU is done by the layer before it where that can and nobody else sees what it would write without.
+void join_rectifiers(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  std::vector<int> readers(net.blobs().size());
+  for (const ncnn::Layer* layer : net.layers()) {
+    for (const int blob : layer->bottoms) ++readers[static_cast<size_t>(blob)];
+  }
+  const auto holds = [](const std::vector<int>& blobs, int blob) {
+    return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
+  };
+  for (ncnn::Layer* layer : net.mutable_layers()) {
+    PackLayer* rectifier = pack_layer(*layer);
+    if (rectifier == nullptr || !rectifier->only_rectifies()) continue;
+    const int blob = layer->bottoms.front();
+    const int producer = net.blobs()[static_cast<size_t>(blob)].producer;
+    if (producer < 0 || readers[static_cast<size_t>(blob)] != 1 || holds(given, blob) || holds(kept, blob)) continue;
+    PackLayer* writer = pack_layer(*net.layers()[static_cast<size_t>(producer)]);
+    if (writer == nullptr || !writer->could_rectify()) continue;
+    writer->rectify();
+    rectifier->leave_it_to_the_writer();
+  }
+}
+
 // Writers of a region that has foreign readers are known as well, and readers may be several.
 void tell_readers(const Region& region, bool has_foreign_writers) {
-  if (has_foreign_writers ||
-      !all_writers(region, [](const PackLayer* writer) { return writer->written().not_negative; })) {
-    return;
-  }
+  if (has_foreign_writers) return;
   const bool by_eights = all_writers(region, [](const PackLayer* writer) { return writer->written().by_eights; });
+  if (by_eights) {
+    for (PackLayer* reader : region.readers) reader->expect_eights();
+  }
+  if (!all_writers(region, [](const PackLayer* writer) { return writer->written().not_negative; })) return;
   for (PackLayer* reader : region.readers) reader->expect_no_negatives(by_eights);
   for (PackLayer* passer : region.passers) passer->expect_no_negatives(by_eights);
 }
@@ -96,6 +119,7 @@ void tell_readers(const Region& region, bool has_foreign_writers) {
 }  // namespace
 
 void plan_code_blobs(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  join_rectifiers(net, given, kept);
   const std::vector<int> names = regions_of(net);
   std::map<int, Region> regions;
   std::map<int, bool> has_foreign_writers;

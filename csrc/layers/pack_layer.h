@@ -24,6 +24,8 @@ class PackLayer : public ncnn::Layer {
   virtual float read_scale() const { return 0; }
   // What it reads, and passes on, is never negative. by_eights: nor has it other channels than whole eights.
   virtual void expect_no_negatives(bool /*by_eights*/) {}
+  // What it reads has whole eights of channels. Once for each of its bottoms of which that is known.
+  virtual void expect_eights() {}
 
   virtual Written written() const { return {}; }
   // Whether it writes float and could as well write codes, eights of channels.
@@ -35,6 +37,13 @@ class PackLayer : public ncnn::Layer {
   virtual bool passes_codes() const { return false; }
   // Its blobs hold codes from now on.
   virtual void pass_codes() {}
+
+  // Whether it could do what a ReLU does that alone reads what it writes; and does so from now on.
+  virtual bool could_rectify() const { return false; }
+  virtual void rectify() {}
+  // Whether it is such a ReLU; and only hands on what it reads from now on.
+  virtual bool only_rectifies() const { return false; }
+  virtual void leave_it_to_the_writer() {}
 };
 
 // Layers of this pack carry this address in `userdata`, which tells them from the engine's without run-time type

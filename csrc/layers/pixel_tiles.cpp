@@ -12,20 +12,8 @@ namespace {
 
 constexpr int kWholeTile = 8;
 
-// Pixels `step` bytes apart. The usual number of them has no loop.
+// Pixels `step` bytes apart.
 inline void point_inside(const int8_t* at, int64_t step, int rows, const int8_t** pointers) {
-  if (rows == kWholeTile) {
-    const int8_t* const four = at + 4 * step;
-    pointers[0] = at;
-    pointers[1] = at + step;
-    pointers[2] = at + 2 * step;
-    pointers[3] = at + 3 * step;
-    pointers[4] = four;
-    pointers[5] = four + step;
-    pointers[6] = four + 2 * step;
-    pointers[7] = four + 3 * step;
-    return;
-  }
   for (int i = 0; i < rows; ++i, at += step) pointers[i] = at;
 }
 

@@ -12,6 +12,7 @@
 #include "layers/depthwise_convolution_s8.h"
 #include "layers/inner_product_s8.h"
 #include "layers/max_pooling.h"
+#include "layers/rectified_sum.h"
 #include "layers/rectifier.h"
 
 namespace edgedeploy {
@@ -42,6 +43,7 @@ void register_layers(ncnn::Net& net) {
   net.register_custom_layer("InnerProduct", create_layer<InnerProductS8>, destroy_layer);
   net.register_custom_layer("Pooling", create_layer<MaxPooling>, destroy_layer);
   net.register_custom_layer("Concat", create_layer<CodesConcat>, destroy_layer);
+  net.register_custom_layer("BinaryOp", create_layer<RectifiedSum>, destroy_layer);
   net.register_custom_layer("ReLU", create_layer<Rectifier>, destroy_layer);
 }
 

@@ -22,8 +22,9 @@ void register_layers(ncnn::Net& net);
 // To be called once the weights are loaded, by programs that set no blobs but those that they name in `given` and read
 // none but the net's outputs and those in `kept`: where all that reads a float blob quantizes it at one scale, int8
 // layers hand on the codes themselves, also through Split, Concat of channels and maximum pooling. Such blobs hold
-// codes then. A given blob may be one that a layer of the net makes, which does not run then: it stays float, and
-// nothing is taken for granted of its values. The results differ by the rounding of a float that is not made.
+// codes then. A sum that only a ReLU reads is rectified as it is made; the blob between them is not written. A
+// given blob may be one that a layer of the net makes, which does not run then: it stays float, and nothing is taken
+// for granted of its values. The results differ by the rounding of a float that is not made.
 void keep_codes(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept);
 
 // True if a kernel of this project computes the layer, false if the engine's own code does. To be asked after the

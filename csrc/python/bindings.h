@@ -9,6 +9,8 @@ namespace edgedeploy_python {
 
 void bind_preprocess_u8f32(pybind11::module_& module);
 void bind_gemm_s8(pybind11::module_& module);
+void bind_conv_s8(pybind11::module_& module);
+void bind_depthwise_s8(pybind11::module_& module);
 
 }  // namespace edgedeploy_python
 

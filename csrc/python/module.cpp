@@ -45,4 +45,6 @@ PYBIND11_MODULE(_native, module) {
   module.def("cpu_features", [] { return isa_names(edgedeploy::cpu_features()); }, "What the CPU has, as in hwcaps.");
   bind_preprocess_u8f32(module);
   bind_gemm_s8(module);
+  bind_conv_s8(module);
+  bind_depthwise_s8(module);
 }

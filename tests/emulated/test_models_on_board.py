@@ -108,13 +108,19 @@ def test_the_operators_wheel_works_in_the_boards_python(shell: Shell, tmp_path: 
     image = rng.integers(0, 256, (37, 53, 3), np.uint8)
     left = rng.integers(-128, 128, (9, 70), np.int8)
     right = rng.integers(-127, 128, (13, 70), np.int8)
+    planes = rng.integers(-128, 128, (13, 12, 15), np.int8)
+    kernels = rng.integers(-127, 128, (13, 13, 3, 3), np.int8)
+    windows = rng.integers(-127, 128, (13, 3, 3), np.int8)
     scale = rng.uniform(1e-4, 1e-3, 13).astype(np.float32)
     bias = rng.normal(0, 1, 13).astype(np.float32)
     expected = {
         "preprocess_u8f32": edgedeploy_ops.preprocess(image, 31, 29, "rgb", [1.0, 2.0, 3.0], [0.5, 0.25, 0.125]),
         "gemm_s8": edgedeploy_ops.gemm(left, right, scale, bias, activation="relu", out_scale=20.0),
+        "conv_s8": edgedeploy_ops.conv_s8(planes, kernels, scale, bias, padding=1, pad_code=-3, low=0.0),
+        "depthwise_s8_3x3s2": edgedeploy_ops.depthwise_s8(planes, windows, scale, bias, stride=2, codes=True),
     }
-    np.savez(tmp_path / "case.npz", image=image, left=left, right=right, scale=scale, bias=bias, **expected)
+    arrays = {"image": image, "left": left, "right": right, "planes": planes, "kernels": kernels, "windows": windows}
+    np.savez(tmp_path / "case.npz", scale=scale, bias=bias, **arrays, **expected)
     (tmp_path / "check.py").write_text(CHECK, encoding="utf-8")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
@@ -124,6 +130,8 @@ def test_the_operators_wheel_works_in_the_boards_python(shell: Shell, tmp_path: 
     assert table <= set(rows)
     assert rows["preprocess_u8f32_1x8_neon"] == "exact"
     assert rows["gemm_s8_4x4_neon"] == "exact"
+    assert rows["conv_s8_4x8_neon"] == "exact"
+    assert rows["depthwise_s8_3x3s2_neon"] == "exact"
     assert rows["gemm_s8_8x8_neondot"] == "unsupported"  # a Cortex-A72 has no dot product
     assert {rows[name] for name in table} == {"exact"}
 
@@ -139,6 +147,10 @@ calls = {
         case["image"], 31, 29, "rgb", [1.0, 2.0, 3.0], [0.5, 0.25, 0.125], variant=name),
     "gemm_s8": lambda name: ops.gemm(
         case["left"], case["right"], case["scale"], case["bias"], activation="relu", out_scale=20.0, variant=name),
+    "conv_s8": lambda name: ops.conv_s8(
+        case["planes"], case["kernels"], case["scale"], case["bias"], padding=1, pad_code=-3, low=0.0, variant=name),
+    "depthwise_s8_3x3s2": lambda name: ops.depthwise_s8(
+        case["planes"], case["windows"], case["scale"], case["bias"], stride=2, codes=True, variant=name),
 }
 rows = {}
 for row in ops.kernels():

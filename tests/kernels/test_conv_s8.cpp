@@ -108,10 +108,19 @@ struct Problem {
     epilogue.high_code = limits.high_code;
     epilogue.low_value = limits.low_value;
     epilogue.high_value = limits.high_value;
-    // Any byte of a plane may be a pixel's first; one in four is padding, all of it at the same bytes.
+    // Any byte of a plane may be a pixel's first; one in four is padding, all of it at the same bytes. Of some seeds,
+    // most pixels lie in pairs side by side.
+    const bool in_pairs = seed / 2 % 3 == 1;
+    size_t first = 0;
     for (int64_t i = 0; i < s.taps * s.rows; ++i) {
-      const size_t first = seed % 2 == 0 ? random() % (plane_bytes() / 8) * 8 : random() % (plane_bytes() - 7);
-      pixels.push_back(random() % 4 == 0 ? pad.data() : map.data() + first);
+      const bool follows = in_pairs && i % s.rows % 2 == 1 && random() % 16 != 0 && first + 16 <= plane_bytes();
+      if (follows) {
+        first += 8;
+      } else {
+        first = seed % 2 == 0 ? random() % (plane_bytes() / 8) * 8 : random() % (plane_bytes() - 7);
+      }
+      const bool is_padding = !follows && random() % (in_pairs ? 64 : 4) == 0;
+      pixels.push_back(is_padding ? pad.data() : map.data() + first);
     }
   }
 

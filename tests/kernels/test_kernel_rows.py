@@ -49,8 +49,10 @@ def test_every_row_ran_on_some_core(reports: dict[str, Report]) -> None:
 def test_a_core_without_sdot_refuses_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
     report = reports[core]
     assert report.refused == {
+        "conv_s8_8x8_neoni8mm": "asimddp,i8mm",
         "conv_s8_8x8_neondot": "asimddp",
         **{f"{op}_neondot": "asimddp" for op in DEPTHWISE},
+        "gemm_s8_8x8_neoni8mm": "i8mm",
         "gemm_s8_8x8_neondot": "asimddp",
     }
     assert report.selected == {
@@ -63,14 +65,17 @@ def test_a_core_without_sdot_refuses_the_dot_product_kernel(reports: dict[str, R
     }
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "max"])
-def test_a_core_with_sdot_selects_the_dot_product_kernel(reports: dict[str, Report], core: str) -> None:
+@pytest.mark.parametrize(("core", "product"), [("cortex-a76", "neondot"), ("max", "neoni8mm")])
+def test_a_core_with_sdot_or_smmla_selects_the_kernels_that_use_it(
+    reports: dict[str, Report], core: str, product: str
+) -> None:
     report = reports[core]
-    assert report.refused == {}
+    of_smmla = ("conv_s8_8x8_neoni8mm", "gemm_s8_8x8_neoni8mm")
+    assert report.refused == ({} if core == "max" else dict.fromkeys(of_smmla, "i8mm"))
     assert report.selected == {
-        "conv_s8": "conv_s8_8x8_neondot",
+        "conv_s8": f"conv_s8_8x8_{product}",
         **{op: f"{op}_neondot" for op in DEPTHWISE},
-        "gemm_s8": "gemm_s8_8x8_neondot",
+        "gemm_s8": f"gemm_s8_8x8_{product}",
         "winograd_s8": "winograd_s8_4x16_neon",
         "preprocess_u8f32": "preprocess_u8f32_1x8_neon",
         "preprocess_u8s8": "preprocess_u8s8_1x8_neon",

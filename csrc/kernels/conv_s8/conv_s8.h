@@ -56,6 +56,7 @@ extern "C" {
 void conv_s8_ref(const ConvS8Params* params);
 void conv_s8_4x8_neon(const ConvS8Params* params);
 void conv_s8_8x8_neondot(const ConvS8Params* params);
+void conv_s8_8x8_neoni8mm(const ConvS8Params* params);
 }
 
 }  // namespace edgedeploy

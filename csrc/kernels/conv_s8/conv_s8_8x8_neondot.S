@@ -36,7 +36,7 @@
 //   x18, x29 and x30 are not touched.
 
 #include "asm/aarch64.h"
-#include "kernels/conv_s8/conv_s8_neondot_asm.h"
+#include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
 #include "kernels/conv_s8/conv_s8_neondot_steps_asm.h"
 #include "kernels/conv_s8/conv_s8_offsets.h"
 

@@ -3,7 +3,7 @@
 #ifndef EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_STEPS_ASM_H_
 #define EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_STEPS_ASM_H_
 
-#include "kernels/conv_s8/conv_s8_neondot_asm.h"
+#include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
 
 // clang-format off
 // The sums of each pixel from what they start at, x20: loads cost no ASIMD pipe.

@@ -1,4 +1,4 @@
-// Offsets of ConvS8TileParams for kernels in assembly. conv_s8_offsets.cpp asserts each of them.
+// Offsets of ConvS8Params for kernels in assembly. conv_s8_offsets.cpp asserts each of them.
 #ifndef EDGEDEPLOY_KERNELS_CONV_S8_OFFSETS_H_
 #define EDGEDEPLOY_KERNELS_CONV_S8_OFFSETS_H_
 

@@ -1,7 +1,7 @@
 // Packing of conv_s8's weights. A block of 8 channels holds 64 bytes for each tap and each group of 8 k; its order is
 // the variant's:
 //
-//   ref      [tap][group][channel 8][k 8]
+//   ref      [tap][group][channel 8][k 8]; that of neoni8mm, too
 //   neondot  [tap][group][half of k 2][channel 8][k 4]
 //   neon     [tap][group][quarter of k 4][channel 8][k 2]
 #include <cstring>

@@ -94,6 +94,7 @@ extern "C" {
 void gemm_s8_ref(const GemmS8TileParams* params);
 void gemm_s8_4x4_neon(const GemmS8TileParams* params);
 void gemm_s8_8x8_neondot(const GemmS8TileParams* params);
+void gemm_s8_8x8_neoni8mm(const GemmS8TileParams* params);
 }
 
 }  // namespace edgedeploy

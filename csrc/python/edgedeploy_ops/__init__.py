@@ -7,6 +7,6 @@ Example:
     (3, 2, 3)
 """
 
-from edgedeploy_ops._native import OpsError, cpu_features, gemm, kernels, preprocess
+from edgedeploy_ops._native import OpsError, conv_s8, cpu_features, depthwise_s8, gemm, kernels, preprocess
 
-__all__ = ["OpsError", "cpu_features", "gemm", "kernels", "preprocess"]
+__all__ = ["OpsError", "conv_s8", "cpu_features", "depthwise_s8", "gemm", "kernels", "preprocess"]

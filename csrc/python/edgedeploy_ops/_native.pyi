@@ -5,10 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 class Kernel(TypedDict):
-    """A row of the kernel table."""
+    """A row of the kernel table. ``op`` is such as ``gemm_s8``, ``conv_s8`` or ``depthwise_s8_3x3s1``."""
 
     name: str
-    op: Literal["preprocess_u8f32", "gemm_s8"]
+    op: str
     isa: list[str]
     tile: tuple[int, int, int]
     tolerance: float
@@ -105,4 +105,113 @@ def gemm(
 
     Raises:
         OpsError: wrong type or shape, -128 in ``b``, k above 131071, unknown activation or variant.
+    """
+
+@overload
+def conv_s8(
+    image: NDArray[np.int8],
+    weights: NDArray[np.int8],
+    scale: Floats,
+    bias: Floats | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    pad_code: int = 0,
+    low: float = ...,
+    high: float = ...,
+    codes: Literal[False] = False,
+    variant: str | None = None,
+) -> NDArray[np.float32]: ...
+@overload
+def conv_s8(
+    image: NDArray[np.int8],
+    weights: NDArray[np.int8],
+    scale: Floats,
+    bias: Floats | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    pad_code: int = 0,
+    low: float = ...,
+    high: float = ...,
+    codes: Literal[True],
+    variant: str | None = None,
+) -> NDArray[np.int8]:
+    """Convolve int8: ``fma(sum of image * weights, scale, bias)`` within the limits.
+
+    Args:
+        image: int8, C x height x width.
+        weights: int8, N x C x window height x window width, values in [-127, 127].
+        scale: float32, a value for each channel of output.
+        bias: Likewise; none means zero.
+        stride: Pixels from a window to the next, both ways.
+        padding: Pixels on each side.
+        dilation: Pixels from a tap to the next, both ways.
+        pad_code: Their value, in [-128, 127].
+        low: Nothing below it comes out. In codes where ``codes``, a whole number then.
+        high: Nothing above it comes out. Likewise; not 0 for float32.
+        codes: Return int8: ``scale`` and ``bias`` are in codes, values are rounded half up and clamped to +-127.
+        variant: Name of a kernel in ``kernels()``; without it dispatch chooses.
+
+    Returns:
+        N x height x width of the windows that fit, int8 with ``codes``, else float32.
+
+    Raises:
+        OpsError: wrong type or shape, -128 in ``weights``, sums of more than 131071 products (channels count by
+            eights), a window that does not fit, limits out of order, unknown variant.
+    """
+
+@overload
+def depthwise_s8(
+    image: NDArray[np.int8],
+    weights: NDArray[np.int8],
+    scale: Floats,
+    bias: Floats | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    pad_code: int = 0,
+    low: float = ...,
+    high: float = ...,
+    codes: Literal[False] = False,
+    variant: str | None = None,
+) -> NDArray[np.float32]: ...
+@overload
+def depthwise_s8(
+    image: NDArray[np.int8],
+    weights: NDArray[np.int8],
+    scale: Floats,
+    bias: Floats | None = None,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    pad_code: int = 0,
+    low: float = ...,
+    high: float = ...,
+    codes: Literal[True],
+    variant: str | None = None,
+) -> NDArray[np.int8]:
+    """Convolve each channel of int8 by itself: ``fma(sum of image * weights, scale, bias)`` within the limits.
+
+    Args:
+        image: int8, C x height x width.
+        weights: int8, C x 3 x 3 or C x 5 x 5, values in [-127, 127].
+        scale: float32, a value for each channel of output.
+        bias: Likewise; none means zero.
+        stride: Pixels from a window to the next, both ways, 1 or 2.
+        padding: Pixels on each side, less than the window has.
+        pad_code: Their value, in [-128, 127].
+        low: Nothing below it comes out. In codes where ``codes``, a whole number then.
+        high: Nothing above it comes out. Likewise; not 0 for float32.
+        codes: Return int8: ``scale`` and ``bias`` are in codes, values are rounded half up and clamped to +-127.
+        variant: Name of a kernel in ``kernels()``; without it dispatch chooses.
+
+    Returns:
+        C x height x width of the windows that fit, int8 with ``codes``, else float32.
+
+    Raises:
+        OpsError: wrong type or shape, -128 in ``weights``, another window or stride, a window that does not fit, limits
+            out of order, unknown variant.
     """

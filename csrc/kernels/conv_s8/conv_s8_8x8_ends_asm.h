@@ -1,7 +1,8 @@
 // clang-format Language: Cpp
-// What a tile of conv_s8_8x8_neondot ends with: sums to values or codes, and to memory. Registers: the kernel's file.
-#ifndef EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
-#define EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
+// What a tile of conv_s8_8x8_neondot or conv_s8_8x8_neoni8mm ends with: sums to values or codes, and to memory.
+// Registers: the kernels' files. The including file defines RESTART: what becomes of registers whose sums are taken.
+#ifndef EDGEDEPLOY_KERNELS_CONV_S8_8X8_ENDS_ASM_H_
+#define EDGEDEPLOY_KERNELS_CONV_S8_8X8_ENDS_ASM_H_
 
 #include "kernels/conv_s8/conv_s8_asm.h"
 
@@ -149,4 +150,4 @@
 .endm
 // clang-format on
 
-#endif  // EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
+#endif  // EDGEDEPLOY_KERNELS_CONV_S8_8X8_ENDS_ASM_H_
