@@ -117,7 +117,10 @@ class GoldenSection(Section):
 
 
 class QuantizationSection(Section):
-    """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over."""
+    """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over.
+
+    ``stock``: for programs with the engine's own layers alone.
+    """
 
     enabled: bool = False
     data: str | None = None
@@ -131,6 +134,7 @@ class QuantizationSection(Section):
     metric: Annotated[str, Field(min_length=1)] = "cosine"
     max_drop: Annotated[float, Field(ge=0)] | None = None
     keep_float: tuple[str, ...] = ()
+    stock: bool = False
 
 
 class BenchSection(Section):

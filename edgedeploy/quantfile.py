@@ -48,10 +48,11 @@ class ModelRecord(Frozen):
 
 
 class TargetRecord(Frozen):
-    """The board that the int8 model is for, and what its cores have."""
+    """The board that the int8 model is for, what its cores have, and whether the runner's own layers run it."""
 
     board: str
     dotprod: bool
+    own_layers: bool = False
 
 
 class DataRecord(Frozen):

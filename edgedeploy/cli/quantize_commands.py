@@ -79,6 +79,10 @@ def quantize(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--keep-float", metavar="LAYER", help="Leave this layer in float; once for each."),
     ] = None,
+    stock: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--stock", help="For programs with the engine's own layers alone, not our runner."),
+    ] = None,
     search: Annotated[
         bool, typer.Option("--search", help="Try other settings too, and measure what each layer costs.")
     ] = False,
@@ -119,12 +123,15 @@ def quantize(
         "metric": _from_here(metric),
         "max_drop": max_drop,
         "keep_float": tuple(keep_float) if keep_float else None,
+        "stock": stock,
     }
     given = {key: value for key, value in said.items() if value is not None}
     base = QuantizationSection() if model is not None else opened.project.quantization
+    precision = Precision.FP32 if model is not None else opened.project.model.precision
     wish = Wish(
         section=base.model_copy(update=given),
         board=board,
+        precision=precision,
         search=search,
         scheduler=scheduler,
         command=_command(options, model, shapes or [], given, search=search),
@@ -133,7 +140,6 @@ def quantize(
     # Kept before the board is asked: what that may end with is no reason to lose the rest.
     kept = quantize_pages.keep(opened.directory, quantized, None)
     if measure:
-        precision = Precision.FP32 if model is not None else opened.project.model.precision
         rivals = _rivals(subject, quantized, board, precision, key, progress)
         plan = measuring.planned(opened.project, emulated=options.emulated)
         speed = speeds.measure_speed(options, opened, rivals, plan=plan, progress=progress)
@@ -234,6 +240,9 @@ def _command(
     words += ["--board", board]
     for key, value in given.items():
         flag = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag]
+            continue
         values = value if isinstance(value, tuple) else (value,)
         words += [word for item in values for word in (flag, str(item))]
     words += ["--search"] if search else []

@@ -93,7 +93,7 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
         ),
         versions=about.versions,
         command=about.command,
-        target=TargetRecord(board=about.target.name, dotprod=about.target.dotprod),
+        target=TargetRecord(board=about.target.name, dotprod=about.target.dotprod, own_layers=about.target.own_layers),
         settings=made.settings.to_json(),
         trials=_trials(made.trials),
         data=about.sources.calibration.record,

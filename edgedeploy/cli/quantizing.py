@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgedeploy import __version__
-from edgedeploy.artifacts import ConvertedModel, Sample
+from edgedeploy.artifacts import ConvertedModel, Precision, Sample
 from edgedeploy.boards.model import Board
 from edgedeploy.cli import subjects
 from edgedeploy.cli.console import ConsoleProgress
@@ -43,6 +43,7 @@ from edgedeploy.quantize.settings import Calibrator, Settings, Target
 from edgedeploy.quantize.workers import Workers, open_workers
 
 DOT_PRODUCT = "asimddp"
+HALF_PRECISION = "asimdhp"
 LAYER_ERROR_ITEMS = 16
 KEPT_BY_THE_USER = "you keep it in float"
 
@@ -55,6 +56,7 @@ class Wish:
         section: The project's, with what the command line says instead.
         board: It is for.
         command: The line that does it again.
+        precision: Of the release's float layers.
         search: Try settings too, and measure every layer's sensitivity.
         scheduler: Of a Dask cluster; None: this machine.
     """
@@ -62,8 +64,13 @@ class Wish:
     section: QuantizationSection
     board: Board
     command: str
+    precision: Precision
     search: bool = False
     scheduler: str | None = None
+
+    @property
+    def target(self) -> Target:
+        return target_of(self.board, stock=self.section.stock, precision=self.precision)
 
     @property
     def settings(self) -> Settings:
@@ -110,7 +117,7 @@ class _Job:
                 "settings": self.wish.settings.to_json(),
                 "metric": [self.metric.name, hashlib.sha256(pickle.dumps(self.metric)).hexdigest()],
                 "precision": [section.max_drop, sorted(section.keep_float), self.wish.search],
-                "target": asdict(target_of(self.wish.board)),
+                "target": asdict(self.wish.target),
                 "versions": versions(),
             }
         )
@@ -121,7 +128,12 @@ def of_project(opened: OpenProject, board: Board, *, accept_differences: bool, p
     subject = subjects.of_project(opened, accept_differences=accept_differences, progress=progress)
     words = ["edgedeploy", "quantize", "--board", board.name]
     words += ["--project", str(opened.directory)] if opened.directory != Path.cwd() else []
-    wish = Wish(section=opened.project.quantization, board=board, command=shlex.join(words))
+    wish = Wish(
+        section=opened.project.quantization,
+        board=board,
+        command=shlex.join(words),
+        precision=opened.project.model.precision,
+    )
     return run(subject, wish, progress=progress)
 
 
@@ -172,9 +184,19 @@ def without(prepared: Prepared, names: Collection[str]) -> Prepared:
     )
 
 
-def target_of(board: Board) -> Target:
-    """Return what the board's cores make of int8."""
-    return Target(name=board.name, dotprod=DOT_PRODUCT in board.features)
+def target_of(board: Board, *, stock: bool, precision: Precision) -> Target:
+    """Return what the board's cores make of int8.
+
+    Args:
+        stock: Whether the engine's own layers alone are to run it.
+        precision: Of float layers; cores with half precision give the engine's layers halves whatever it is.
+    """
+    return Target(
+        name=board.name,
+        dotprod=DOT_PRODUCT in board.features,
+        own_layers=not stock,
+        half_floats=precision.half_weights or HALF_PRECISION in board.features,
+    )
 
 
 def versions() -> dict[str, str]:
@@ -196,7 +218,7 @@ def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
     )
     about = About(
         subject=job.subject,
-        target=target_of(wish.board),
+        target=wish.target,
         versions=versions(),
         command=wish.command,
         sources=job.sources,
@@ -212,7 +234,7 @@ def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
 
 
 def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
-    wish, metric, target = job.wish, job.metric, target_of(job.wish.board)
+    wish, metric, target = job.wish, job.metric, job.wish.target
     calibration, evaluation = job.sources.calibration.data, job.sources.evaluation.data
     settings, trials = wish.settings, None
     if wish.search:

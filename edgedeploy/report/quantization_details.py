@@ -197,7 +197,8 @@ def identity_facts(record: QuantizationRecord) -> tuple[Fact, ...]:
         Fact(name="int8 .bin", value=record.files.weights.sha256),
         Fact(
             name="For",
-            value=f"{record.target.board}, {'with' if record.target.dotprod else 'without'} dot product instructions",
+            value=f"{record.target.board}, {'with' if record.target.dotprod else 'without'} dot product instructions, "
+            f"run with {'our runner' if record.target.own_layers else 'the engine alone'}",
         ),
         Fact(name="Calibrated on", value=f"{len(data.used)} of {wording.plural(data.items, 'item')}: {data.source}"),
         Fact(

@@ -115,6 +115,8 @@ def _accumulator_sentence(record: QuantizationRecord) -> str:
     lacking = f"{record.target.board} lacks the dot product instructions"
     reduced = sum(1 for layer in record.layers if layer.weight_bits is not None and layer.weight_bits.reduced_channels)
     off = sum(layer.winograd == "off" for layer in record.layers)
+    if record.target.own_layers and not reduced and not off:
+        return f"{lacking}, which costs no weight bits here: all weights keep 8."
     if not reduced and not off:
         return f"{lacking}, but no layer comes near the bound of its fast 3x3 convolution: all weights keep 8 bits."
     return (

@@ -249,6 +249,10 @@ def test_accumulators_without_and_with_dot_product() -> None:
     assert "1 layer got fewer weight bits for it, 1 layer does without it" in page_of(record).text
     dotprod = page_of(quantization_record(target=TargetRecord(board="rpi5", dotprod=True)))
     assert "rpi5 has the dot product instructions" in dotprod.by_id["accumulators"]
+    assert "--stock" not in section
+    ours = page_of(quantization_record(target=TargetRecord(board="rk3399", dotprod=False, own_layers=True)))
+    assert "--stock" in ours.by_id["accumulators"]
+    assert "run with our runner" in ours.text and "run with the engine alone" in dotprod.text
 
 
 def test_steps_absent_are_explained() -> None:
