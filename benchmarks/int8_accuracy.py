@@ -83,7 +83,7 @@ def table_of(measured: Sequence[Measured], target: Target) -> Table:
             item.row.name,
             f"{item.float_score:.2f}",
             f"{item.int8_score:.2f}",
-            f"{item.drop:.2f}" if item.holds else f"[red]{item.drop:.2f}[/red]",
+            f"{item.drop:.2f} ± {item.drop_margin:.2f}" if item.holds else f"[red]{item.drop:.2f}[/red]",
             limit,
             str(item.items),
             f"{int8_layers}/{float_layers}",

@@ -133,6 +133,7 @@ class QuantizationSection(Section):
     percentile: Annotated[float, Field(gt=50, le=100)] = 99.99
     metric: Annotated[str, Field(min_length=1)] = "cosine"
     max_drop: Annotated[float, Field(ge=0)] | None = None
+    min_sqnr: float | None = None
     keep_float: tuple[str, ...] = ()
     stock: bool = False
 

@@ -75,6 +75,10 @@ def quantize(
         Optional[float],  # noqa: UP045
         typer.Option("--max-drop", min=0.0, help="Points of the metric that may be lost; else layers stay in float."),
     ] = None,
+    min_sqnr: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--min-sqnr", metavar="DB", help="That the outputs are to have; else layers stay in float."),
+    ] = None,
     keep_float: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--keep-float", metavar="LAYER", help="Leave this layer in float; once for each."),
@@ -122,6 +126,7 @@ def quantize(
         "percentile": percentile,
         "metric": _from_here(metric),
         "max_drop": max_drop,
+        "min_sqnr": min_sqnr,
         "keep_float": tuple(keep_float) if keep_float else None,
         "stock": stock,
     }

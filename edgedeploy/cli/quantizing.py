@@ -36,7 +36,7 @@ from edgedeploy.quantize.layer_errors import layer_errors
 from edgedeploy.quantize.metrics import Metric, load_metric
 from edgedeploy.quantize.pipeline import Prepared, assemble, decision_items, prepare
 from edgedeploy.quantize.precheck import check_quantizable
-from edgedeploy.quantize.precision import choose_precision
+from edgedeploy.quantize.precision import Goal, choose_precision
 from edgedeploy.quantize.rebias import rebiased
 from edgedeploy.quantize.search import search_settings
 from edgedeploy.quantize.settings import Calibrator, Settings, Target
@@ -71,6 +71,14 @@ class Wish:
     @property
     def target(self) -> Target:
         return target_of(self.board, stock=self.section.stock, precision=self.precision)
+
+    @property
+    def goal(self) -> Goal | None:
+        """What is asked of the int8 network; None: nothing."""
+        max_drop, min_sqnr = self.section.max_drop, self.section.min_sqnr
+        if max_drop is None and min_sqnr is None:
+            return None
+        return Goal(max_drop=inf if max_drop is None else max_drop, min_sqnr_db=-inf if min_sqnr is None else min_sqnr)
 
     @property
     def settings(self) -> Settings:
@@ -116,7 +124,7 @@ class _Job:
                 "data names": [section.data, section.evaluation],
                 "settings": self.wish.settings.to_json(),
                 "metric": [self.metric.name, hashlib.sha256(pickle.dumps(self.metric)).hexdigest()],
-                "precision": [section.max_drop, sorted(section.keep_float), self.wish.search],
+                "precision": [section.max_drop, section.min_sqnr, sorted(section.keep_float), self.wish.search],
                 "target": asdict(self.wish.target),
                 "versions": versions(),
             }
@@ -207,7 +215,7 @@ def versions() -> dict[str, str]:
 def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
     wish, evaluation = job.wish, job.sources.evaluation.data
     # One task's items keep one worker busy: others would only cost their start.
-    alone = wish.section.max_drop is None and not wish.search and len(evaluation) <= TASK_ITEMS
+    alone = wish.goal is None and not wish.search and len(evaluation) <= TASK_ITEMS
     with open_workers(scheduler=wish.scheduler, processes=1 if alone else None) as workers:
         for note in workers.notes:
             progress.say(note)
@@ -222,7 +230,8 @@ def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
         versions=versions(),
         command=wish.command,
         sources=job.sources,
-        max_drop=wish.section.max_drop,
+        goal=wish.goal,
+        section=wish.section,
     )
     try:
         return store.add_entry(job.key, made.int8, lambda files: make_record(about, made, errors, files))
@@ -244,9 +253,9 @@ def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
     prepared = without(prepared, wish.section.keep_float)
     if wish.section.keep_float:
         prepared = rebiased(prepared, decision_items(calibration, settings))
-    indices, max_drop = range(len(evaluation)), wish.section.max_drop
+    indices = range(len(evaluation))
     item = calibration.item(0)
-    if max_drop is None and not wish.search:
+    if wish.goal is None and not wish.search:
         int8 = assemble(prepared)
         found = evaluate(job.graph, int8, evaluation, indices, metric, workers=workers, progress=progress)
         return Made(
@@ -263,7 +272,7 @@ def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
         evaluation,
         indices,
         metric,
-        max_drop=inf if max_drop is None else max_drop,
+        goal=wish.goal or Goal(),
         calibration=decision_items(calibration, settings),
         always_measure=wish.search,
         workers=workers,

@@ -43,11 +43,6 @@ class LayerSensitivity:
         """Of the outputs; infinite where the layer makes no error."""
         return -10 * math.log10(self.noise) if self.noise else math.inf
 
-    @property
-    def merit(self) -> float:
-        """Error a cost; what goes to float first has the largest."""
-        return self.noise_share / self.cost if self.cost else math.inf
-
 
 class Variants:
     """Evaluates variants of one prepared network on workers; none on the same items twice.
