@@ -186,6 +186,18 @@ def test_where_floats_may_be_halves(board: str, precision: Precision, halves: bo
     assert (target.own_layers, target.half_floats) == (True, halves)
 
 
+def test_layers_go_back_to_float_for_a_ratio_of_signal_to_error(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = read_document(succeed(capsys, project, "--min-sqnr", "45", "--images", "16"))
+    assert record.metric.min_sqnr_db == 45.0 and record.metric.max_drop is None and record.metric.held
+    assert record.metric.put_back and record.float_layers
+    assert all(output.error.sqnr_db is None or output.error.sqnr_db >= 45 for output in record.outputs)
+    assert {step.holds for step in record.metric.steps} >= {True}
+    assert all(step.holds == ((step.sqnr_after or 0.0) >= 45) for step in record.metric.steps)
+    assert "--min-sqnr 45.0" in record.command
+
+
 def test_layers_stay_in_float_as_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = read_document(succeed(capsys, project)).layers[0].name
     record = read_document(succeed(capsys, project, "--keep-float", first))
