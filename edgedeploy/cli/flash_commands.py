@@ -12,6 +12,7 @@ from edgedeploy.artifacts import FlashResult
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
 from edgedeploy.cli import measuring
+from edgedeploy.cli.building import ToolchainOption
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.model_commands import AcceptOption
 from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
@@ -39,6 +40,7 @@ def flash(
     accept_differences: AcceptOption = False,
     break_lock: BreakLockOption = False,
     sign_key: SignKeyOption = None,
+    toolchain: ToolchainOption = None,
     no_bench: Annotated[
         bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")
     ] = False,
@@ -50,11 +52,21 @@ def flash(
     definition = load_board(options.board, project_dir=opened.directory)
     require_target(options, definition, opened.project)
     key = signing_key(opened, sign_key)
+    live = None
     if not options.emulated:
         # A board that does not answer is said before minutes go into converting and building for it.
         with connection(options, opened, progress=progress) as target:
-            progress.say(f"{target.transport.description} answers")
-    bundle = bundle_for(definition, opened, accept_differences=accept_differences, key=key, progress=progress)
+            live = probe(target.transport)
+            progress.say(f"{target.transport.description} answers: {live.os_name}, {live.libc or 'unknown C library'}")
+    bundle = bundle_for(
+        definition,
+        opened,
+        accept_differences=accept_differences,
+        key=key,
+        family=toolchain,
+        facts=live,
+        progress=progress,
+    )
     with connection(options, opened, progress=progress) as target:
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)
