@@ -69,6 +69,16 @@ class Goal:
             share = min(share, (self.max_drop / found.drop) ** 2)
         return share
 
+    def room(self, found: Evaluation, before: Evaluation) -> float:
+        """Return the share of an evaluation's error that another may have on top, by prediction; infinite: not known.
+
+        Only decibels tell it: a metric of few items stays the same and then jumps.
+        """
+        if math.isinf(self.min_sqnr_db):
+            return math.inf
+        noise, wanted = (10 ** (-db / 10) for db in (found.sqnr_db, self.min_sqnr_db))
+        return (wanted - noise) / 10 ** (-before.sqnr_db / 10)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrecisionStep:
@@ -155,7 +165,14 @@ def choose_precision(
     before = search.evaluate(())
     layers: tuple[LayerSensitivity, ...] = ()
     if always_measure or not goal.is_met(before):
-        layers = measure_layers(variants, prepared, data, spread(indices, SENSITIVITY_ITEMS), progress=progress)
+        layers = measure_layers(
+            variants,
+            prepared,
+            data,
+            spread(indices, SENSITIVITY_ITEMS),
+            typical=math.isinf(goal.min_sqnr_db),
+            progress=progress,
+        )
     chosen: KeepFloat = ()
     if not goal.is_met(before):
         costs = FloatCosts(prepared.graph, prepared.candidates, data.item(indices[0]))
@@ -224,8 +241,9 @@ class _Search:
 
     def run(self, plan: FloatPlan, before: Evaluation) -> KeepFloat:
         """Return the layers to keep in float."""
-        start = plan.count_for(self._goal.wanted_share(before))
-        return self._bring_back(self._fewest(plan.layers, max(1, start)))
+        share = self._goal.wanted_share(before)
+        chosen = self._fewest(plan.layers, max(1, plan.count_for(share)))
+        return self._bring_back(chosen, before)
 
     def _fewest(self, ordered: Sequence[LayerSensitivity], start: int) -> list[LayerSensitivity]:
         """Return the fewest of the first layers with which the goal is met.
@@ -259,9 +277,11 @@ class _Search:
         reason = f"first {count} of {len(ordered)} layers by error for their cost"
         return self._try(Action.TO_FLOAT, _keep(layers), (), [layer.name for layer in layers], reason)
 
-    def _bring_back(self, chosen: list[LayerSensitivity]) -> KeepFloat:
+    def _bring_back(self, chosen: list[LayerSensitivity], before: Evaluation) -> KeepFloat:
         """Bring layers back to int8 that turn out not to be needed, those that cost most first."""
-        for layer in sorted(chosen, key=lambda layer: -layer.cost)[:BRING_BACK]:
+        room = self._goal.room(self.evaluate(_keep(chosen)), before)
+        likely = [layer for layer in chosen if layer.noise_share <= room]
+        for layer in sorted(likely, key=lambda layer: -layer.cost)[:BRING_BACK]:
             left = [item for item in chosen if item is not layer]
             reason = "others that are in float may do without it"
             if left and self._try(Action.TO_INT8, _keep(left), _keep(chosen), [layer.name], reason):

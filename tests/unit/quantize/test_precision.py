@@ -15,7 +15,7 @@ from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import AccuracyError
 from edgedeploy.quantize.assemble import Prepared, assemble
 from edgedeploy.quantize.calibration_data import spread
-from edgedeploy.quantize.evaluation import OutputError, evaluate
+from edgedeploy.quantize.evaluation import Evaluation, OutputError, evaluate
 from edgedeploy.quantize.float_order import plan_of
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.layer_costs import FloatCosts, int8_macs, layer_costs
@@ -90,6 +90,27 @@ def test_a_ratio_of_signal_to_error_can_be_asked_for(net: Searched) -> None:
     assert all(step.holds == (step.sqnr_db >= goal.min_sqnr_db) for step in found.steps)
     enough = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(min_sqnr_db=0.0))
     assert enough.keep_float == ()
+
+
+def test_where_decibels_are_asked_for_all_items_count_together(net: Searched) -> None:
+    goal = Goal(min_sqnr_db=net.found.before.sqnr_db + 6)
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=goal)
+    sample = spread(range(ITEMS), SENSITIVITY_ITEMS)
+    for layer in found.layers:
+        others = [name for name in net.prepared.candidates if name != layer.name]
+        alone = evaluate(net.prepared.source, assemble(net.prepared, keep_float=others), net.data, sample, Cosine())
+        assert layer.noise == alone.noise_share != alone.typical_noise
+
+
+def test_room_for_layers_to_come_back(net: Searched) -> None:
+    def at(db: float) -> Evaluation:
+        return replace(net.found.before, outputs=(OutputError(name="a", sqnr_db=db, cosine=1.0),))
+
+    assert Goal(max_drop=1.0).room(at(30.0), at(20.0)) == inf
+    assert Goal(min_sqnr_db=30.0).room(at(30.0), at(20.0)) == pytest.approx(0.0)
+    # A thousandth of the signal may be noise, half of that is: what is left is a twentieth of the noise at 20 dB.
+    assert Goal(min_sqnr_db=30.0).room(at(33.0103), at(20.0)) == pytest.approx(0.05, rel=1e-3)
+    assert Goal(min_sqnr_db=30.0).room(at(29.0), at(20.0)) < 0
 
 
 def test_more_than_float_can_give_is_refused(net: Searched) -> None:
