@@ -14,6 +14,7 @@ from edgedeploy.boards.probe import probe
 from edgedeploy.cli import measuring
 from edgedeploy.cli.building import ToolchainOption
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
+from edgedeploy.cli.health_pages import show_health, show_history
 from edgedeploy.cli.model_commands import AcceptOption
 from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import open_project
@@ -80,6 +81,8 @@ def flash(
             directory=target.directory,
             progress=progress,
             break_lock=break_lock,
+            budget=opened.project.budget.to_budget(),
+            threads=opened.project.bench.threads,
         )
         measured = None
         if not no_bench:
@@ -102,7 +105,7 @@ def flash(
 
 @takes_target()
 def status(options: TargetOptions, as_json: JsonOption = False) -> None:
-    """Show the releases on the board and which one is active."""
+    """Show the releases on the board, which one is active, how healthy it is, and the history."""
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
@@ -124,7 +127,7 @@ def rollback(
     break_lock: BreakLockOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an earlier release active again, after its self-test."""
+    """Make an earlier release active again; it proves itself as in a flash."""
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
@@ -136,6 +139,8 @@ def rollback(
             progress=progress,
             clock=target.clock,
             break_lock=break_lock,
+            budget=opened.project.budget.to_budget(),
+            threads=opened.project.bench.threads,
         )
         document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(result)}
     if as_json:
@@ -157,7 +162,9 @@ def _show_flash(result: FlashResult) -> None:
         table.add_row(step.name, f"{step.seconds:.1f}", f"{step.bytes:,}" if step.bytes else "", step.note)
     stdout.print(table)
     state = "already active" if result.unchanged else "active"
-    stdout.print(f"{result.app} {result.release[:12]} is {state} on {result.board} and passed its golden self-test.")
+    stdout.print(
+        f"{result.app} {result.release[:12]} is {state} on {result.board}, passed its golden self-test, and is healthy."
+    )
 
 
 def _show_status(found: BoardStatus) -> None:
@@ -174,5 +181,5 @@ def _show_status(found: BoardStatus) -> None:
     stdout.print(table)
     if found.unfinished is not None:
         stdout.print(found.unfinished.describe(), markup=False)
-    for item in found.history[-5:]:
-        stdout.print(f"{item.time}  {item.action} to {item.to[:12]}", markup=False)
+    show_health(found)
+    show_history(found)

@@ -1,8 +1,8 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement, 9x quantization, 10x signatures. ``docs/errors.md`` has a paragraph for each slug; a test
-holds the two together.
+7x deployment, 8x measurement, 9x quantization, 10x signatures, 11x health. ``docs/errors.md`` has a paragraph for each
+slug; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ from edgedeploy.errors.deployment import (
     SelfTestError,
     WrongArchitectureError,
 )
+from edgedeploy.errors.health import HealthError, LatencyBudgetError, MemoryBudgetError, UnhealthyError
 from edgedeploy.errors.inputs import (
     AssetError,
     ComparisonError,
@@ -131,12 +132,15 @@ __all__ = [
     "EmulatorNotRunningError",
     "EngineSourceError",
     "GlibcTooOldError",
+    "HealthError",
     "ImageBuildError",
     "IncomparableRunsError",
     "InputError",
     "InternalError",
     "KeyFileError",
+    "LatencyBudgetError",
     "MeasurementError",
+    "MemoryBudgetError",
     "MetricError",
     "MissingFileError",
     "MissingIsaFeatureError",
@@ -162,6 +166,7 @@ __all__ = [
     "TransferError",
     "TruncatedWeightsError",
     "TrustError",
+    "UnhealthyError",
     "UnknownBoardError",
     "UnknownHostKeyError",
     "UnknownSignerError",
