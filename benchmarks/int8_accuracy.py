@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from edgedeploy.artifacts import Precision
 from edgedeploy.boards.load import load_board
 from edgedeploy.cli.console import ConsoleProgress, print_error, print_json
+from edgedeploy.cli.quantizing import target_of
 from edgedeploy.errors import EdgedeployError
 from edgedeploy.quantize.settings import Target
 from edgedeploy.quantize.workers import Workers, open_workers
 from int8_nets.accuracy import ROWS, Bench, Measured, Row
 
-DOTPROD = "asimddp"
 _WIDTH = 118
 
 
@@ -55,12 +56,12 @@ def _measure(rows: Sequence[Row], target: Target, workers: Workers) -> list[Meas
 
 
 def board_target(name: str) -> Target:
-    """Return what a board's CPU means for int8.
+    """Return what a board's CPU means for int8 that the runner runs, with floats of 32 bits.
 
     Raises:
         UnknownBoardError: There is no such board.
     """
-    return Target(name=name, dotprod=DOTPROD in load_board(name, project_dir=None).features)
+    return target_of(load_board(name, project_dir=None), stock=False, precision=Precision.FP32)
 
 
 def chosen_rows(names: Sequence[str]) -> tuple[Row, ...]:
@@ -82,7 +83,7 @@ def table_of(measured: Sequence[Measured], target: Target) -> Table:
             item.row.name,
             f"{item.float_score:.2f}",
             f"{item.int8_score:.2f}",
-            f"{item.drop:.2f}" if item.holds else f"[red]{item.drop:.2f}[/red]",
+            f"{item.drop:.2f} ± {item.drop_margin:.2f}" if item.holds else f"[red]{item.drop:.2f}[/red]",
             limit,
             str(item.items),
             f"{int8_layers}/{float_layers}",

@@ -118,7 +118,10 @@ class GoldenSection(Section):
 
 
 class QuantizationSection(Section):
-    """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over."""
+    """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over.
+
+    ``stock``: for programs with the engine's own layers alone.
+    """
 
     enabled: bool = False
     data: str | None = None
@@ -131,7 +134,9 @@ class QuantizationSection(Section):
     percentile: Annotated[float, Field(gt=50, le=100)] = 99.99
     metric: Annotated[str, Field(min_length=1)] = "cosine"
     max_drop: Annotated[float, Field(ge=0)] | None = None
+    min_sqnr: float | None = None
     keep_float: tuple[str, ...] = ()
+    stock: bool = False
 
 
 class BenchSection(Section):

@@ -48,10 +48,11 @@ class ModelRecord(Frozen):
 
 
 class TargetRecord(Frozen):
-    """The board that the int8 model is for, and what its cores have."""
+    """The board that the int8 model is for, what its cores have, and whether the runner's own layers run it."""
 
     board: str
     dotprod: bool
+    own_layers: bool = False
 
 
 class DataRecord(Frozen):
@@ -192,7 +193,7 @@ class SensitivityEntry(Frozen):
 class PrecisionStep(Frozen):
     """One trial of the search for mixed precision: layers put back to float, or back to int8. Drops in points.
 
-    ``holds`` says whether the allowed drop holds with it; a trial with which it does not is taken back.
+    ``holds`` says whether what is asked for holds with it; a trial with which it does not is taken back.
     """
 
     layers: tuple[str, ...]
@@ -200,6 +201,7 @@ class PrecisionStep(Frozen):
     reason: str
     drop_before: MaybeFloat
     drop_after: MaybeFloat
+    sqnr_after: MaybeFloat = None
     holds: bool
 
 
@@ -218,8 +220,10 @@ class MetricRecord(Frozen):
     Args:
         data: What it was evaluated on.
         shares_calibration: Items that calibration had seen as well: a score on them flatters.
+        drop_margin: Points that the drop may be off on other such items, in 19 cases of 20; null: not known.
         max_drop: What was allowed; null: no limit.
-        held: Whether the drop is within it; null without a limit.
+        min_sqnr_db: What the outputs were to have; null: no limit.
+        held: Whether both limits hold; null without any.
         put_back: Layers that were put back to float so that it holds.
         layers: What each layer alone loses; empty where nobody asked.
     """
@@ -230,7 +234,9 @@ class MetricRecord(Frozen):
     float_score: float
     int8_score: float
     drop: float
+    drop_margin: MaybeFloat = None
     max_drop: float | None
+    min_sqnr_db: float | None = None
     held: bool | None
     put_back: tuple[str, ...]
     steps: tuple[PrecisionStep, ...]

@@ -12,6 +12,7 @@ from edgedeploy.artifacts import ColorOrder, Preprocessing, Resize
 from edgedeploy.assets import PackagedFile, fetch_packaged_file
 from edgedeploy.graph import Graph
 from edgedeploy.progress import SILENT, Progress
+from edgedeploy.quantize.search import Subset
 from int8_nets.conversion import graph_of_module
 from int8_nets.imagenet_nets import EfficientNetLite0, MobileNetV2, load_weights
 from int8_nets.photos import (
@@ -26,6 +27,8 @@ from int8_nets.photos import (
 
 CALIBRATION_CROPS = 304
 CROPS_A_PHOTO = 100
+CHOICE_CROPS = 120
+"""A whole number of crops of each photograph, whether there are two or three."""
 
 
 class ImageNetNet(str, Enum):
@@ -105,3 +108,19 @@ def evaluation_crops(
         seed=EVALUATION_SEED,
         preprocessing=_NETS[which].preprocessing,
     )
+
+
+def evaluation_parts(which: ImageNetNet, judge: Half, *, progress: Progress = SILENT) -> tuple[Subset, Subset]:
+    """Return the crops that judge in two parts, photograph by photograph: layers in float are chosen on one of them and
+    judged on the other."""
+    crops = evaluation_crops(which, judge, progress=progress)
+    photos = len(crops.photos)
+    first, second = (
+        Subset(crops, tuple(index for index in range(len(crops)) if index % photos % 2 == part)) for part in (0, 1)
+    )
+    return first, second
+
+
+def to_choose_on(crops: Subset) -> Subset:
+    """Return some of the crops, equally many of each photograph."""
+    return Subset(crops.data, crops.indices[:CHOICE_CROPS])

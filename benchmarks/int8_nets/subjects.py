@@ -10,7 +10,7 @@ from edgedeploy.graph import Graph
 from edgedeploy.progress import Progress
 from edgedeploy.quantize.items import Data
 from edgedeploy.quantize.metrics import Metric, Top1
-from int8_nets.imagenet import ImageNetNet, calibration_crops, evaluation_crops, imagenet_graph
+from int8_nets.imagenet import ImageNetNet, calibration_crops, evaluation_parts, imagenet_graph, to_choose_on
 from int8_nets.labelled import LabelledSplit, fashion_mnist
 from int8_nets.photos import Half
 from int8_nets.ppocr import OcrNet, characters, ocr_data, ocr_graph
@@ -25,7 +25,7 @@ class Fold:
     """Data that are used together.
 
     Args:
-        calibration: What ranges and weights are chosen on.
+        calibration: What ranges and weights are chosen on. Folds that share it share the quantization.
         evaluation: What is reported on; shares nothing with the others.
         held_out: What layers for mixed precision are chosen on; None where no row asks for that.
     """
@@ -69,17 +69,15 @@ def _labelled(graph: Graph, split: LabelledSplit) -> Subject:
 
 
 def _imagenet(which: ImageNetNet, progress: Progress) -> Subject:
-    return Subject(
-        graph=imagenet_graph(which, progress=progress),
-        metric=Top1(),
-        folds=tuple(
-            Fold(
-                calibration=calibration_crops(which, judge, progress=progress),
-                evaluation=evaluation_crops(which, judge, progress=progress),
-            )
-            for judge in Half
-        ),
-    )
+    folds: list[Fold] = []
+    for judge in Half:
+        calibration = calibration_crops(which, judge, progress=progress)
+        first, second = evaluation_parts(which, judge, progress=progress)
+        folds += [
+            Fold(calibration=calibration, held_out=to_choose_on(others), evaluation=judged)
+            for judged, others in ((first, second), (second, first))
+        ]
+    return Subject(graph=imagenet_graph(which, progress=progress), metric=Top1(), folds=tuple(folds))
 
 
 def _ocr(which: OcrNet, progress: Progress) -> Subject:

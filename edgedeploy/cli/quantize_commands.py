@@ -75,9 +75,17 @@ def quantize(
         Optional[float],  # noqa: UP045
         typer.Option("--max-drop", min=0.0, help="Points of the metric that may be lost; else layers stay in float."),
     ] = None,
+    min_sqnr: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--min-sqnr", metavar="DB", help="That the outputs are to have; else layers stay in float."),
+    ] = None,
     keep_float: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option("--keep-float", metavar="LAYER", help="Leave this layer in float; once for each."),
+    ] = None,
+    stock: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--stock", help="For programs with the engine's own layers alone, not our runner."),
     ] = None,
     search: Annotated[
         bool, typer.Option("--search", help="Try other settings too, and measure what each layer costs.")
@@ -118,13 +126,17 @@ def quantize(
         "percentile": percentile,
         "metric": _from_here(metric),
         "max_drop": max_drop,
+        "min_sqnr": min_sqnr,
         "keep_float": tuple(keep_float) if keep_float else None,
+        "stock": stock,
     }
     given = {key: value for key, value in said.items() if value is not None}
     base = QuantizationSection() if model is not None else opened.project.quantization
+    precision = Precision.FP32 if model is not None else opened.project.model.precision
     wish = Wish(
         section=base.model_copy(update=given),
         board=board,
+        precision=precision,
         search=search,
         scheduler=scheduler,
         command=_command(options, model, shapes or [], given, search=search),
@@ -133,7 +145,6 @@ def quantize(
     # Kept before the board is asked: what that may end with is no reason to lose the rest.
     kept = quantize_pages.keep(opened.directory, quantized, None)
     if measure:
-        precision = Precision.FP32 if model is not None else opened.project.model.precision
         rivals = _rivals(subject, quantized, board, precision, key, progress)
         plan = measuring.planned(opened.project, emulated=options.emulated)
         speed = speeds.measure_speed(options, opened, rivals, plan=plan, progress=progress)
@@ -234,6 +245,9 @@ def _command(
     words += ["--board", board]
     for key, value in given.items():
         flag = f"--{key.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag]
+            continue
         values = value if isinstance(value, tuple) else (value,)
         words += [word for item in values for word in (flag, str(item))]
     words += ["--search"] if search else []

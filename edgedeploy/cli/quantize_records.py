@@ -12,6 +12,7 @@ from edgedeploy.cli.subjects import Subject
 from edgedeploy.files import file_sha256
 from edgedeploy.graph import Graph, Layer
 from edgedeploy.graph.passes.linear import LINEAR_TYPES, Activation, activation_of, activation_params_of
+from edgedeploy.project import QuantizationSection
 from edgedeploy.quantfile import (
     AccumulatorEntry,
     EncodingEntry,
@@ -41,7 +42,7 @@ from edgedeploy.quantize.evaluation import Evaluation
 from edgedeploy.quantize.layer_errors import LayerError
 from edgedeploy.quantize.metrics import FULL_POINTS
 from edgedeploy.quantize.pipeline import Prepared
-from edgedeploy.quantize.precision import Action, PrecisionSearch
+from edgedeploy.quantize.precision import Action, Goal, PrecisionSearch
 from edgedeploy.quantize.search import SettingsSearch
 from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.runfile import stamped_id
@@ -59,7 +60,8 @@ class About:
     versions: dict[str, str]
     command: str
     sources: Sources
-    max_drop: float | None
+    goal: Goal | None
+    section: QuantizationSection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
         ),
         versions=about.versions,
         command=about.command,
-        target=TargetRecord(board=about.target.name, dotprod=about.target.dotprod),
+        target=TargetRecord(board=about.target.name, dotprod=about.target.dotprod, own_layers=about.target.own_layers),
         settings=made.settings.to_json(),
         trials=_trials(made.trials),
         data=about.sources.calibration.record,
@@ -219,8 +221,10 @@ def _metric(about: About, made: Made) -> MetricRecord:
         float_score=found.float_score,
         int8_score=found.int8_score,
         drop=found.drop,
-        max_drop=about.max_drop,
-        held=None if about.max_drop is None else found.drop <= about.max_drop + 1e-9,
+        drop_margin=found.drop_margin,
+        max_drop=about.section.max_drop,
+        min_sqnr_db=about.section.min_sqnr,
+        held=None if about.goal is None else about.goal.is_met(found),
         put_back=precision.keep_float if precision is not None else (),
         steps=_steps(precision),
         layers=_layer_sensitivities(precision),
@@ -235,6 +239,7 @@ def _steps(precision: PrecisionSearch | None) -> tuple[PrecisionStep, ...]:
             reason=step.reason,
             drop_before=step.drop_before,
             drop_after=step.drop_after,
+            sqnr_after=step.sqnr_db,
             holds=step.holds,
         )
         for step in (precision.steps if precision is not None else ())

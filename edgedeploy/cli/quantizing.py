@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edgedeploy import __version__
-from edgedeploy.artifacts import ConvertedModel, Sample
+from edgedeploy.artifacts import ConvertedModel, Precision, Sample
 from edgedeploy.boards.model import Board
 from edgedeploy.cli import subjects
 from edgedeploy.cli.console import ConsoleProgress
@@ -36,13 +36,14 @@ from edgedeploy.quantize.layer_errors import layer_errors
 from edgedeploy.quantize.metrics import Metric, load_metric
 from edgedeploy.quantize.pipeline import Prepared, assemble, decision_items, prepare
 from edgedeploy.quantize.precheck import check_quantizable
-from edgedeploy.quantize.precision import choose_precision
+from edgedeploy.quantize.precision import Goal, choose_precision
 from edgedeploy.quantize.rebias import rebiased
 from edgedeploy.quantize.search import search_settings
 from edgedeploy.quantize.settings import Calibrator, Settings, Target
 from edgedeploy.quantize.workers import Workers, open_workers
 
 DOT_PRODUCT = "asimddp"
+HALF_PRECISION = "asimdhp"
 LAYER_ERROR_ITEMS = 16
 KEPT_BY_THE_USER = "you keep it in float"
 
@@ -55,6 +56,7 @@ class Wish:
         section: The project's, with what the command line says instead.
         board: It is for.
         command: The line that does it again.
+        precision: Of the release's float layers.
         search: Try settings too, and measure every layer's sensitivity.
         scheduler: Of a Dask cluster; None: this machine.
     """
@@ -62,8 +64,21 @@ class Wish:
     section: QuantizationSection
     board: Board
     command: str
+    precision: Precision
     search: bool = False
     scheduler: str | None = None
+
+    @property
+    def target(self) -> Target:
+        return target_of(self.board, stock=self.section.stock, precision=self.precision)
+
+    @property
+    def goal(self) -> Goal | None:
+        """What is asked of the int8 network; None: nothing."""
+        max_drop, min_sqnr = self.section.max_drop, self.section.min_sqnr
+        if max_drop is None and min_sqnr is None:
+            return None
+        return Goal(max_drop=inf if max_drop is None else max_drop, min_sqnr_db=-inf if min_sqnr is None else min_sqnr)
 
     @property
     def settings(self) -> Settings:
@@ -109,8 +124,8 @@ class _Job:
                 "data names": [section.data, section.evaluation],
                 "settings": self.wish.settings.to_json(),
                 "metric": [self.metric.name, hashlib.sha256(pickle.dumps(self.metric)).hexdigest()],
-                "precision": [section.max_drop, sorted(section.keep_float), self.wish.search],
-                "target": asdict(target_of(self.wish.board)),
+                "precision": [section.max_drop, section.min_sqnr, sorted(section.keep_float), self.wish.search],
+                "target": asdict(self.wish.target),
                 "versions": versions(),
             }
         )
@@ -121,7 +136,12 @@ def of_project(opened: OpenProject, board: Board, *, accept_differences: bool, p
     subject = subjects.of_project(opened, accept_differences=accept_differences, progress=progress)
     words = ["edgedeploy", "quantize", "--board", board.name]
     words += ["--project", str(opened.directory)] if opened.directory != Path.cwd() else []
-    wish = Wish(section=opened.project.quantization, board=board, command=shlex.join(words))
+    wish = Wish(
+        section=opened.project.quantization,
+        board=board,
+        command=shlex.join(words),
+        precision=opened.project.model.precision,
+    )
     return run(subject, wish, progress=progress)
 
 
@@ -172,9 +192,19 @@ def without(prepared: Prepared, names: Collection[str]) -> Prepared:
     )
 
 
-def target_of(board: Board) -> Target:
-    """Return what the board's cores make of int8."""
-    return Target(name=board.name, dotprod=DOT_PRODUCT in board.features)
+def target_of(board: Board, *, stock: bool, precision: Precision) -> Target:
+    """Return what the board's cores make of int8.
+
+    Args:
+        stock: Whether the engine's own layers alone are to run it.
+        precision: Of float layers; cores with half precision give the engine's layers halves whatever it is.
+    """
+    return Target(
+        name=board.name,
+        dotprod=DOT_PRODUCT in board.features,
+        own_layers=not stock,
+        half_floats=precision.half_weights or HALF_PRECISION in board.features,
+    )
 
 
 def versions() -> dict[str, str]:
@@ -185,7 +215,7 @@ def versions() -> dict[str, str]:
 def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
     wish, evaluation = job.wish, job.sources.evaluation.data
     # One task's items keep one worker busy: others would only cost their start.
-    alone = wish.section.max_drop is None and not wish.search and len(evaluation) <= TASK_ITEMS
+    alone = wish.goal is None and not wish.search and len(evaluation) <= TASK_ITEMS
     with open_workers(scheduler=wish.scheduler, processes=1 if alone else None) as workers:
         for note in workers.notes:
             progress.say(note)
@@ -196,11 +226,12 @@ def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
     )
     about = About(
         subject=job.subject,
-        target=target_of(wish.board),
+        target=wish.target,
         versions=versions(),
         command=wish.command,
         sources=job.sources,
-        max_drop=wish.section.max_drop,
+        goal=wish.goal,
+        section=wish.section,
     )
     try:
         return store.add_entry(job.key, made.int8, lambda files: make_record(about, made, errors, files))
@@ -212,7 +243,7 @@ def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
 
 
 def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
-    wish, metric, target = job.wish, job.metric, target_of(job.wish.board)
+    wish, metric, target = job.wish, job.metric, job.wish.target
     calibration, evaluation = job.sources.calibration.data, job.sources.evaluation.data
     settings, trials = wish.settings, None
     if wish.search:
@@ -222,9 +253,9 @@ def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
     prepared = without(prepared, wish.section.keep_float)
     if wish.section.keep_float:
         prepared = rebiased(prepared, decision_items(calibration, settings))
-    indices, max_drop = range(len(evaluation)), wish.section.max_drop
+    indices = range(len(evaluation))
     item = calibration.item(0)
-    if max_drop is None and not wish.search:
+    if wish.goal is None and not wish.search:
         int8 = assemble(prepared)
         found = evaluate(job.graph, int8, evaluation, indices, metric, workers=workers, progress=progress)
         return Made(
@@ -241,7 +272,7 @@ def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
         evaluation,
         indices,
         metric,
-        max_drop=inf if max_drop is None else max_drop,
+        goal=wish.goal or Goal(),
         calibration=decision_items(calibration, settings),
         always_measure=wish.search,
         workers=workers,

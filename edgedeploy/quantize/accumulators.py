@@ -4,7 +4,8 @@ On CPUs without the dot product instructions the engine computes 3x3 convolution
 Its integer form multiplies every sum by 576 in 32 bits, so sums past 2^31 / 576 = 3,728,270 wrap around and are quite
 wrong. There are two ways out: weights of fewer bits, channel by channel, which make the sums smaller, or the layer's
 feature mask (key 31), which sends it to the matrix product, slower but good for any sum. Layers whose sums stay small
-enough keep all 8 bits and F(4,3). With dot product the engine does not use it, and all layers keep their 8 bits.
+enough keep all 8 bits and F(4,3). With dot product the engine does not use it, and all layers keep their 8 bits. So do
+layers that this project's own Winograd computes, which carries any sum, where the network is for a program that has it.
 
 Source: ``create_pipeline_int8_arm`` in the engine's src/layer/arm/convolution_arm.cpp, the transforms in
 convolution_3x3_winograd_int8.h beside it, ``get_masked_option`` in src/net.cpp.
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from edgedeploy.graph.model import Layer
 from edgedeploy.graph.passes.linear import groups_of
 from edgedeploy.quantize.choices import LARGEST_CODE, Winograd
+from edgedeploy.quantize.own_layers import winograd_is_ours
 from edgedeploy.quantize.settings import Target
 
 Codes = NDArray[np.int8]
@@ -45,6 +47,8 @@ of 120 channels."""
 LOSS_FOR_ALL_TIME_DB = 3.0
 """The exchange rate: how much of its signal-to-noise ratio a layer would give for all of its time. A layer that F(4,3)
 makes 40 % faster may lose 1.2 dB to fewer bits."""
+
+OURS = "the runner's own Winograd carries any sum"
 
 _FEWEST_CHANNELS = 8
 _USUAL_SIZE = (28, 28)
@@ -85,7 +89,7 @@ def choose_accumulators(
         codes: Its weights with all bits, int8 ``(out, inputs of a group, kernel...)``.
         windows: What they are multiplied with at many places of calibration data, int8
             ``(rows, groups, inputs of a group x kernel)``.
-        target: Says whether there is dot product.
+        target: Says whether there is dot product, and whose layers run the network.
         output_size: Height and width of the output, where they are known.
 
     Returns:
@@ -100,6 +104,8 @@ def choose_accumulators(
             else "the engine does not use F(4,3) for it"
         )
         return _within(worst, limit, uses_winograd, why)
+    if winograd_is_ours(layer, target):
+        return _within(worst, INT32_LIMIT, uses_winograd, OURS)
     if worst.max(initial=0) <= limit:
         return _within(worst, limit, uses_winograd, f"not even the largest codes make sums beyond {limit:,}")
     bounds = accumulator_bounds(codes, largest_sums(codes, windows))
@@ -109,7 +115,7 @@ def choose_accumulators(
 
 
 def accumulator_limit(layer: Layer, target: Target) -> tuple[int, bool]:
-    """Return the largest sum that the target's code for a layer carries, and whether that code is F(4,3).
+    """Return the largest sum that the engine's code for a layer carries on a target, and whether that code is F(4,3).
 
     Example:
         >>> accumulator_limit(graph.layer("conv_3x3"), Target(name="rk3399", dotprod=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from edgedeploy.graph.engine import Engine
@@ -15,7 +15,9 @@ from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.tasks import ONE_THREAD
 
 CONVERSION_MACS = 8
-"""Turning one number into a code, or back, is taken to cost as much as so many multiplications."""
+"""Turning one number into a code, or back, is taken to cost as much as so many multiplications lose in float: a cycle
+or so, where a multiplication loses 0.1 (Cortex-A76: some 28 a cycle in int8, 7 in float) to 0.2 (A72: 7.5 and 3)."""
+_CHAINED = CONVOLUTIONS_2D | {"InnerProduct"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,63 @@ def layer_costs(graph: Graph, names: Sequence[str], item: Item) -> dict[str, Lay
         )
         for layer in layers
     }
+
+
+class FloatCosts:
+    """What sets of layers cost in float: neighbours in float need no conversion between them.
+
+    Args:
+        graph: The float network.
+        names: Layers with weights that can be int8, in execution order.
+        item: Any: its shapes decide.
+    """
+
+    def __init__(self, graph: Graph, names: Sequence[str], item: Item) -> None:
+        self._costs = layer_costs(graph, names, item)
+        layers = [graph.layer(name) for name in names]
+        chains = find_chains(graph, [layer.name for layer in layers if layer.type in _CHAINED])
+        sizes = Engine.from_graph(graph, options=ONE_THREAD).run(list(chains.readers), item.tensors)
+        makers = {layer.outputs[0]: layer.name for layer in layers}
+        self._blobs = tuple(
+            _Read(
+                size=int(sizes[source].size),
+                maker=makers[source] if source in chains.handed_on else None,
+                readers=frozenset(readers),
+            )
+            for source, readers in chains.readers.items()
+        )
+        self.all_macs = sum(cost.macs for cost in self._costs.values())
+
+    def of(self, keep_float: Collection[str]) -> int:
+        """Return the multiplications of a set, and its conversions more than there are with everything in int8."""
+        return sum(self._costs[name].macs for name in keep_float) + self._conversions(
+            self._blobs, frozenset(keep_float)
+        )
+
+    def added(self, name: str, keep_float: Collection[str]) -> int:
+        """Return what one more layer adds to a set: its multiplications at least, though it may save conversions."""
+        macs, kept = self._costs[name].macs, frozenset(keep_float)
+        touched = [blob for blob in self._blobs if blob.maker == name or name in blob.readers]
+        return max(macs, macs + self._conversions(touched, kept | {name}) - self._conversions(touched, kept))
+
+    def _conversions(self, blobs: Sequence[_Read], kept: frozenset[str]) -> int:
+        return CONVERSION_MACS * sum(blob.conversions(kept) - blob.conversions(frozenset()) for blob in blobs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """A blob that layers read which can be int8: how many numbers it has, and who makes it where that may be codes."""
+
+    size: int
+    maker: str | None
+    readers: frozenset[str]
+
+    def conversions(self, kept: frozenset[str]) -> int:
+        """Return how many numbers become codes, or floats, on the way from the maker to the readers."""
+        in_int8 = self.readers - kept
+        if self.maker is None or self.maker in kept:
+            return self.size if in_int8 else 0
+        return self.size if in_int8 != self.readers else 0
 
 
 def int8_macs(graph: Graph, model: Int8Model, item: Item) -> float:

@@ -1,11 +1,13 @@
-"""Mixed precision: which layers go back to float so that the task metric drops by no more than is allowed.
+"""Mixed precision: which layers go back to float so that the outputs are as good as is asked for.
 
-Each layer's error is measured alone on a few items; layers are ranked by error a cost; the shortest list of the first
-ones that holds is found by doubling and halving; what turns out not to be needed is brought back to int8.
+Each layer's error is measured alone on a few items; layers are ordered by the error that goes away for what they cost
+(``float_order.py``). Errors add up, so the order says about how many of the first ones it takes; from there the fewest
+that hold are found by trial, and what turns out not to be needed is brought back to int8.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -20,14 +22,16 @@ from edgedeploy.quantize.calibration_data import spread
 from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.evaluation import Evaluation
 from edgedeploy.quantize.evaluator import Biases, Evaluator, KeepFloat, Variant
+from edgedeploy.quantize.float_order import FloatPlan, plan_of
 from edgedeploy.quantize.items import Data, Item
+from edgedeploy.quantize.layer_costs import FloatCosts
 from edgedeploy.quantize.local_workers import SerialWorkers
 from edgedeploy.quantize.metrics import Metric
 from edgedeploy.quantize.rebias import corrected_biases
 from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, LayerSensitivity, Variants, measure_layers
 from edgedeploy.quantize.tasks import Workers
 
-BRING_BACK = 8
+BRING_BACK = 4
 """Layers that are tried in int8 again at most."""
 _ROUNDING = 1e-9
 """A drop of just the limit holds, however it was rounded."""
@@ -41,6 +45,42 @@ class Action(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is asked of the int8 network.
+
+    Args:
+        max_drop: Points of the metric that may be lost; infinite: any.
+        min_sqnr_db: Of the worst output against the float network's, over all items; minus infinity: any.
+    """
+
+    max_drop: float = math.inf
+    min_sqnr_db: float = -math.inf
+
+    def is_met(self, found: Evaluation) -> bool:
+        return found.drop <= self.max_drop + _ROUNDING and found.sqnr_db >= self.min_sqnr_db - _ROUNDING
+
+    def wanted_share(self, found: Evaluation) -> float:
+        """Return the share of an evaluation's error that may be left, 0 to 1, by prediction.
+
+        Answers tip over in proportion to the error's amplitude, whose square is what adds up.
+        """
+        share = 10 ** ((found.sqnr_db - self.min_sqnr_db) / 10) if found.sqnr_db < self.min_sqnr_db else 1.0
+        if found.drop > self.max_drop:
+            share = min(share, (self.max_drop / found.drop) ** 2)
+        return share
+
+    def room(self, found: Evaluation, before: Evaluation) -> float:
+        """Return the share of an evaluation's error that another may have on top, by prediction; infinite: not known.
+
+        Only decibels tell it: a metric of few items stays the same and then jumps.
+        """
+        if math.isinf(self.min_sqnr_db):
+            return math.inf
+        noise, wanted = (10 ** (-db / 10) for db in (found.sqnr_db, self.min_sqnr_db))
+        return (wanted - noise) / 10 ** (-before.sqnr_db / 10)
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrecisionStep:
     """One trial.
 
@@ -48,13 +88,15 @@ class PrecisionStep:
         layers: That were changed.
         drop_before: Points, before the change.
         drop_after: With it.
-        holds: Whether the limit holds with it: only then it stays, unless a later step finds that fewer layers do.
+        sqnr_db: Of the worst output, with it.
+        holds: Whether the goal is met with it: only then it stays, unless a later step finds that fewer layers do.
     """
 
     action: Action
     layers: tuple[str, ...]
     drop_before: float
     drop_after: float
+    sqnr_db: float
     holds: bool
     reason: str
 
@@ -65,7 +107,7 @@ class PrecisionSearch:
 
     Args:
         keep_float: Layers in float beside those that cannot be int8, in execution order: for ``assemble``.
-        max_drop: Points that were allowed.
+        goal: What was asked for.
         steps: Every trial in order.
         biases: That go with them: for ``assemble`` too.
         layers: Each layer alone in int8; empty where the limit held at once and nobody asked.
@@ -76,7 +118,7 @@ class PrecisionSearch:
 
     keep_float: tuple[str, ...]
     biases: Biases
-    max_drop: float
+    goal: Goal
     steps: tuple[PrecisionStep, ...]
     layers: tuple[LayerSensitivity, ...]
     before: Evaluation
@@ -94,7 +136,7 @@ def choose_precision(
     indices: Sequence[int],
     metric: Metric,
     *,
-    max_drop: float,
+    goal: Goal,
     calibration: Sequence[Item] = (),
     always_measure: bool = False,
     workers: Workers | None = None,
@@ -104,7 +146,7 @@ def choose_precision(
 
     Args:
         indices: Items that the metric is measured on: 200 or so that calibration has not seen.
-        max_drop: Largest drop of the metric, in points.
+        goal: Such as ``Goal(max_drop=1.0)``.
         calibration: ``pipeline.decision_items``, to correct biases on anew for each choice; none: they stay as decided.
         always_measure: Whether sensitivities are wanted also where the limit holds with everything in int8.
         workers: None: this process, with one thread. The result is the same on all.
@@ -119,16 +161,26 @@ def choose_precision(
     """
     evaluator = Evaluator(prepared.source, _Assembled(prepared), data, metric)
     variants = Variants(evaluator, prepared.source.outputs, metric.name, workers or SerialWorkers())
-    search = _Search(_Choices(prepared, calibration), variants, tuple(indices), max_drop, progress)
+    search = _Search(_Choices(prepared, calibration), variants, tuple(indices), goal, progress)
     before = search.evaluate(())
     layers: tuple[LayerSensitivity, ...] = ()
-    if always_measure or not search.holds(before):
-        layers = measure_layers(variants, prepared, data, spread(indices, SENSITIVITY_ITEMS), progress=progress)
-    chosen: KeepFloat = () if search.holds(before) else search.run(layers)
+    if always_measure or not goal.is_met(before):
+        layers = measure_layers(
+            variants,
+            prepared,
+            data,
+            spread(indices, SENSITIVITY_ITEMS),
+            typical=math.isinf(goal.min_sqnr_db),
+            progress=progress,
+        )
+    chosen: KeepFloat = ()
+    if not goal.is_met(before):
+        costs = FloatCosts(prepared.graph, prepared.candidates, data.item(indices[0]))
+        chosen = search.run(plan_of(layers, costs), before)
     return PrecisionSearch(
         keep_float=tuple(name for name in prepared.candidates if name in chosen),
         biases=search.variant(chosen).biases,
-        max_drop=max_drop,
+        goal=goal,
         steps=tuple(search.steps),
         layers=layers,
         before=before,
@@ -173,12 +225,12 @@ class _Search:
     """The trials on the task metric."""
 
     def __init__(
-        self, choices: _Choices, variants: Variants, indices: tuple[int, ...], max_drop: float, progress: Progress
+        self, choices: _Choices, variants: Variants, indices: tuple[int, ...], goal: Goal, progress: Progress
     ) -> None:
         self.variant = choices.variant
         self._variants = variants
         self._indices = indices
-        self._max_drop = max_drop
+        self._goal = goal
         self._progress = progress
         self.steps: list[PrecisionStep] = []
 
@@ -187,41 +239,49 @@ class _Search:
         wanted = [self.variant(keep_float)]
         return self._variants.evaluate(wanted, self._indices, self._progress, "Measuring the task metric")[0]
 
-    def holds(self, found: Evaluation) -> bool:
-        return found.drop <= self._max_drop + _ROUNDING
-
-    def run(self, layers: Sequence[LayerSensitivity]) -> KeepFloat:
+    def run(self, plan: FloatPlan, before: Evaluation) -> KeepFloat:
         """Return the layers to keep in float."""
-        ranked = sorted(layers, key=lambda layer: -layer.merit)
-        return self._bring_back(self._shortest(ranked))
+        share = self._goal.wanted_share(before)
+        chosen = self._fewest(plan.layers, max(1, plan.count_for(share)))
+        return self._bring_back(chosen, before)
 
-    def _shortest(self, ranked: Sequence[LayerSensitivity]) -> list[LayerSensitivity]:
-        """Return the fewest of the first layers with which the limit holds.
+    def _fewest(self, ordered: Sequence[LayerSensitivity], start: int) -> list[LayerSensitivity]:
+        """Return the fewest of the first layers with which the goal is met.
 
-        More in float is taken to be no worse, so that some twenty trials suffice for hundreds of layers; what is
-        returned has been measured, whether or not that is so.
+        More in float is taken to be no worse, so that a dozen trials suffice for hundreds of layers; what is returned
+        has been measured, whether or not that is so.
+
+        Args:
+            start: How many it takes by prediction. From there steps double until there is one that holds and one
+                that does not, and then halve.
         """
-        too_few, count = 0, 1
-        while not self._try_first(ranked, count):
-            if count >= len(ranked):
-                raise self._impossible(ranked)
-            too_few, count = count, min(2 * count, len(ranked))
-        while count - too_few > 1:
-            middle = (too_few + count) // 2
-            if self._try_first(ranked, middle):
-                count = middle
+        too_few, enough, count, step = 0, len(ordered) + 1, start, 1
+        while enough - too_few > 1:
+            if self._try_first(ordered, count):
+                enough = count
+            elif count == len(ordered):
+                raise self._impossible(ordered)
             else:
-                too_few = middle
-        return list(ranked[:count])
+                too_few = count
+            if enough > len(ordered):
+                count = min(too_few + step, len(ordered))
+            elif too_few == 0:
+                count = max(enough - step, 1)
+            else:
+                count = (too_few + enough) // 2
+            step *= 2
+        return list(ordered[:enough])
 
-    def _try_first(self, ranked: Sequence[LayerSensitivity], count: int) -> bool:
-        layers = ranked[:count]
-        reason = f"first {count} of {len(ranked)} layers by error for their cost"
+    def _try_first(self, ordered: Sequence[LayerSensitivity], count: int) -> bool:
+        layers = ordered[:count]
+        reason = f"first {count} of {len(ordered)} layers by error for their cost"
         return self._try(Action.TO_FLOAT, _keep(layers), (), [layer.name for layer in layers], reason)
 
-    def _bring_back(self, chosen: list[LayerSensitivity]) -> KeepFloat:
+    def _bring_back(self, chosen: list[LayerSensitivity], before: Evaluation) -> KeepFloat:
         """Bring layers back to int8 that turn out not to be needed, those that cost most first."""
-        for layer in sorted(chosen, key=lambda layer: -layer.cost)[:BRING_BACK]:
+        room = self._goal.room(self.evaluate(_keep(chosen)), before)
+        likely = [layer for layer in chosen if layer.noise_share <= room]
+        for layer in sorted(likely, key=lambda layer: -layer.cost)[:BRING_BACK]:
             left = [item for item in chosen if item is not layer]
             reason = "others that are in float may do without it"
             if left and self._try(Action.TO_INT8, _keep(left), _keep(chosen), [layer.name], reason):
@@ -232,13 +292,14 @@ class _Search:
         self, action: Action, variant: KeepFloat, current: KeepFloat, layers: Collection[str], reason: str
     ) -> bool:
         before, after = self.evaluate(current), self.evaluate(variant)
-        holds = self.holds(after)
+        holds = self._goal.is_met(after)
         self.steps.append(
             PrecisionStep(
                 action=action,
                 layers=tuple(layers),
                 drop_before=before.drop,
                 drop_after=after.drop,
+                sqnr_db=after.sqnr_db,
                 holds=holds,
                 reason=reason,
             )
@@ -246,9 +307,15 @@ class _Search:
         return holds
 
     def _impossible(self, layers: Sequence[LayerSensitivity]) -> AccuracyError:
-        drop = self.evaluate(_keep(layers)).drop
+        found, goal = self.evaluate(_keep(layers)), self._goal
+        if found.sqnr_db < goal.min_sqnr_db:
+            return AccuracyError(
+                f"the outputs have {found.sqnr_db:.1f} dB with every layer in float, "
+                f"and {goal.min_sqnr_db:g} are asked for",
+                hint="the passes that simplify the network change that much by themselves: ask for less",
+            )
         return AccuracyError(
-            f"the metric drops by {drop:.2f} points with every layer in float, and {self._max_drop:g} are allowed",
+            f"the metric drops by {found.drop:.2f} points with every layer in float, and {goal.max_drop:g} are allowed",
             hint="the metric does not give the same score twice, or the limit is below zero",
         )
 

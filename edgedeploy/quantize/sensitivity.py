@@ -24,7 +24,7 @@ class LayerSensitivity:
     """One layer in int8, all others in float.
 
     Args:
-        noise: Energy of the outputs' error over that of the outputs, of a typical item.
+        noise: Energy of the outputs' error over that of the outputs: of a typical item, or the mean of all.
         noise_share: Share of the sum over all layers. The errors of layers add up, so about this much of the network's
             error goes away with the layer in float.
         macs: Multiplications of one inference.
@@ -42,11 +42,6 @@ class LayerSensitivity:
     def sqnr_db(self) -> float:
         """Of the outputs; infinite where the layer makes no error."""
         return -10 * math.log10(self.noise) if self.noise else math.inf
-
-    @property
-    def merit(self) -> float:
-        """Error a cost; what goes to float first has the largest."""
-        return self.noise_share / self.cost if self.cost else math.inf
 
 
 class Variants:
@@ -95,12 +90,19 @@ def _sort_in(
 
 
 def measure_layers(
-    variants: Variants, prepared: Prepared, data: Data, indices: Sequence[int], *, progress: Progress
+    variants: Variants,
+    prepared: Prepared,
+    data: Data,
+    indices: Sequence[int],
+    *,
+    typical: bool = True,
+    progress: Progress,
 ) -> tuple[LayerSensitivity, ...]:
     """Bring each layer to int8 alone, in execution order.
 
     Args:
         indices: A few items.
+        typical: Whether a typical item's error counts, or that of all together, in which the worst have most say.
     """
     names = prepared.candidates
     if not names:
@@ -115,15 +117,16 @@ def measure_layers(
         for name in names
     ]
     found = variants.evaluate(alone, indices, progress, "Measuring each layer alone in int8")
-    noise = sum(item.typical_noise for item in found)
+    noises = [item.typical_noise if typical else item.noise_share for item in found]
+    noise = sum(noises)
     macs = sum(cost.macs for cost in costs.values())
     return tuple(
         LayerSensitivity(
             name=name,
-            noise=item.typical_noise,
-            noise_share=item.typical_noise / noise if noise else 0.0,
+            noise=own,
+            noise_share=own / noise if noise else 0.0,
             macs=costs[name].macs,
             cost=costs[name].total / macs if macs else 0.0,
         )
-        for name, item in zip(names, found, strict=True)
+        for name, own in zip(names, noises, strict=True)
     )

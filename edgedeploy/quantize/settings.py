@@ -47,10 +47,15 @@ class Target:
         name: The board's name, for the report.
         dotprod: Whether the cores that inference runs on have the dot product instructions (``asimddp``). Without them
             the engine computes 3x3 stride-1 convolutions by Winograd's F(4,3), whose accumulators overflow sooner.
+        own_layers: Whether the program that runs the network has this project's layers, as the runner does: their
+            Winograd is exact for any sum. False: the engine's own layers alone.
+        half_floats: Whether that program may store floats in half precision.
     """
 
     name: str
     dotprod: bool
+    own_layers: bool = False
+    half_floats: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

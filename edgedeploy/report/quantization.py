@@ -40,6 +40,8 @@ def render_quantization_html(record: QuantizationRecord, *, images: Sequence[Rep
             accumulators=details.accumulator_rows(record),
             headroom_known=any(layer.accumulator is not None for layer in record.layers),
             steps=details.step_rows(record),
+            kept_layers=details.kept_rows(record),
+            kept_together=details.kept_together(record),
             sensitive_layers=details.sensitivity_rows(record.metric.layers, TOP_SENSITIVITIES),
             trials=details.trial_rows(record),
             speed=details.speed_rows(record),

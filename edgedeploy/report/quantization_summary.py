@@ -85,7 +85,11 @@ def _headline(record: QuantizationRecord) -> str:
 def _sentences(record: QuantizationRecord) -> Iterator[str]:
     metric = record.metric
     limit = "" if metric.max_drop is None else f" of the {score(metric.max_drop, record)} that were allowed"
-    yield f"The drop is {score(metric.drop, record)}{limit}, on {wording.plural(len(metric.data.used), 'item')}."
+    margin = f", give or take {score(metric.drop_margin, record)} on others like them" if metric.drop_margin else ""
+    items = wording.plural(len(metric.data.used), "item")
+    yield f"The drop is {score(metric.drop, record)}{limit}, on {items}{margin}."
+    if metric.min_sqnr_db is not None:
+        yield f"The outputs have {_worst_output(record)} of the {metric.min_sqnr_db:g} dB that were asked for."
     total, quantized = len(record.layers), len(record.int8_layers)
     fused = sum(layer.requantized for layer in record.layers)
     yield (
@@ -99,6 +103,11 @@ def _sentences(record: QuantizationRecord) -> Iterator[str]:
     if speed is not None:
         where = record.target.board if speed.provenance is Provenance.HARDWARE else f"the twin of {record.target.board}"
         yield f"Measured on {where}, int8 takes {speed_change(speed)} than the best float release. {_not_time(speed)}"
+
+
+def _worst_output(record: QuantizationRecord) -> str:
+    measured = [output.error.sqnr_db for output in record.outputs if output.error.sqnr_db is not None]
+    return f"{min(measured):.1f} dB" if measured else "no error instead"
 
 
 def _float_sentence(record: QuantizationRecord) -> Iterator[str]:
@@ -115,6 +124,8 @@ def _accumulator_sentence(record: QuantizationRecord) -> str:
     lacking = f"{record.target.board} lacks the dot product instructions"
     reduced = sum(1 for layer in record.layers if layer.weight_bits is not None and layer.weight_bits.reduced_channels)
     off = sum(layer.winograd == "off" for layer in record.layers)
+    if record.target.own_layers and not reduced and not off:
+        return f"{lacking}, which costs no weight bits here: all weights keep 8."
     if not reduced and not off:
         return f"{lacking}, but no layer comes near the bound of its fast 3x3 convolution: all weights keep 8 bits."
     return (
@@ -140,7 +151,7 @@ def _banner(record: QuantizationRecord) -> str:
 def _tiles(record: QuantizationRecord) -> Iterator[Tile]:
     metric = record.metric
     tone = "plain" if metric.held is None else "good" if metric.held else "bad"
-    limit = "no limit was set" if metric.max_drop is None else f"allowed: {score(metric.max_drop, record)}"
+    limit = _without_limit(record) if metric.max_drop is None else f"allowed: {score(metric.max_drop, record)}"
     yield Tile(label=f"Drop in {metric.name}", value=score(metric.drop, record), note=limit, tone=tone)
     kept = len(record.float_layers)
     yield Tile(
@@ -161,10 +172,15 @@ def _tiles(record: QuantizationRecord) -> Iterator[Tile]:
         yield Tile(label=label, value=value, note=speed_change(speed), tone=tone)
 
 
+def _without_limit(record: QuantizationRecord) -> str:
+    asked = record.metric.min_sqnr_db
+    return "no limit was set" if asked is None else f"{asked:g} dB were asked for"
+
+
 def _advice(record: QuantizationRecord) -> Iterator[str]:
     metric, speed = record.metric, record.speed.measured
     if metric.held is False:
-        yield "Do not ship this model as it is: give it more data, allow a larger drop, or ship half precision."
+        yield "Do not ship this model as it is: give it more data, ask for less, or ship half precision."
     if speed is not None and speed.recommended != "int8":
         yield f'Ship {speed.recommended}: [model] precision = "{speed.recommended}" and [quantization] enabled = false.'
     elif speed is None:
@@ -181,7 +197,7 @@ def _advice(record: QuantizationRecord) -> Iterator[str]:
     if metric.put_back:
         yield from _mixed_advice(record)
     yield from _layer_advice(record)
-    if metric.max_drop is None:
+    if metric.held is None:
         yield "State what may be lost (--max-drop): layers are then put back to float until it holds."
     if metric.held is not False and (speed is None or speed.recommended == "int8"):
         yield "Ship it: [quantization] enabled = true in edgedeploy.toml, then edgedeploy flash."
@@ -195,7 +211,7 @@ def _mixed_advice(record: QuantizationRecord) -> Iterator[str]:
         "the model on others before you rely on it."
     )
     if len(record.float_layers) >= len(record.int8_layers):
-        yield "Half of the layers or more are in float: int8 wins little. A larger drop leaves more of them in int8."
+        yield "Half of the layers or more are in float: int8 wins little. Asking for less leaves more of them in int8."
 
 
 def _layer_advice(record: QuantizationRecord) -> Iterator[str]:

@@ -9,7 +9,7 @@ from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.evaluation import Evaluation, evaluate
 from edgedeploy.quantize.metrics import Top1
 from edgedeploy.quantize.pipeline import decision_items, quantize
-from edgedeploy.quantize.precision import choose_precision
+from edgedeploy.quantize.precision import Goal, choose_precision
 from edgedeploy.quantize.settings import NAIVE, Target
 from int8_nets.labelled import LabelledSplit, Unlabelled, digits
 from int8_nets.small_graphs import DIGITS_PLAN, hard_graph, small_graph
@@ -46,7 +46,9 @@ def test_int8_reads_digits_as_float_does(which: SmallNet, target: Target, split:
     }
     held_out = Unlabelled(data=split.held_out)
     items = decision_items(split.train, prepared.settings)
-    chosen = choose_precision(prepared, held_out, range(len(held_out)), Top1(), max_drop=LIMIT, calibration=items)
+    chosen = choose_precision(
+        prepared, held_out, range(len(held_out)), Top1(), goal=Goal(max_drop=LIMIT), calibration=items
+    )
     mixed = judged(graph, chosen.model(prepared), split)
     assert mixed.drop <= MIXED_LIMIT
     assert len(chosen.keep_float) < len(prepared.candidates)

@@ -242,9 +242,15 @@ def test_the_feature_mask_makes_it_right(runner: Runner, tmp_path: Path) -> None
     np.testing.assert_array_equal(found, expected)
 
 
-def test_the_operators_own_winograd_is_exact(runner: Runner, tmp_path: Path) -> None:
-    found, expected = run_loud(runner, tmp_path, "cortex-a72", loud_weights(), 0)
+def test_the_operators_own_winograd_is_exact_and_nothing_is_given_up_for_it(runner: Runner, tmp_path: Path) -> None:
+    weights = loud_weights()
+    ours = Target(name="rk3399", dotprod=False, own_layers=True)
+    anything = np.zeros((1, 1, INPUTS * 9), dtype=np.int8)
+    choice = choose_accumulators(loud_net(0).layer("conv"), weights.astype(np.int8), anything, ours)
+    assert (set(choice.bits), choice.winograd) == ({8}, Winograd.ON)
+    found, expected = run_loud(runner, tmp_path, "cortex-a72", weights, choice.feature_mask)
     np.testing.assert_array_equal(found, expected)
+    assert WINOGRAD_LIMIT < np.abs(expected).max() <= choice.bound
 
 
 def test_the_choice_for_the_target_makes_it_right(runner: Runner, tmp_path: Path) -> None:

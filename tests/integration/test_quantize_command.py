@@ -16,6 +16,8 @@ import pytest
 from bars_project import IMAGES, MODEL, bar_images, changed_weight, trained_model, write_project
 from dask_cluster import dask_cluster
 
+from edgedeploy.artifacts import Precision
+from edgedeploy.boards.load import load_board
 from edgedeploy.cli import main as entry
 from edgedeploy.cli import quantizing
 from edgedeploy.errors import (
@@ -155,6 +157,45 @@ def test_search_measures_layers_and_tries_settings(project: Path, capsys: pytest
     assert {entry.layer for entry in record.metric.layers} == {layer.name for layer in record.int8_layers}
     assert record.int8_macs == 1.0
     assert "--search" in record.command
+    assert record.target.own_layers and "--stock" not in record.command
+
+
+def test_a_model_for_programs_without_our_layers(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = succeed(capsys, project, "--images", "20", "--stock")
+    record = read_document(document)
+    assert not record.target.own_layers
+    assert "--stock" in record.command.split()
+    plain = succeed(capsys, project, "--images", "20")
+    assert document["paths"]["record"] != plain["paths"]["record"]
+    shutil.rmtree(project / ".edgedeploy")
+    edit(project, 'metric = "top1"', 'metric = "top1"\nstock = true')
+    assert not read_document(succeed(capsys, project, "--images", "20")).target.own_layers
+
+
+@pytest.mark.parametrize(
+    ("board", "precision", "halves"),
+    [
+        ("rk3399", Precision.FP32, False),
+        ("rk3399", Precision.FP16_STORAGE, True),
+        ("rk3399", Precision.FP16, True),
+        ("rpi5", Precision.FP32, True),
+    ],
+)
+def test_where_floats_may_be_halves(board: str, precision: Precision, halves: bool) -> None:
+    target = quantizing.target_of(load_board(board, project_dir=None), stock=False, precision=precision)
+    assert (target.own_layers, target.half_floats) == (True, halves)
+
+
+def test_layers_go_back_to_float_for_a_ratio_of_signal_to_error(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = read_document(succeed(capsys, project, "--min-sqnr", "45", "--images", "16"))
+    assert record.metric.min_sqnr_db == 45.0 and record.metric.max_drop is None and record.metric.held
+    assert record.metric.put_back and record.float_layers
+    assert all(output.error.sqnr_db is None or output.error.sqnr_db >= 45 for output in record.outputs)
+    assert {step.holds for step in record.metric.steps} >= {True}
+    assert all(step.holds == ((step.sqnr_after or 0.0) >= 45) for step in record.metric.steps)
+    assert "--min-sqnr 45.0" in record.command
 
 
 def test_layers_stay_in_float_as_asked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from random_nets import random_net
 
 from edgedeploy.quantize.metrics import load_metric
 from edgedeploy.quantize.pipeline import decision_items, prepare
-from edgedeploy.quantize.precision import PrecisionSearch, choose_precision
+from edgedeploy.quantize.precision import Goal, PrecisionSearch, choose_precision
 from edgedeploy.quantize.search import SettingsSearch, search_settings
 from edgedeploy.quantize.settings import Calibrator, Rounding, Settings, Target
 from edgedeploy.quantize.workers import LocalWorkers, SerialWorkers, Workers, open_workers
@@ -38,7 +38,7 @@ def _mixed(workers: Workers, directory: Path) -> PrecisionSearch:
     data = Noise(ITEMS)
     prepared = prepared_by_hand(BadlyScaled().graph, data)
     metric = load_metric("top1", directory)
-    return choose_precision(prepared, data, range(ITEMS), metric, max_drop=0.0, workers=workers)
+    return choose_precision(prepared, data, range(ITEMS), metric, goal=Goal(max_drop=0.0), workers=workers)
 
 
 def _with_own_metric(workers: Workers, directory: Path) -> PrecisionSearch:
@@ -47,7 +47,9 @@ def _with_own_metric(workers: Workers, directory: Path) -> PrecisionSearch:
     (directory / "own.py").unlink()  # workers on other machines have no such file
     data = Noise(ITEMS, classes=10)
     prepared = prepared_by_hand(BadlyScaled().graph, data)
-    return choose_precision(prepared, data, range(ITEMS), metric, max_drop=50.0, always_measure=True, workers=workers)
+    return choose_precision(
+        prepared, data, range(ITEMS), metric, goal=Goal(max_drop=50.0), always_measure=True, workers=workers
+    )
 
 
 def _with_biases(workers: Workers, directory: Path) -> PrecisionSearch:
@@ -58,7 +60,7 @@ def _with_biases(workers: Workers, directory: Path) -> PrecisionSearch:
         data,
         range(ITEMS),
         load_metric("cosine", directory),
-        max_drop=0.01,
+        goal=Goal(max_drop=0.01),
         calibration=decision_items(data, settings),
         workers=workers,
     )

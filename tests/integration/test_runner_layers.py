@@ -15,6 +15,11 @@ from runner_layer_reference import outputs_of
 from runner_models import FloatArray
 from runner_program import CORES, Runner
 
+from edgedeploy.graph import read_graph
+from edgedeploy.quantize.accumulators import accumulator_limit
+from edgedeploy.quantize.own_layers import winograd_is_ours
+from edgedeploy.quantize.settings import Target
+
 pytestmark = pytest.mark.cross
 
 THREADS = ("1", "2", "5")
@@ -115,6 +120,19 @@ def test_results_are_the_same_bits_on_every_core_and_thread_count(
 def test_the_pack_computes_what_it_covers(runner: Runner, sweep: Sweep, core: str) -> None:
     for case, implementation in zip(sweep.cases, sweep.implementations(runner, core=core), strict=True):
         assert implementation == ("edgedeploy" if is_computed_here(case, core) else "ncnn"), case
+
+
+def test_the_quantizer_knows_which_layers_our_winograd_takes(sweep: Sweep) -> None:
+    graph = read_graph(sweep.release / "model" / "model.param", sweep.release / "model" / "model.bin")
+    target = Target(name="cortex-a53", dotprod=False, own_layers=True)
+    taken = []
+    for index, case in enumerate(sweep.cases):
+        layer = graph.layer(f"layer{index}")
+        _, suits_winograd = accumulator_limit(layer, target)
+        if suits_winograd:
+            assert winograd_is_ours(layer, target) == is_computed_here(case, target.name), case
+            taken.append(winograd_is_ours(layer, target))
+    assert taken.count(True) > 2 and taken.count(False) > 5
 
 
 @pytest.mark.parametrize("precision", ["fp16-storage", "fp16"])

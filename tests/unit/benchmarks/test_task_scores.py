@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 import int8_accuracy
 from edgedeploy.quantize.evaluation import Evaluation, OutputError
 from edgedeploy.quantize.items import Item
+from edgedeploy.quantize.search import Subset
 from int8_nets.accuracy import ROWS, FoldResult, Measured, Row
+from int8_nets.imagenet import ImageNetNet, calibration_crops, evaluation_parts, to_choose_on
 from int8_nets.labelled import FASHION_VARIABLE
+from int8_nets.photos import Half, PhotoCrops
 from int8_nets.scores import BoxOverlap, SameText, box_mask, decode_text, overlap
 from int8_nets.subjects import SUBJECTS
 
@@ -67,6 +71,7 @@ def test_rows_name_subjects_and_limits() -> None:
     assert limits["fashion-mobilenetv3-mixed"] == 0.1
     assert limits["hard-naive"] is None
     assert limits["imagenet-mobilenetv2"] == 5.0
+    assert limits["imagenet-mobilenetv2-all-int8"] is None
 
 
 def fold(*scores: tuple[float, float]) -> FoldResult:
@@ -95,6 +100,8 @@ def test_a_row_is_about_the_items_of_all_folds() -> None:
     assert {key: document[key] for key in ("name", "float", "int8", "drop", "limit", "holds")} == {
         "name": "some", "float": 87.5, "int8": 75.0, "drop": 12.5, "limit": 20.0, "holds": True
     }  # fmt: skip
+    # One of eight items lost: a standard deviation of 0.354, over the root of eight.
+    assert document["drop_margin"] == pytest.approx(100 * 1.96 * 0.35355 / 8**0.5, abs=0.01)
 
 
 def test_a_row_holds_up_to_its_limit_or_without_one() -> None:
@@ -129,3 +136,21 @@ def test_missing_data_end_it_with_the_error_in_json(
     error = json.loads(capsys.readouterr().out)["error"]
     assert status == error["exit_code"] != 0
     assert "dataset-fashion-mnist" in error["hint"]
+
+
+def photographs(part: Subset) -> Counter[Path]:
+    assert isinstance(part.data, PhotoCrops)
+    return Counter(part.data.photos[index % len(part.data.photos)] for index in part.indices)
+
+
+@pytest.mark.parametrize("judge", Half)
+def test_photographs_judge_that_neither_calibrated_nor_chose(judge: Half) -> None:
+    calibration = calibration_crops(ImageNetNet.MOBILENETV2, judge)
+    first, second = evaluation_parts(ImageNetNet.MOBILENETV2, judge)
+    judging = photographs(first) + photographs(second)
+    assert not photographs(first).keys() & photographs(second).keys()
+    assert not judging.keys() & set(calibration.photos)
+    assert set(judging.values()) == {100}
+    for part in (first, second):
+        assert len(set(photographs(to_choose_on(part)).values())) == 1
+        assert len(to_choose_on(part)) == 120

@@ -31,6 +31,7 @@ from edgedeploy.quantize.settings import Target
 
 PLAIN = Target(name="rk3399", dotprod=False)
 DOTPROD = Target(name="rpi5", dotprod=True)
+RUNNER = Target(name="rk3399", dotprod=False, own_layers=True)
 CONVOLUTION = "Convolution conv 1 1 in0 out0 0=64 1=3 4=1 5=0 6=36864 8=2"
 
 
@@ -203,3 +204,40 @@ def test_dot_product_and_masked_layers_keep_eight_bits() -> None:
     assert (
         "dot product" not in choose_accumulators(replace(layer_of(), type="InnerProduct"), codes, windows, PLAIN).reason
     )
+
+
+def test_layers_of_the_runners_own_winograd_give_nothing_up() -> None:
+    for layer, codes in (
+        (layer_of(), filled({}, usual=127)),
+        (layer_of(), filled({3: 127}, usual=40)),
+        (layer_of(f"{CONVOLUTION} 9=3 -23310=2,0.0,6.0"), filled({}, usual=127)),
+    ):
+        choice = choose_accumulators(layer, codes, windows_of(60), RUNNER)
+        assert (set(choice.bits), choice.winograd, choice.feature_mask) == ({8}, Winograd.ON, 0)
+        assert WINOGRAD_LIMIT < choice.bound <= choice.limit == INT32_LIMIT
+        assert "own Winograd" in choice.reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Convolution conv 1 1 in0 out0 0=60 1=3 4=1 5=0 6=34560 8=2",
+        "Convolution conv 1 1 in0 out0 0=64 1=3 4=1 5=0 6=34560 8=2",
+        f"{CONVOLUTION} 9=2 -23310=1,0.1",
+        f"{CONVOLUTION} 9=6 -23310=2,0.166667,0.5",
+        f"{CONVOLUTION} 9=3 -23310=2,-6.0,0.0",
+    ],
+)
+def test_what_the_runner_leaves_to_the_engine_keeps_to_the_engines_limit(line: str) -> None:
+    layer = layer_of(line)
+    outputs, inputs = layer.weight("weight").shape[:2]
+    codes = np.full((outputs, inputs, 3, 3), 127, dtype=np.int8)
+    windows = windows_of(60)[:, :, : inputs * 9]
+    assert choose_accumulators(layer, codes, windows, RUNNER) == choose_accumulators(layer, codes, windows, PLAIN)
+    assert choose_accumulators(layer, codes, windows, RUNNER).winograd is Winograd.OFF
+
+
+def test_where_floats_are_halves_any_layer_may_come_to_the_engine() -> None:
+    halves = replace(RUNNER, half_floats=True)
+    found = choose_accumulators(layer_of(), filled({}, usual=127), windows_of(60), halves)
+    assert found.winograd is Winograd.OFF

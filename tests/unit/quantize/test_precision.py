@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 
@@ -15,12 +15,13 @@ from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import AccuracyError
 from edgedeploy.quantize.assemble import Prepared, assemble
 from edgedeploy.quantize.calibration_data import spread
-from edgedeploy.quantize.evaluation import evaluate
+from edgedeploy.quantize.evaluation import Evaluation, OutputError, evaluate
+from edgedeploy.quantize.float_order import plan_of
 from edgedeploy.quantize.items import Item
-from edgedeploy.quantize.layer_costs import int8_macs, layer_costs
+from edgedeploy.quantize.layer_costs import FloatCosts, int8_macs, layer_costs
 from edgedeploy.quantize.metrics import Cosine, Top1
-from edgedeploy.quantize.precision import Action, PrecisionSearch, choose_precision
-from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, LayerSensitivity
+from edgedeploy.quantize.precision import Action, Goal, PrecisionSearch, choose_precision
+from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS
 
 ITEMS = 40
 
@@ -38,7 +39,7 @@ class Searched:
 
     @cached_property
     def found(self) -> PrecisionSearch:
-        return choose_precision(self.prepared, self.data, range(ITEMS), Cosine(), max_drop=self.max_drop)
+        return choose_precision(self.prepared, self.data, range(ITEMS), Cosine(), goal=Goal(max_drop=self.max_drop))
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +74,72 @@ def test_sensitivities_are_of_layers_alone_in_int8(net: Searched) -> None:
 def test_steps_say_what_was_tried(net: Searched) -> None:
     steps = net.found.steps
     assert steps[0].action is Action.TO_FLOAT
-    assert steps[0].layers == (max(net.found.layers, key=lambda layer: layer.merit).name,)
+    costs = FloatCosts(net.prepared.graph, net.prepared.candidates, net.data.item(0))
+    plan = plan_of(net.found.layers, costs)
+    predicted = plan.count_for((net.max_drop / net.found.before.drop) ** 2)
+    assert steps[0].layers == tuple(layer.name for layer in plan.layers[:predicted])
     assert steps[0].drop_before == net.found.before.drop
     assert all(step.holds == (step.drop_after <= net.max_drop) for step in steps)
 
 
+def test_a_ratio_of_signal_to_error_can_be_asked_for(net: Searched) -> None:
+    goal = Goal(min_sqnr_db=net.found.before.sqnr_db + 6)
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=goal)
+    assert found.keep_float and len(found.keep_float) < len(net.prepared.candidates)
+    assert found.after.sqnr_db >= goal.min_sqnr_db > found.before.sqnr_db
+    assert all(step.holds == (step.sqnr_db >= goal.min_sqnr_db) for step in found.steps)
+    enough = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(min_sqnr_db=0.0))
+    assert enough.keep_float == ()
+
+
+def test_where_decibels_are_asked_for_all_items_count_together(net: Searched) -> None:
+    goal = Goal(min_sqnr_db=net.found.before.sqnr_db + 6)
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=goal)
+    sample = spread(range(ITEMS), SENSITIVITY_ITEMS)
+    for layer in found.layers:
+        others = [name for name in net.prepared.candidates if name != layer.name]
+        alone = evaluate(net.prepared.source, assemble(net.prepared, keep_float=others), net.data, sample, Cosine())
+        assert layer.noise == alone.noise_share != alone.typical_noise
+
+
+def test_room_for_layers_to_come_back(net: Searched) -> None:
+    def at(db: float) -> Evaluation:
+        return replace(net.found.before, outputs=(OutputError(name="a", sqnr_db=db, cosine=1.0),))
+
+    assert Goal(max_drop=1.0).room(at(30.0), at(20.0)) == inf
+    assert Goal(min_sqnr_db=30.0).room(at(30.0), at(20.0)) == pytest.approx(0.0)
+    # A thousandth of the signal may be noise, half of that is: what is left is a twentieth of the noise at 20 dB.
+    assert Goal(min_sqnr_db=30.0).room(at(33.0103), at(20.0)) == pytest.approx(0.05, rel=1e-3)
+    assert Goal(min_sqnr_db=30.0).room(at(29.0), at(20.0)) < 0
+
+
+def test_more_than_float_can_give_is_refused(net: Searched) -> None:
+    with pytest.raises(AccuracyError, match="dB with every layer in float, and 250 are asked for"):
+        choose_precision(net.prepared, net.data, range(2), Cosine(), goal=Goal(min_sqnr_db=250.0))
+
+
+@pytest.mark.parametrize(
+    ("goal", "share"),
+    [
+        (Goal(max_drop=2.0), 0.25),
+        (Goal(max_drop=5.0), 1.0),
+        (Goal(max_drop=0.0), 0.0),
+        (Goal(min_sqnr_db=30.0), 0.1),
+        (Goal(min_sqnr_db=19.0), 1.0),
+        (Goal(max_drop=2.0, min_sqnr_db=30.0), 0.1),
+    ],
+)
+def test_how_much_error_a_goal_leaves(net: Searched, goal: Goal, share: float) -> None:
+    """4 points lost at 20 dB: half as many are lost with a quarter of the error, which is 6 dB less."""
+    found = replace(
+        net.found.before, float_score=100.0, int8_score=96.0, outputs=(OutputError(name="a", sqnr_db=20.0, cosine=1.0),)
+    )
+    assert goal.wanted_share(found) == pytest.approx(share)
+    assert goal.is_met(found) == (share == 1.0)
+
+
 def test_layers_that_others_make_up_for_are_brought_back(net: Searched) -> None:
-    """A cheap layer comes first by its merit, and is not needed once the one that does the harm is in float."""
-    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=0.001)
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(max_drop=0.001))
     brought_back = [step for step in found.steps if step.action is Action.TO_INT8]
     assert brought_back
     costs = {layer.name: layer.cost for layer in found.layers}
@@ -92,20 +151,22 @@ def test_layers_that_others_make_up_for_are_brought_back(net: Searched) -> None:
 
 
 def test_nothing_is_put_back_where_the_limit_holds(net: Searched) -> None:
-    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=99.0)
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(max_drop=99.0))
     assert (found.keep_float, found.biases, found.steps, found.layers) == ((), (), (), ())
     assert found.evaluations == 1
     assert found.before == found.after
 
 
 def test_sensitivities_can_be_had_anyway(net: Searched) -> None:
-    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=inf, always_measure=True)
+    found = choose_precision(
+        net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(max_drop=inf), always_measure=True
+    )
     assert found.keep_float == ()
     assert found.layers == net.found.layers
 
 
 def test_the_smallest_limit_that_cannot_be_missed_holds(net: Searched) -> None:
-    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), max_drop=0.0)
+    found = choose_precision(net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(max_drop=0.0))
     assert set(found.keep_float) == set(net.prepared.candidates)
     assert found.after.drop == 0.0
 
@@ -124,14 +185,14 @@ class Restless:
 
 def test_a_metric_that_does_not_repeat_itself_is_found_out(net: Searched) -> None:
     with pytest.raises(AccuracyError, match="with every layer in float") as caught:
-        choose_precision(net.prepared, net.data, range(2), Restless(), max_drop=0.1)
+        choose_precision(net.prepared, net.data, range(2), Restless(), goal=Goal(max_drop=0.1))
     assert "same score twice" in caught.value.hint
 
 
 def test_a_network_without_candidates() -> None:
     net = random_net("Input in 0 1 in0", "ReLU relu 1 1 in0 out0")
     found = choose_precision(
-        prepared_by_hand(net, Noise(2)), Noise(2), range(2), Top1(), max_drop=0.0, always_measure=True
+        prepared_by_hand(net, Noise(2)), Noise(2), range(2), Top1(), goal=Goal(max_drop=0.0), always_measure=True
     )
     assert (found.keep_float, found.layers, found.after.drop) == ((), (), 0.0)
 
@@ -181,15 +242,6 @@ def test_the_share_of_multiplications_in_int8(net: Searched) -> None:
     assert int8_macs(graph, assemble(prepared, keep_float=prepared.candidates), item) == 0.0
     found = int8_macs(graph, assemble(prepared, keep_float=["depthwise"]), item)
     assert found == pytest.approx(1 - costs["depthwise"].macs / total)
-
-
-def test_what_loses_most_for_its_cost_comes_first() -> None:
-    def merit(noise_share: float, cost: float) -> float:
-        return LayerSensitivity(name="a", noise=0.01, noise_share=noise_share, macs=1, cost=cost).merit
-
-    assert merit(0.4, 0.1) > merit(0.4, 0.2)
-    assert merit(0.4, 0.1) > merit(0.3, 0.1)
-    assert merit(0.1, 0.0) == inf
 
 
 def test_items_are_spread_evenly() -> None:

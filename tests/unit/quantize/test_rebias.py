@@ -17,7 +17,7 @@ from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.metrics import Cosine
 from edgedeploy.quantize.pipeline import decision_items, prepare
-from edgedeploy.quantize.precision import choose_precision
+from edgedeploy.quantize.precision import Goal, choose_precision
 from edgedeploy.quantize.rebias import corrected_biases, own_biases, rebiased
 from edgedeploy.quantize.settings import NAIVE, Settings, Target
 
@@ -103,7 +103,7 @@ def test_where_biases_are_not_corrected_they_stay() -> None:
 
 
 def test_the_search_hands_over_the_biases_that_it_measured_with(net: Net) -> None:
-    found = choose_precision(net.prepared, DATA, range(24), Cosine(), max_drop=0.01, calibration=net.items)
+    found = choose_precision(net.prepared, DATA, range(24), Cosine(), goal=Goal(max_drop=0.01), calibration=net.items)
     assert found.keep_float
     assert found.after.drop <= 0.01
     expected = corrected_biases(net.prepared, net.items, found.keep_float)

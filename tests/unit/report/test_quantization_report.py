@@ -88,9 +88,9 @@ def test_every_section_is_there() -> None:
     assert record.files.param.sha256 in page.by_id["identity"]
     assert "300 of 1200 items: data/calibration" in page.by_id["identity"]
     assert "Setting calibrator" in page.by_id["identity"]
-    assert "Put back to float so that the drop holds: conv_5." in page.by_id["precision"]
+    assert "Put back to float so that what was asked for holds: conv_5." in page.by_id["precision"]
     assert "wins most for what it costs" in page.by_id["precision"]
-    assert "too much" in page.by_id["precision"]
+    assert "not met" in page.by_id["precision"]
     assert "23.1 dB" in page.by_id["precision"] and "51.0 %" in page.by_id["precision"]
     assert "conv_2" in page.by_id["precision"] and "10.0 %" in page.by_id["precision"]
     assert "int8 does 96.0 % of the multiplications" in page.text
@@ -100,6 +100,29 @@ def test_every_section_is_there() -> None:
     assert "1 pair of neighbouring" in page.by_id["preparation"]
     assert "17.png: top1 100.00 → 0.00, SQNR 9.3 dB" in page.by_id["worst"]
     assert "SQNR 21.7 dB, cosine 0.99662" in page.by_id["depth"]
+
+
+def test_what_stayed_in_float_says_what_it_won_and_what_it_costs() -> None:
+    kept = layer_entry(5, int8=False, reason="it was put back to float")
+    layers = tuple(kept if index == 5 else layer_entry(index) for index in range(6))
+    record = quantization_record(layers=layers)
+    page = page_of(record)
+    assert "it was put back to float: it made 51.0 % of the error and costs 4.0 %" in page.by_id["layers"]
+    section = page.by_id["precision"]
+    assert "Alone in int8 these layers make 51.0 % of the error, for 4.0 % of what" in section
+    why = section[section.index("What stayed in float, and why") : section.index("What each layer in int8 loses")]
+    assert "conv_5" in why and "conv_2" not in why
+    asked = page_of(quantization_record(layers=layers, metric=metric_record(layers=())))
+    assert "What stayed in float, and why" not in asked.by_id["precision"]
+
+
+def test_a_ratio_that_was_asked_for_is_said() -> None:
+    metric = metric_record(max_drop=None, min_sqnr_db=21.0, drop_margin=0.4)
+    summary = summarize_quantization(quantization_record(metric=metric))
+    assert summary.sentences[0] == "The drop is 0.11, on 200 items, give or take 0.40 on others like them."
+    assert summary.sentences[1] == "The outputs have 21.7 dB of the 21 dB that were asked for."
+    assert summary.tiles[0].note == "21 dB were asked for"
+    assert not any("State what may be lost" in item for item in summary.advice)
 
 
 def test_verdict_comes_first_and_in_words() -> None:
@@ -249,13 +272,17 @@ def test_accumulators_without_and_with_dot_product() -> None:
     assert "1 layer got fewer weight bits for it, 1 layer does without it" in page_of(record).text
     dotprod = page_of(quantization_record(target=TargetRecord(board="rpi5", dotprod=True)))
     assert "rpi5 has the dot product instructions" in dotprod.by_id["accumulators"]
+    assert "--stock" not in section
+    ours = page_of(quantization_record(target=TargetRecord(board="rk3399", dotprod=False, own_layers=True)))
+    assert "--stock" in ours.by_id["accumulators"]
+    assert "run with our runner" in ours.text and "run with the engine alone" in dotprod.text
 
 
 def test_steps_absent_are_explained() -> None:
     nothing: dict[str, Any] = {"steps": (), "layers": (), "put_back": ()}
     held = page_of(quantization_record(metric=metric_record(**nothing), trials=()))
     assert "Settings tried" not in held.text
-    assert "The drop held with every layer" in held.by_id["precision"]
+    assert "What was asked for held with every layer" in held.by_id["precision"]
     free = metric_record(**nothing, max_drop=None, held=None)
     assert "No limit was set" in page_of(quantization_record(metric=free)).by_id["precision"]
 
