@@ -1,8 +1,8 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement, 9x quantization, 10x signatures. ``docs/errors.md`` has a paragraph for each slug; a test
-holds the two together.
+7x deployment, 8x measurement, 9x quantization, 10x signatures, 12x fleets and labs. ``docs/errors.md`` has a paragraph
+for each slug; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -47,11 +47,22 @@ from edgedeploy.errors.deployment import (
     SelfTestError,
     WrongArchitectureError,
 )
+from edgedeploy.errors.fleets import (
+    BoardsFailedError,
+    FleetError,
+    InterruptionError,
+    LabUnreachableError,
+    PlaceBusyError,
+    PlaceResourceError,
+    StoppedError,
+    UnknownPlaceError,
+)
 from edgedeploy.errors.inputs import (
     AssetError,
     ComparisonError,
     ConversionError,
     CorruptModelError,
+    FleetFileError,
     InputError,
     MissingFileError,
     ModelError,
@@ -109,6 +120,7 @@ __all__ = [
     "BoardBusyError",
     "BoardError",
     "BoardFileError",
+    "BoardsFailedError",
     "BuildError",
     "BuildFailedError",
     "BundleError",
@@ -130,12 +142,16 @@ __all__ = [
     "EmulatorError",
     "EmulatorNotRunningError",
     "EngineSourceError",
+    "FleetError",
+    "FleetFileError",
     "GlibcTooOldError",
     "ImageBuildError",
     "IncomparableRunsError",
     "InputError",
     "InternalError",
+    "InterruptionError",
     "KeyFileError",
+    "LabUnreachableError",
     "MeasurementError",
     "MetricError",
     "MissingFileError",
@@ -148,6 +164,8 @@ __all__ = [
     "NotEnoughMemoryError",
     "ParamSyntaxError",
     "PassphraseError",
+    "PlaceBusyError",
+    "PlaceResourceError",
     "ProbeError",
     "ProjectFileError",
     "QuantizationError",
@@ -159,11 +177,13 @@ __all__ = [
     "SignatureError",
     "SigningError",
     "SlowerError",
+    "StoppedError",
     "TransferError",
     "TruncatedWeightsError",
     "TrustError",
     "UnknownBoardError",
     "UnknownHostKeyError",
+    "UnknownPlaceError",
     "UnknownSignerError",
     "UnknownTripleError",
     "UnreachableHostError",
