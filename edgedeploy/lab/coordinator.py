@@ -25,7 +25,12 @@ from edgedeploy.progress import Progress
 
 CONNECT_DEADLINE_S = 10.0
 CALL_DEADLINE_S = 30.0
-_KEEPALIVE = (("grpc.keepalive_time_ms", 7500), ("grpc.keepalive_timeout_ms", 10000))
+_OPTIONS = (
+    ("grpc.keepalive_time_ms", 7500),
+    ("grpc.keepalive_timeout_ms", 10000),
+    # The coordinator tells sessions apart by their connections, which gRPC would share within a process.
+    ("grpc.use_local_subchannel_pool", 1),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +60,7 @@ class Coordinator:
         self._address = address
         _dial(host, port, address, deadline_s)
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._channel = self._grpc.insecure_channel(target, options=_KEEPALIVE)
+        self._channel = self._grpc.insecure_channel(target, options=_OPTIONS)
         self._stub = stubs.CoordinatorStub(self._channel)
         self._outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._resources: dict[ResourcePath, Resource] = {}
