@@ -14,6 +14,7 @@ from edgedeploy.artifacts import (
     Clock,
     FlashResult,
     Provenance,
+    StepRecord,
 )
 from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
@@ -67,6 +68,7 @@ def flash(
     keep: int = KEPT_RELEASES,
     break_lock: bool = False,
     selftest_deadline_s: float | None = None,
+    records: list[StepRecord] | None = None,
 ) -> FlashResult:
     """Push a release, prove it on the board, make it current.
 
@@ -82,6 +84,7 @@ def flash(
         keep: Releases to keep, the new one included; the one before it is always kept.
         break_lock: Take over a lock that somebody holds.
         selftest_deadline_s: None takes what suits hardware or a twin.
+        records: Takes the steps as they end; of a flash that fails, the failed one is the last.
 
     Returns:
         The record; ``verified`` is true, for everything else raises.
@@ -95,7 +98,7 @@ def flash(
     if keep < 1:
         raise UsageError(f"keep must be 1 or more, not {keep}")
     files = release_files(bundle)
-    steps = Steps(transport, progress, f"flash of {bundle.app}")
+    steps = Steps(transport, progress, f"flash of {bundle.app}", records=[] if records is None else records)
     check_binaries(bundle.requirements, facts)
     owner = new_owner()
     with steps.step("inspect", f"Inspecting {transport.description}") as step:

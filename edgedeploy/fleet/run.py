@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgedeploy.artifacts import FlashResult
-from edgedeploy.errors import EdgedeployError, InternalError
+from edgedeploy.errors import EdgedeployError, InternalError, StoppedError
 from edgedeploy.fleet.states import BoardState, Status, Stop
 
 TICK_S = 0.1
@@ -118,6 +118,11 @@ def run_fleet(
         done = [state for state in boards if state.wave == outcome.failed_wave and state.status is Status.FLASHED]
         crew = _Crew(done, lambda state: _roll_back(state, work), rules.parallel, lambda: not stop.requested)
         _attend(crew, work, stop, watch)
+    for state in boards:
+        if state.status is Status.RUNNING:
+            state.fail(
+                StoppedError(f"{state.name} did not end in time", hint="its next flash cleans up behind this one")
+            )
     outcome.interrupted = stop.requested
     outcome.seconds = time.monotonic() - outcome.begun_s
     return outcome
