@@ -177,8 +177,8 @@ class _Run:
 
     def roll_back(self, state: BoardState) -> None:
         """Make the former release of one board active again; see ``fleet.run.Work``."""
-        former = state.result.previous_release if state.result else None
-        if former is None:
+        result = state.result
+        if result is None or result.previous_release is None:
             raise NoReleaseError(
                 f"{state.name} had no release before this one", hint="it keeps the new one, which passed its self-test"
             )
@@ -186,9 +186,9 @@ class _Run:
         with _faults_kept(), self._connected(member, state, progress) as target:
             rollback(
                 target.transport,
-                self.common.opened.project.app.name,
+                result.app,
                 directory=target.directory,
-                to=former,
+                to=result.previous_release,
                 progress=progress,
                 clock=target.clock,
                 break_lock=self.common.break_lock,
