@@ -43,7 +43,7 @@ class Lab:
         return answer.stdout
 
     def add_place(self, name: str, *patterns: str) -> None:
-        with self._coordinator() as (stub, messages):
+        with _coordinator(self.address) as (stub, messages):
             stub.AddPlace(messages.AddPlaceRequest(name=name), timeout=COMMAND_TIMEOUT_S)
             for pattern in patterns:
                 request = messages.AddPlaceMatchRequest(placename=name, pattern=pattern)
@@ -51,20 +51,24 @@ class Lab:
 
     def owner(self, place: str) -> str | None:
         """Ask the coordinator who has acquired a place."""
-        with self._coordinator() as (stub, messages):
-            places = stub.GetPlaces(messages.GetPlacesRequest(), timeout=COMMAND_TIMEOUT_S).places
-        return next(item.acquired or None for item in places if item.name == place)
+        return owner_at(self.address, place)
 
-    @contextmanager
-    def _coordinator(self) -> Iterator[tuple[Any, Any]]:
-        """Give its calls and messages: a client's start takes two seconds."""
-        grpc = importlib.import_module("grpc")
-        generated = "labgrid.remote.generated.labgrid_coordinator_pb2"
-        with grpc.insecure_channel(self.address) as channel:
-            yield (
-                importlib.import_module(f"{generated}_grpc").CoordinatorStub(channel),
-                importlib.import_module(generated),
-            )
+
+def owner_at(address: str, place: str) -> str | None:
+    """Ask a coordinator who has acquired a place."""
+    with _coordinator(address) as (stub, messages):
+        places = stub.GetPlaces(messages.GetPlacesRequest(), timeout=COMMAND_TIMEOUT_S).places
+    return next(item.acquired or None for item in places if item.name == place)
+
+
+@contextmanager
+def _coordinator(address: str) -> Iterator[tuple[Any, Any]]:
+    """Give a coordinator's calls and messages: the start of labgrid's client takes two seconds."""
+    grpc = importlib.import_module("grpc")
+    generated = "labgrid.remote.generated.labgrid_coordinator_pb2"
+    stubs = importlib.import_module(f"{generated}_grpc")
+    with grpc.insecure_channel(address) as channel:
+        yield stubs.CoordinatorStub(channel), importlib.import_module(generated)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class SshFleet:
         for name in names:
             directory = self.boards / name / ".edgedeploy"
             directory.mkdir(parents=True, exist_ok=True)
-            where = self.login if login is None else login.format(name=name)
+            where = (self.login if login is None else login).replace("{name}", name)
             entries.append(f'[[boards]]\nname = "{name}"\nboard = "rk3399"\n{where}directory = "{directory}"\n')
         (self.project / "fleet.toml").write_text(head + "".join(entries), encoding="utf-8")
 

@@ -175,10 +175,9 @@ def test_ctrl_c_ends_what_runs_in_order(fleet: SshFleet, monkeypatch: pytest.Mon
 def test_people_are_asked_once_and_not_by_threads(
     fleet: SshFleet, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login = (
-        f'host = "{server.endpoint.user}@127.0.0.1:{server.endpoint.port}"\nkey_file = "{server.directory}/locked"\n'
-    )
-    fleet.write("abc", login=login)
+    end, locked = server.endpoint, server.directory / "locked"
+    login = f'host = "{end.user}@127.0.0.1:{end.port}"\nkey_file = "{locked}"\n'
+    fleet.write("ab", login=login)
     use_bundles(monkeypatch, ailing_bundle(fleet.bench, "weights 1"))
     asked: list[tuple[str, str]] = []
     answers = iter(["wrong", PASSPHRASE])
@@ -193,7 +192,7 @@ def test_people_are_asked_once_and_not_by_threads(
 
     person = People(accept_host_key=accept, tell_secret=tell)
     monkeypatch.setattr(fleets, "at_terminal", lambda: person)
-    assert statuses(fleet.flash()) == dict.fromkeys("abc", "flashed")
+    assert statuses(fleet.flash()) == dict.fromkeys("ab", "flashed")
     here = threading.main_thread().name
     question = f"Passphrase for {locked}: "
     name = f"[127.0.0.1]:{end.port}"
