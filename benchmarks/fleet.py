@@ -11,8 +11,8 @@ Three kinds of boards, each flashed with the same release in one wave, first wit
 - ``ssh``: directories of this machine behind an OpenSSH server on loopback. The host pays for both ends.
 - ``twins``: with ``--twins N``, N emulated machines that share the boards; several boards of one are directories there.
 
-Prints for each kind the wall seconds of both runs, their ratio, the host's own processor seconds, and for the second run
-the seconds of each step summed over the boards, round trips and bytes. The ratio is of one run on one machine.
+Prints for each kind the wall seconds of both runs, their ratio, the host's own processor seconds, and for the second
+run the seconds of each step summed over the boards, round trips and bytes. The ratio is of one run on one machine.
 """
 
 from __future__ import annotations

@@ -24,6 +24,8 @@ from edgedeploy.deploy.history import parse_history, succession
 from edgedeploy.deploy.lock import is_dead, parse_owner
 from edgedeploy.deploy.selftest import parse_selftest
 from edgedeploy.errors import EdgedeployError, InternalError
+from edgedeploy.fleet.waves import wave_counts
+from edgedeploy.fleetfile import load_fleet
 from edgedeploy.graph import format_param, parse_param, read_graph
 from edgedeploy.graph.check import check_graph
 from edgedeploy.graph.weights import weights_bytes
@@ -141,6 +143,11 @@ def _project(content: bytes, directory: Path) -> None:
     assert project.postprocessing_spec
 
 
+def _fleet(content: bytes, directory: Path) -> None:
+    fleet = load_fleet(_file(directory, "fleet.toml", content))
+    assert sum(wave_counts(fleet.waves.sizes, len(fleet.boards))) == len(fleet.boards)
+
+
 def _table(content: bytes, directory: Path) -> None:
     table = read_table(_file(directory, "net.table", content))
     assert parse_table(format_table(table)) == table
@@ -197,6 +204,7 @@ READERS = {
     "cycles": Reader(read=_cycles, seeds=seeds.cycles),
     "board": Reader(read=_board, seeds=seeds.boards),
     "project": Reader(read=_project, seeds=seeds.projects),
+    "fleet": Reader(read=_fleet, seeds=seeds.fleets),
     "table": Reader(read=_table, seeds=seeds.tables),
     "labels": Reader(read=_labels, seeds=seeds.label_files),
     "npy": Reader(read=_arrays(".npy"), seeds=seeds.arrays),
