@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import FlashResult
+from edgedeploy.artifacts import FlashResult, Provenance
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
 from edgedeploy.cli import measuring
@@ -160,25 +160,26 @@ def _flash_one(
     with connected() as target:
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)
+        seen = target.as_probed(facts)
         result = flash_bundle(
-            target.transport,
+            seen.transport,
             bundle,
             board_name=definition.name,
             facts=facts,
-            provenance=target.provenance,
-            clock=target.clock,
-            directory=target.directory,
+            provenance=seen.provenance,
+            clock=seen.clock,
+            directory=seen.directory,
             progress=progress,
             break_lock=break_lock,
         )
         measured = None
         if not no_bench:
             measured = measuring.measure_and_report(
-                target,
+                seen,
                 opened,
                 facts,
-                plan=measuring.planned(opened.project, emulated=target.twin is not None),
-                command=measuring.rerun_command(_as_host(options, lease), target.clock),
+                plan=measuring.planned(opened.project, emulated=seen.provenance is not Provenance.HARDWARE),
+                command=measuring.rerun_command(_as_host(options, lease), seen.clock),
                 golden=result.golden,
                 progress=progress,
             )

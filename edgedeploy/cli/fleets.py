@@ -154,6 +154,7 @@ class _Run:
             with progress.task("Probing"):
                 facts = probe(transport)
             after = transport.traffic
+            seen = target.as_probed(facts)
             state.steps.append(
                 StepRecord(
                     name="probe",
@@ -167,9 +168,9 @@ class _Run:
                 bundle,
                 board_name=member.board.name,
                 facts=facts,
-                provenance=target.provenance,
-                clock=target.clock,
-                directory=target.directory,
+                provenance=seen.provenance,
+                clock=seen.clock,
+                directory=seen.directory,
                 progress=progress,
                 break_lock=self.common.break_lock,
                 records=state.steps,

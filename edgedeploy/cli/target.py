@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgedeploy.artifacts import Clock, Provenance, SshEndpoint, TwinEndpoint
+from edgedeploy.artifacts import BoardFacts, Clock, Provenance, SshEndpoint, TwinEndpoint
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.model import Board
 from edgedeploy.cli.options import TargetOptions
@@ -21,10 +21,13 @@ from edgedeploy.project import Project
 from edgedeploy.transport import ssh
 from edgedeploy.transport.protocol import Transport
 
+QEMU_MODEL = "linux,dummy-virt"
+"""What the device tree of QEMU's virtual machine, and of no board, says that it is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """A board that answers. ``twin`` is set for an emulated one."""
+    """A board that answers. ``twin`` is set for an emulated one that this machine knows of."""
 
     board: Board
     transport: Transport
@@ -34,7 +37,18 @@ class Connection:
 
     @property
     def clock(self) -> Clock | None:
-        return self.twin.clock if self.twin else None
+        if self.twin is not None:
+            return self.twin.clock
+        return None if self.provenance is Provenance.HARDWARE else Clock.REAL
+
+    def as_probed(self, facts: BoardFacts) -> Connection:
+        """Return the connection with what the board says it is: a twin of another machine is no hardware.
+
+        Nobody says on which clock that one runs: the real one is taken, which is the usual.
+        """
+        if self.provenance is Provenance.HARDWARE and facts.model == QEMU_MODEL:
+            return replace(self, provenance=Provenance.QEMU_SYSTEM)
+        return self
 
 
 @contextmanager
