@@ -28,7 +28,7 @@ OCR = {
     "ppocr-rec": (
         f'{{ {PACKAGE}ch_PP-OCRv4_rec_infer.onnx", '
         'sha256 = "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b" }',
-        [1, 3, 48, 320],
+        [1, 3, 48, 96],
     ),
 }
 PAGE = (
@@ -73,8 +73,6 @@ def test_ppocr_classifier_and_recogniser_run_on_the_board(shell: Shell, tmp_path
     document = there.json("flash", *TARGET, "--no-bench")
     assert document["verified"] is True
     assert document["golden"]["cosine"] > 0.9999
-    run = there.json("bench", *TARGET, "--runs", "1")
-    assert run["measurement"]["postprocessing"]["kind"] == "argmax"
 
 
 def test_a_torchscript_model_trained_here_answers_right_on_the_board(shell: Shell, tmp_path: Path) -> None:
