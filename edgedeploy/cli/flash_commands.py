@@ -15,6 +15,7 @@ from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
 from edgedeploy.cli import measuring
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
+from edgedeploy.cli.flashing import flash_target, roll_back_target
 from edgedeploy.cli.fleets import FleetFlash, flash_fleet
 from edgedeploy.cli.members import (
     BoardsOption,
@@ -35,8 +36,6 @@ from edgedeploy.cli.projects import OpenProject, open_project
 from edgedeploy.cli.releases import bundle_for
 from edgedeploy.cli.signing import SignKeyOption, signing_key
 from edgedeploy.cli.target import Connection, connection, lent_connection, require_target
-from edgedeploy.deploy.flash import flash as flash_bundle
-from edgedeploy.deploy.release import rollback as rollback_release
 from edgedeploy.deploy.release import status as release_status
 from edgedeploy.deploy.status import BoardStatus
 from edgedeploy.errors import UsageError
@@ -161,17 +160,7 @@ def _flash_one(
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)
         seen = target.as_probed(facts)
-        result = flash_bundle(
-            seen.transport,
-            bundle,
-            board_name=definition.name,
-            facts=facts,
-            provenance=seen.provenance,
-            clock=seen.clock,
-            directory=seen.directory,
-            progress=progress,
-            break_lock=break_lock,
-        )
+        result = flash_target(seen, bundle, facts, break_lock=break_lock, progress=progress)
         measured = None
         if not no_bench:
             measured = measuring.measure_and_report(
@@ -214,15 +203,8 @@ def rollback(
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
-        result = rollback_release(
-            target.transport,
-            opened.project.app.name,
-            directory=target.directory,
-            to=to,
-            progress=progress,
-            clock=target.clock,
-            break_lock=break_lock,
-        )
+        app = opened.project.app.name
+        result = roll_back_target(target, app, to=to, break_lock=break_lock, progress=progress)
         document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(result)}
     if as_json:
         print_json(document)

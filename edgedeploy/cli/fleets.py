@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edgedeploy.artifacts import Bundle, FlashResult, StepRecord
@@ -16,14 +16,13 @@ from edgedeploy.boards.model import Board
 from edgedeploy.boards.probe import probe
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.cli.console import ConsoleProgress, keep_traceback, print_json, stderr, stdout
+from edgedeploy.cli.flashing import flash_target, roll_back_target
 from edgedeploy.cli.fleet_view import FleetView, show_outcome
 from edgedeploy.cli.members import Member
 from edgedeploy.cli.people import NOBODY, Answers, People, at_terminal
 from edgedeploy.cli.projects import OpenProject
 from edgedeploy.cli.releases import bundle_for
 from edgedeploy.cli.target import Connection, connection, lent_connection
-from edgedeploy.deploy.flash import flash
-from edgedeploy.deploy.release import rollback
 from edgedeploy.emulate.image import ensure_image
 from edgedeploy.errors import (
     AuthenticationError,
@@ -163,16 +162,12 @@ class _Run:
                     round_trips=after.round_trips - before.round_trips,
                 )
             )
-            return flash(
-                transport,
+            return flash_target(
+                replace(seen, transport=transport),
                 bundle,
-                board_name=member.board.name,
-                facts=facts,
-                provenance=seen.provenance,
-                clock=seen.clock,
-                directory=seen.directory,
-                progress=progress,
+                facts,
                 break_lock=self.common.break_lock,
+                progress=progress,
                 records=state.steps,
             )
 
@@ -185,14 +180,12 @@ class _Run:
             )
         member, progress = self.members[state.name], BoardProgress(state)
         with _faults_kept(), self._connected(member, state, progress) as target:
-            rollback(
-                target.transport,
+            roll_back_target(
+                target,
                 result.app,
-                directory=target.directory,
                 to=result.previous_release,
-                progress=progress,
-                clock=target.clock,
                 break_lock=self.common.break_lock,
+                progress=progress,
             )
 
     def hang_up(self) -> None:
