@@ -39,6 +39,7 @@ APP = "fleet-bench"
 TWIN = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=1, memory_mib=256)
 CHUNK_BYTES = 1 << 18
 START_S = 30.0
+BOOT_S = 600.0
 
 # The release's program is a stand-in: what is measured is the way there, not inference.
 RUNNER = """#!/bin/sh
@@ -263,7 +264,7 @@ def running_twins(count: int, tell: Callable[[str], None]) -> Iterator[tuple[Ssh
         endpoints = []
         for number in range(count):
             began_s = time.monotonic()
-            endpoint = stack.enter_context(twin.running(TWIN, name=f"fleet-{number}"))
+            endpoint = stack.enter_context(twin.running(TWIN, name=f"fleet-{number}", deadline_s=BOOT_S))
             tell(f"twin {number + 1} of {count} is up after {time.monotonic() - began_s:.1f} s")
             endpoints.append(endpoint.ssh)
         yield tuple(endpoints)

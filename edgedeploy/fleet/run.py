@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgedeploy.artifacts import FlashResult
-from edgedeploy.errors import EdgedeployError, InternalError, StoppedError
+from edgedeploy.errors import ConnectionFailedError, EdgedeployError, InternalError, StoppedError
 from edgedeploy.fleet.states import BoardState, Status, Stop
 
 TICK_S = 0.1
@@ -108,7 +108,7 @@ def run_fleet(
         def may_begin(failed: Callable[[], bool] = failed) -> bool:
             return not stop.requested and not failed()
 
-        crew = _Crew(members, lambda state: _flash(state, work), rules.parallel, may_begin)
+        crew = _Crew(members, lambda state: _flash(state, work, stop), rules.parallel, may_begin)
         _attend(crew, work, stop, watch)
         if failed():
             outcome.failed_wave = wave
@@ -176,12 +176,13 @@ def _attend(crew: _Crew, work: Work, stop: Stop, watch: Callable[[], None]) -> N
     watch()
 
 
-def _flash(state: BoardState, work: Work) -> None:
+def _flash(state: BoardState, work: Work, stop: Stop) -> None:
     state.begin()
     try:
         state.finish(work.flash(state))
     except EdgedeployError as error:
-        state.fail(error)
+        hung_up = stop.urgent and isinstance(error, ConnectionFailedError)
+        state.fail(StoppedError(error.message, hint="its next flash cleans up behind this one") if hung_up else error)
     except BaseException as error:
         state.fail(InternalError(f"{type(error).__name__}: {error}", hint="please report this fault of edgedeploy"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -14,8 +15,8 @@ from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Tra
 class StoppableTransport:
     """Passes everything to ``inner``; once ``stopped`` says so, the next operation raises instead, one time only.
 
-    What follows that one error is its cleaning up, which has to go through. A command that runs is never cut short: the
-    board would be left with half of it.
+    What is done while an error is handled, that one or another, is cleaning up and goes through. A command that runs
+    is never cut short: the board would be left with half of it.
     """
 
     def __init__(self, inner: Transport, stopped: Callable[[], bool]) -> None:
@@ -80,6 +81,6 @@ class StoppableTransport:
         self.close()
 
     def _look(self) -> None:
-        if not self._raised and self._stopped():
+        if sys.exception() is None and not self._raised and self._stopped():
             self._raised = True
             raise StoppedError(f"stopped on {self.description}", hint="run the command again")

@@ -48,6 +48,22 @@ def statuses(document: dict[str, list[dict[str, str]]]) -> dict[str, str]:
     return {item["name"]: item["status"] for item in document["boards"]}
 
 
+def interrupt_after(reached: Path, *, times: int = 1) -> threading.Thread:
+    """Press Ctrl-C once a file is there, and again a moment later."""
+
+    def interrupt() -> None:
+        end_s = time.monotonic() + DEADLINE_S
+        while not reached.exists() and time.monotonic() < end_s:
+            time.sleep(0.05)
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
 def test_a_fleet_gets_a_release_in_waves_and_gets_it_once(fleet: SshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.write("abc", head='[waves]\nsizes = [1, "rest"]\n')
     bundle = ailing_bundle(fleet.bench, "weights 1")
@@ -155,14 +171,7 @@ def test_ctrl_c_ends_what_runs_in_order(fleet: SshFleet, monkeypatch: pytest.Mon
     use_bundles(monkeypatch, first, slow)
     fleet.flash()
 
-    def interrupt() -> None:
-        end_s = time.monotonic() + DEADLINE_S
-        while not reached.exists() and time.monotonic() < end_s:
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
+    thread = interrupt_after(reached)
     document = fleet.flash(status=StoppedError.exit_code)
     thread.join(DEADLINE_S)
     assert document["interrupted"] is True
@@ -170,6 +179,22 @@ def test_ctrl_c_ends_what_runs_in_order(fleet: SshFleet, monkeypatch: pytest.Mon
     assert document["boards"][0]["error"]["slug"] == "interrupted"
     # Whole, unlocked, and on the release from before.
     assert [fleet.active(name) for name in "abc"] == [first.digest] * 3
+
+
+def test_a_second_ctrl_c_hangs_up(fleet: SshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.write("a")
+    reached = fleet.boards / "reached"
+    slow = ailing_bundle(fleet.bench, "weights 1", before=f"touch {reached}; sleep 60")
+    use_bundles(monkeypatch, slow, ailing_bundle(fleet.bench, "weights 2"))
+    began_s = time.monotonic()
+    thread = interrupt_after(reached, times=2)
+    document = fleet.flash(status=StoppedError.exit_code)
+    thread.join(DEADLINE_S)
+    assert time.monotonic() - began_s < 55, "nobody waited for the self-test"
+    assert statuses(document) == {"a": "interrupted"}
+    assert "connection" in document["boards"][0]["error"]["message"]
+    # This process lives on, so nobody can know that its lock is abandoned.
+    assert statuses(fleet.flash("--break-lock")) == {"a": "flashed"}
 
 
 def test_people_are_asked_once_and_not_by_threads(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
-from deploy_workbench import Workbench, make_workbench
+from deploy_workbench import Workbench, make_workbench, runner_script
 
-from edgedeploy.errors import StoppedError
+from edgedeploy.errors import SelfTestError, StoppedError
 from edgedeploy.transport.local import CHUNK_BYTES
-from edgedeploy.transport.protocol import Transport
+from edgedeploy.transport.protocol import CommandResult, Transport, command_line
 from edgedeploy.transport.stoppable import StoppableTransport
 
 
@@ -37,6 +38,27 @@ def test_one_error_and_then_everything_goes_through(bench: Workbench, tmp_path: 
         transport.run("echo no")
     assert transport.run("echo yes").stdout == "yes\n"
     assert transport.traffic.round_trips == 1
+
+
+def test_cleaning_up_after_another_failure_goes_through(bench: Workbench) -> None:
+    first = bench.bundle("weights 1")
+    bench.flash(first)
+    stop: list[bool] = []
+    transport = StoppableTransport(bench.transport(), lambda: bool(stop))
+    failing = bench.bundle("weights 2", runner=runner_script(passed=False))
+
+    class StopAtTheSelfTest(StoppableTransport):
+        def run(self, command: Sequence[str] | str, **how: Any) -> CommandResult:
+            result = super().run(command, **how)
+            if "selftest" in command_line(command):
+                stop.append(True)
+            return result
+
+    with pytest.raises(SelfTestError):
+        bench.flash(failing, StopAtTheSelfTest(transport, lambda: False))
+    assert stop, "it was stopped while the self-test ran, which failed"
+    bench.check_whole()
+    assert bench.current == first.digest
 
 
 def test_a_file_under_way_is_left_unfinished(bench: Workbench, tmp_path: Path) -> None:
