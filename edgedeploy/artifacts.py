@@ -212,6 +212,7 @@ class BuiltRuntime:
         build_id: Hashes all that went in.
         symbols: The functions of ``runner``, which itself has no symbols: ``address size name`` a line.
         kernels: The table's rows compiled in.
+        toolchain: Which family of compilers made it: ``debian`` or ``zig``.
     """
 
     triple: str
@@ -222,6 +223,7 @@ class BuiltRuntime:
     engine_version: str
     compiler: str
     kernels: tuple[str, ...]
+    toolchain: str = "debian"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,7 +313,10 @@ class ThermalZone:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardFacts:
-    """What a live board says about itself. Missing facts (no cpufreq on a twin) are None or empty, never guessed."""
+    """What a live board says about itself. Missing facts (no cpufreq on a twin) are None or empty, never guessed.
+
+    ``loaders`` are the dynamic loaders at the paths that programs name (``/lib/ld-linux-aarch64.so.1``).
+    """
 
     architecture: str
     kernel: str
@@ -325,6 +330,7 @@ class BoardFacts:
     thermal_zones: tuple[ThermalZone, ...] = ()
     python: str | None = None
     model: str | None = None
+    loaders: tuple[str, ...] = ()
 
     @property
     def features(self) -> frozenset[str]:

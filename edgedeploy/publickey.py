@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import struct
 from dataclasses import dataclass
+
+_DIGITS = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublicKey:
-    """An Ed25519 public key: its 32 bytes as 64 hex digits, and the name that its owner gave it."""
+    """An Ed25519 public key: its 32 bytes as 64 hex digits, and the name that its owner gave it.
+
+    Raises:
+        ValueError: Other digits than these.
+    """
 
     name: str
     digits: str
+
+    def __post_init__(self) -> None:
+        if not _DIGITS.fullmatch(self.digits):
+            raise ValueError("a public key has 64 lower-case hex digits")
 
     @property
     def fingerprint(self) -> str:

@@ -13,6 +13,8 @@ from edgedeploy.deploy.trust import TrustedKeys
 from edgedeploy.publickey import PublicKey
 
 BOARD = "0123456789abcdef" * 2
+VERIFIER = b"#!/bin/sh\nexit 1\n"
+VERIFIER_SHA256 = hashlib.sha256(VERIFIER).hexdigest()
 
 
 def fixed_key(name: str) -> SigningKey:
@@ -22,7 +24,7 @@ def fixed_key(name: str) -> SigningKey:
     return SigningKey(public=PublicKey(name=name, digits=digits), private=private)
 
 
-def trusted(*keys: SigningKey, serial: int = 1, board: str = BOARD, verifier: str = "0" * 64) -> TrustedKeys:
+def trusted(*keys: SigningKey, serial: int = 1, board: str = BOARD, verifier: str = VERIFIER_SHA256) -> TrustedKeys:
     return TrustedKeys(board=board, serial=serial, verifier=verifier, keys=tuple(key.public for key in keys))
 
 
@@ -31,3 +33,37 @@ def write_trusted(directory: Path, *keys: SigningKey, serial: int = 1) -> Path:
     directory.mkdir(exist_ok=True, parents=True)
     (directory / "keys").write_bytes(trusted(*keys, serial=serial).to_bytes())
     return directory
+
+
+def write_verifier(directory: Path, content: bytes = VERIFIER) -> Path:
+    """Put a program that checks into a directory of trust."""
+    path = directory / f"verifier-{hashlib.sha256(content).hexdigest()}"
+    path.write_bytes(content)
+    path.chmod(0o755)
+    return path
+
+
+UNSAFE_LISTS = ("directory", "group", "others", "link", "broken link", "folder", "long")
+
+
+def make_unsafe(trust: Path, elsewhere: Path, damage: str) -> str:
+    """Make a board's list one that somebody else could have written, or none; return the on-board program's words."""
+    keys = trust / "keys"
+    if damage == "directory":
+        trust.chmod(0o777)
+        return f"{trust}: can be written by others"
+    if damage == "group":
+        keys.chmod(0o664)
+        return "keys: can be written by others"
+    if damage == "others":
+        keys.chmod(0o666)
+        return "keys: can be written by others"
+    if damage == "long":
+        keys.write_bytes(keys.read_bytes().ljust((1 << 16) + 1, b"\n"))
+        return f"keys: has more than {1 << 16} bytes"
+    keys.rename(elsewhere)
+    if damage == "folder":
+        keys.mkdir()
+        return "keys: is not a regular file"
+    keys.symlink_to(elsewhere if damage == "link" else "/nonexistent")
+    return "keys: is or lies behind a symbolic link"

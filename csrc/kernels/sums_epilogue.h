@@ -1,8 +1,9 @@
-// How int32 sums become outputs, for the operators that end in int8 or float32: conv_s8 and depthwise_s8.
+// How int32 sums become outputs, for the operators that convolve: conv_s8, depthwise_s8 and winograd_s8. Their headers
+// say which outputs they know.
 //
 //   t = fma(float(sum), scale[n], offset[n])                    one rounding; float(sum) rounds to nearest even
 //   output kSumsToF32:  C = min(max(t, low_value), high_value)
-//   output kSumsToF16:  the same, rounded to half precision, halves to even
+//   output kSumsToF16:  the same, rounded to half precision, ties to even
 //   output kSumsToS8:   C = min(max(floor(toward_zero(t * 2^24) / 2^24), low_code), high_code)
 //
 // toward_zero saturates to int32, and of it C is the top byte: so the offset carries the half that makes the floor a
@@ -11,9 +12,9 @@
 //
 // Where the sums are bounded well enough, the scaling starts from a float without a conversion:
 //
-//   output kSumsToS8Folded:  C = min(max(saturate(fma(float_of_bits(start[n] + sum), scale[n], offset[n]) - 1.5 *
-//   2^23),
-//                                        low_code), high_code)
+//   output kSumsToS8Folded:
+//     u = fma(float_of_bits(start[n] + sum), scale[n], offset[n]) - 1.5 * 2^23
+//     C = min(max(u, low_code), high_code)
 //
 // start[n] + sum are the bits of a float in [2^23, 2^24), where a step of the bits is a step of 1. The bias is in
 // start[n], rounded to whole sums; offset[n] is a whole number that puts the result in [2^23, 2^24) again, off

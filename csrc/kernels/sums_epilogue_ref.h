@@ -1,4 +1,4 @@
-// The meaning of sums_epilogue.h in plain C++: what the references of conv_s8 and depthwise_s8 do with a sum.
+// The meaning of sums_epilogue.h in plain C++: what the operators' references do with a sum.
 #ifndef EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_REF_H_
 #define EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_REF_H_
 

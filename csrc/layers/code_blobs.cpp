@@ -88,23 +88,32 @@ void tell_readers(const Region& region, bool has_foreign_writers) {
       !all_writers(region, [](const PackLayer* writer) { return writer->written().not_negative; })) {
     return;
   }
-  for (PackLayer* reader : region.readers) reader->expect_no_negatives();
-  for (PackLayer* passer : region.passers) passer->expect_no_negatives();
+  const bool by_eights = all_writers(region, [](const PackLayer* writer) { return writer->written().by_eights; });
+  for (PackLayer* reader : region.readers) reader->expect_no_negatives(by_eights);
+  for (PackLayer* passer : region.passers) passer->expect_no_negatives(by_eights);
 }
 
 }  // namespace
 
-void plan_code_blobs(ncnn::Net& net, const std::vector<int>& kept) {
+void plan_code_blobs(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
   const std::vector<int> names = regions_of(net);
   std::map<int, Region> regions;
   std::map<int, bool> has_foreign_writers;
   for (size_t blob = 0; blob < names.size(); ++blob) {
-    Region& region = regions[names[blob]];
-    add_end(net, net.blobs()[blob].producer, true, &region);
-    has_foreign_writers[names[blob]] |= region.has_foreigners;
+    add_end(net, net.blobs()[blob].producer, true, &regions[names[blob]]);
+  }
+  for (const int blob : given) regions[names[static_cast<size_t>(blob)]].has_foreigners = true;
+  for (const auto& [name, region] : regions) has_foreign_writers[name] = region.has_foreigners;
+  // A blob names one of its consumers alone.
+  std::vector<bool> is_read(names.size());
+  for (size_t layer = 0; layer < net.layers().size(); ++layer) {
+    for (const int blob : net.layers()[layer]->bottoms) {
+      is_read[static_cast<size_t>(blob)] = true;
+      add_end(net, static_cast<int>(layer), false, &regions[names[static_cast<size_t>(blob)]]);
+    }
   }
   for (size_t blob = 0; blob < names.size(); ++blob) {
-    add_end(net, net.blobs()[blob].consumer, false, &regions[names[blob]]);
+    if (!is_read[blob]) regions[names[blob]].has_foreigners = true;
   }
   for (const int blob : kept) regions[names[static_cast<size_t>(blob)]].is_kept = true;
   for (auto& [name, region] : regions) {

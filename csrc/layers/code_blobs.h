@@ -8,8 +8,9 @@
 
 namespace edgedeploy {
 
-// kept: blobs that stay as the model has them. What each layer of the pack is told: register_layers.h.
-void plan_code_blobs(ncnn::Net& net, const std::vector<int>& kept);
+// given: blobs that are set from outside, whatever layer makes them. kept: blobs that stay as the model has them. What
+// each layer of the pack is told: register_layers.h.
+void plan_code_blobs(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept);
 
 }  // namespace edgedeploy
 

@@ -27,8 +27,8 @@ int in_eights(const ConvolutionPlan& plan, const ncnn::Mat& blob, const ncnn::Ma
   const ncnn::Mat& bytes = input->blob;
   if (bytes.elempack != kConvS8Group) return kFailed;
   const Padding padding = plan.window.padding_for(bytes.w, bytes.h);
-  const bool is_padded = (padding.left | padding.top | padding.right | padding.bottom) != 0;
-  const int made = is_padded ? make_pad(plan.window, bytes, opt, &input->pad) : kOk;
+  const bool is_read = plan.winograd == nullptr && (padding.left | padding.top | padding.right | padding.bottom) != 0;
+  const int made = is_read ? make_pad(plan.window, bytes, opt, &input->pad) : kOk;
   input->group_stride_bytes = static_cast<int64_t>(bytes.cstep * bytes.elemsize);
   input->layout = {static_cast<const int8_t*>(bytes.data),
                    bytes.w,

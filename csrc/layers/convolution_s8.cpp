@@ -5,6 +5,7 @@
 #include "dispatch/dispatch.h"
 #include "layers/gathered_windows.h"
 #include "layers/output_tile.h"
+#include "layers/whole_parts.h"
 #include "layers/winograd_convolution.h"
 
 namespace edgedeploy {
@@ -37,7 +38,7 @@ InputForm form_of(const ConvolutionPlan& plan) {
 
 }  // namespace
 
-ConvolutionS8::ConvolutionS8() : OverStock(ncnn::LayerType::Convolution) {}
+ConvolutionS8::ConvolutionS8() : CodesLayer(ncnn::LayerType::Convolution) {}
 
 bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   const int scale_term = pd.get(kParamInt8ScaleTerm, 0);
@@ -51,25 +52,8 @@ bool ConvolutionS8::read_params(const ncnn::ParamDict& pd) {
                : plan_.form == InputForm::kInterleaved ? plan_.window.kernel_h
                                                        : 1;
   plan_.k = int64_t{plan_.channels_in} * plan_.window.taps() / plan_.taps;
-  plan_.groups = (plan_.k + kConvS8Group - 1) / kConvS8Group;
+  plan_.groups = divide_up(plan_.k, kConvS8Group);
   return plan_.channels_in > 0 && plan_.taps * plan_.groups * kConvS8Group <= kConvS8MaxK;
-}
-
-Int8Layout ConvolutionS8::weights_layout() const { return layout_; }
-
-bool ConvolutionS8::could_write_codes() const {
-  return computed_here() && !plan_.epilogue.requantizes && layout_.channels % kChannelGroup == 0;
-}
-
-void ConvolutionS8::write_codes(float scale) {
-  facts_.scales.output_scale.create(1);
-  facts_.scales.output_scale[0] = scale;
-  plan_.epilogue = best_epilogue(facts_);
-}
-
-void ConvolutionS8::expect_no_negatives() {
-  facts_.inputs_not_negative = true;
-  plan_.epilogue = best_epilogue(facts_);
 }
 
 bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) const {
@@ -82,9 +66,7 @@ bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) 
 }
 
 int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& opt) {
-  facts_ = facts_of(weights, activation_);
-  plan_.epilogue = best_epilogue(facts_);
-  input_scale_ = weights.input_scale;
+  keep_facts(weights, plan_.window.pad_code);
   if (winograd_is_faster(plan_, opt)) plan_.winograd_parts = winograd_parts(plan_, weights.weights);
   if (winograd_is_faster(plan_, opt) && plan_.winograd_parts > 0) return pack_winograd(weights.weights, &plan_);
   plan_.kernel = select_kernel(kOpConvS8);
@@ -128,10 +110,10 @@ int ConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const 
   const int code = convolution_input(plan_, bottom_blob, input_scale_, opt, &input);
   if (code != kOk) return code;
   const int created =
-      create_output(width, height, plan_.channels_out, plan_.epilogue, support_fp16_storage, opt, &top_blob);
+      create_output(width, height, plan_.channels_out, epilogue(), support_fp16_storage, opt, &top_blob);
   if (created != kOk) return created;
-  return plan_.winograd != nullptr ? run_winograd(plan_, input, top_blob, opt)
-                                   : run_convolution(plan_, input, top_blob, opt);
+  return plan_.winograd != nullptr ? run_winograd(plan_, epilogue(), input, top_blob, opt)
+                                   : run_convolution(plan_, epilogue(), input, top_blob, opt);
 }
 
 }  // namespace edgedeploy

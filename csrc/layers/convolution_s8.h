@@ -7,8 +7,7 @@
 #define EDGEDEPLOY_LAYERS_CONVOLUTION_S8_H_
 
 #include "kernels/table.h"
-#include "layers/epilogue.h"
-#include "layers/over_stock.h"
+#include "layers/codes_layer.h"
 #include "layers/pixel_tiles.h"
 #include "layers/window.h"
 
@@ -31,7 +30,6 @@ struct ConvolutionPlan {
   const KernelRow* kernel = nullptr;
   const WinogradS8Variant* winograd = nullptr;  // instead of the kernel; packed_weights are its own then
   int64_t winograd_parts = 1;
-  Epilogue epilogue;
   ncnn::Mat packed_weights;
 
   // The window as conv_s8 sees it.
@@ -40,23 +38,14 @@ struct ConvolutionPlan {
   int64_t groups = 0;  // of eight values of a tap
 };
 
-class ConvolutionS8 : public OverStock {
+class ConvolutionS8 : public CodesLayer {
  public:
   ConvolutionS8();
 
   float input_code_scale() const override { return computed_here() ? input_scale_[0] : 0; }
 
-  float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
-  void expect_no_negatives() override;
-  Written written() const override {
-    return computed_here() ? Written{plan_.epilogue.requantizes, plan_.epilogue.never_negative()} : Written{};
-  }
-  bool could_write_codes() const override;
-  void write_codes(float scale) override;
-
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
-  Int8Layout weights_layout() const override;
   bool covers(const Int8Weights& weights, const ncnn::Option& opt) const override;
   int prepare(const Int8Weights& weights, const ncnn::Option& opt) override;
   int run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const ncnn::Option& opt) const override;
@@ -64,10 +53,6 @@ class ConvolutionS8 : public OverStock {
  private:
   ncnn::Mat in_kernel_order(const ncnn::Mat& weights) const;
 
-  Int8Layout layout_;
-  Activation activation_;
-  EpilogueFacts facts_;
-  ncnn::Mat input_scale_;  // float [1]
   ConvolutionPlan plan_;
 };
 
@@ -84,8 +69,8 @@ int convolution_input(const ConvolutionPlan& plan, const ncnn::Mat& blob, const 
                       const ncnn::Option& opt, ConvolutionInput* input);
 
 // The product itself.
-int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
-                    const ncnn::Option& opt);
+int run_convolution(const ConvolutionPlan& plan, const Epilogue& epilogue, const ConvolutionInput& input,
+                    ncnn::Mat& output, const ncnn::Option& opt);
 
 }  // namespace edgedeploy
 

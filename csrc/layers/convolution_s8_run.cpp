@@ -6,6 +6,7 @@
 #include "layers/convolution_s8.h"
 #include "layers/gathered_windows.h"
 #include "layers/output_tile.h"
+#include "layers/whole_parts.h"
 
 namespace edgedeploy {
 
@@ -15,12 +16,8 @@ constexpr int64_t kL1Share = 16 * 1024;       // Activations of a stretch: half 
 constexpr int64_t kLargeL1Share = 32 * 1024;  // Of the larger cores with SDOT.
 constexpr int64_t kL2Share = 128 * 1024;      // Where the weights do not stay in the L2 cache themselves.
 constexpr int64_t kWeightsInL2 = 256 * 1024;
-constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
-
+constexpr int64_t kMaxTiles = 32;      // Bounds the pointers of a stretch.
 constexpr int64_t kTasksOfThread = 4;  // Fewer stretches than that are cut by channels too.
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
 // How the work is cut: stretches of tiles, and each stretch's channel groups into parts. Threads get neighbouring
 // tasks, as many each: so the tasks are a multiple of the threads where the work allows it, and alike.
@@ -65,8 +62,10 @@ Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
 
 class Convolver {
  public:
-  Convolver(const ConvolutionPlan& plan, const ConvolutionInput& input, const ncnn::Mat& output)
+  Convolver(const ConvolutionPlan& plan, const Epilogue& epilogue, const ConvolutionInput& input,
+            const ncnn::Mat& output)
       : plan_(plan),
+        epilogue_(epilogue),
         input_(input),
         output_(output),
         tiles_(window_of_taps(plan), input.layout, output.w),
@@ -123,11 +122,11 @@ class Convolver {
     const int64_t pixel = first * tile_m_;
     const int channel = group * kChannelGroup;
     params->b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
-    params->scale = plan_.epilogue.scale.data() + channel;
-    params->offset = plan_.epilogue.offset.data() + channel;
+    params->scale = epilogue_.scale.data() + channel;
+    params->offset = epilogue_.offset.data() + channel;
     params->c = out.place(pixel, group);
     params->c_quad_stride_bytes = out.quad_stride_bytes();
-    params->start = plan_.epilogue.start.empty() ? nullptr : plan_.epilogue.start.data() + channel;
+    params->start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + channel;
     plan_.kernel->conv(params);
     out.store(pixel, params->pixels, group);
   }
@@ -144,6 +143,7 @@ class Convolver {
   }
 
   const ConvolutionPlan& plan_;
+  const Epilogue& epilogue_;
   const ConvolutionInput& input_;
   const ncnn::Mat& output_;
   const PixelTiles tiles_;
@@ -154,9 +154,9 @@ class Convolver {
 
 }  // namespace
 
-int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
-                    const ncnn::Option& opt) {
-  const Convolver convolver(plan, input, output);
+int run_convolution(const ConvolutionPlan& plan, const Epilogue& epilogue, const ConvolutionInput& input,
+                    ncnn::Mat& output, const ncnn::Option& opt) {
+  const Convolver convolver(plan, epilogue, input, output);
   const Cut cut = cut_work(plan, int64_t{output.w} * output.h, opt.num_threads);
   ncnn::Mat scratch;
   scratch.create(static_cast<int>(convolver.scratch_bytes(cut.most_tiles())), opt.num_threads, size_t{1},
@@ -173,7 +173,7 @@ int run_convolution(const ConvolutionPlan& plan, const ConvolutionInput& input, 
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     convolver.find(first, tiles, mine);
     alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];
-    OutputTile out(plan.epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
+    OutputTile out(epilogue, plan.channels_out, output, tile_room, kMaxTiles * kConvS8MaxTile,
                    plan.kernel->conv_to_f16);
     ConvS8Params params = convolver.params_of(first, tiles, mine, out);
     const int end = static_cast<int>(groups * (part + 1) / cut.parts);

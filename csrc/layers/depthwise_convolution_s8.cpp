@@ -52,7 +52,6 @@ class RowRing {
   static Size size_for(const DepthwiseS8Variant& variant, int64_t outputs, int output_rows) {
     Size size;
     size.places = variant.kernel <= 4 ? 4 : 8;
-    if (!variant.takes_rows) return size;
     const int needed = (output_rows - 1) * variant.stride + variant.kernel;
     while (size.places < needed && 2 * static_cast<size_t>(size.places) * variant.row_bytes(outputs) <= kRingBytes) {
       size.places *= 2;
@@ -92,7 +91,7 @@ class RowRing {
       const int place = next_ & (places_ - 1);
       params_.src = plane_ + next_ * params_.width * kChannelGroup;
       params_.dst = place_of(next_);
-      params_.row_count = variant_.takes_rows ? std::min(end - next_, places_ - place) : 1;
+      params_.row_count = std::min(end - next_, places_ - place);
       variant_.prepare(&params_);
       next_ += static_cast<int>(params_.row_count);
     }
@@ -121,7 +120,7 @@ class RowRing {
 
 }  // namespace
 
-DepthwiseConvolutionS8::DepthwiseConvolutionS8() : OverStock(ncnn::LayerType::ConvolutionDepthWise) {}
+DepthwiseConvolutionS8::DepthwiseConvolutionS8() : CodesLayer(ncnn::LayerType::ConvolutionDepthWise) {}
 
 bool DepthwiseConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   const int scale_term = pd.get(kParamInt8ScaleTerm, 0);
@@ -135,32 +134,13 @@ bool DepthwiseConvolutionS8::read_params(const ncnn::ParamDict& pd) {
   return window_.padding.left < window_.kernel_w && window_.padding.top < window_.kernel_h;
 }
 
-Int8Layout DepthwiseConvolutionS8::weights_layout() const { return layout_; }
-
-bool DepthwiseConvolutionS8::could_write_codes() const {
-  return computed_here() && !epilogue_.requantizes && layout_.channels % kChannelGroup == 0;
-}
-
-void DepthwiseConvolutionS8::write_codes(float scale) {
-  facts_.scales.output_scale.create(1);
-  facts_.scales.output_scale[0] = scale;
-  epilogue_ = best_epilogue(facts_);
-}
-
-void DepthwiseConvolutionS8::expect_no_negatives() {
-  facts_.inputs_not_negative = true;
-  epilogue_ = best_epilogue(facts_);
-}
-
 bool DepthwiseConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& /*opt*/) const {
   Epilogue epilogue;
   return variant_for(window_) != nullptr && weights.fit_the_kernels() && make_epilogue(weights, activation_, &epilogue);
 }
 
 int DepthwiseConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& /*opt*/) {
-  facts_ = facts_of(weights, activation_);
-  epilogue_ = best_epilogue(facts_);
-  input_scale_ = weights.input_scale;
+  keep_facts(weights, window_.pad_code);
   variant_ = variant_for(window_);
   const int groups = layout_.channels / kChannelGroup;
   packed_weights_.create(static_cast<int>(variant_->packed_bytes), groups, size_t{1});
@@ -180,7 +160,8 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
   const int width = window_.output_width(input.w);
   const int height = window_.output_height(input.h);
   if (width <= 0 || height <= 0) return kFailed;
-  const int created = create_output(width, height, layout_.channels, epilogue_, false, opt, &top_blob);
+  const Epilogue& epilogue = this->epilogue();
+  const int created = create_output(width, height, layout_.channels, epilogue, false, opt, &top_blob);
   if (created != kOk) return created;
 
   const Padding padding = window_.padding_for(input.w, input.h);
@@ -197,14 +178,14 @@ int DepthwiseConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blo
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     RowRing ring(*variant_, width, size, mine);
     ring.begin(input.channel(group), input.w, input.h, padding, window_.pad_code);
-    OutputTile out(epilogue_, layout_.channels, top_blob, reinterpret_cast<float*>(mine + ring_bytes), band_pixels);
+    OutputTile out(epilogue, layout_.channels, top_blob, reinterpret_cast<float*>(mine + ring_bytes), band_pixels);
     DepthwiseS8Params params{};
     params.weights = packed_weights_.row<const int8_t>(group);
     params.outputs = width;
-    params.scale = epilogue_.scale.data() + group * kChannelGroup;
-    params.offset = epilogue_.offset.data() + group * kChannelGroup;
-    params.epilogue = epilogue_.sums;
-    params.start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + group * kChannelGroup;
+    params.scale = epilogue.scale.data() + group * kChannelGroup;
+    params.offset = epilogue.offset.data() + group * kChannelGroup;
+    params.epilogue = epilogue.sums;
+    params.start = epilogue.start.empty() ? nullptr : epilogue.start.data() + group * kChannelGroup;
     for (int y = 0; y < height; y += size.band) {
       const int count = std::min(size.band, height - y);
       const int inputs = (count - 1) * window_.stride_h + variant_->kernel;

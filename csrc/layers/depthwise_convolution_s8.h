@@ -3,38 +3,23 @@
 #define EDGEDEPLOY_LAYERS_DEPTHWISE_CONVOLUTION_S8_H_
 
 #include "kernels/table.h"
-#include "layers/epilogue.h"
-#include "layers/over_stock.h"
+#include "layers/codes_layer.h"
 #include "layers/window.h"
 
 namespace edgedeploy {
 
-class DepthwiseConvolutionS8 : public OverStock {
+class DepthwiseConvolutionS8 : public CodesLayer {
  public:
   DepthwiseConvolutionS8();
 
-  float read_scale() const override { return computed_here() ? input_scale_[0] : 0; }
-  void expect_no_negatives() override;
-  Written written() const override {
-    return computed_here() ? Written{epilogue_.requantizes, epilogue_.never_negative()} : Written{};
-  }
-  bool could_write_codes() const override;
-  void write_codes(float scale) override;
-
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
-  Int8Layout weights_layout() const override;
   bool covers(const Int8Weights& weights, const ncnn::Option& opt) const override;
   int prepare(const Int8Weights& weights, const ncnn::Option& opt) override;
   int run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const ncnn::Option& opt) const override;
 
  private:
   Window window_;
-  Int8Layout layout_;
-  Activation activation_;
-  EpilogueFacts facts_;
-  Epilogue epilogue_;
-  ncnn::Mat input_scale_;  // float [1]
   const DepthwiseS8Variant* variant_ = nullptr;
   ncnn::Mat packed_weights_;
 };

@@ -5,22 +5,16 @@
 #include <cstdlib>
 #include <limits>
 
+#include "layers/codes_of_floats.h"
+
 namespace edgedeploy {
 
 namespace {
 
 constexpr size_t kGroup = 8;
-constexpr int32_t kLowestCode = -127;
-constexpr int32_t kHighestCode = 127;
 
 bool is_clamp(ActivationKind kind) {
   return kind == ActivationKind::kNone || kind == ActivationKind::kRelu || kind == ActivationKind::kClip;
-}
-
-// Half away from zero, within the codes.
-int32_t code_of(float value, float scale) {
-  const float code = std::round(value * scale);
-  return static_cast<int32_t>(std::clamp(code, static_cast<float>(kLowestCode), static_cast<float>(kHighestCode)));
 }
 
 // The kernel's limits that are the activation. False where only a tile of floats will do.
@@ -137,18 +131,13 @@ bool fold_channel(float scale, double bias, double largest_sum, FoldedChannel* f
   return false;
 }
 
-}  // namespace
-
-namespace {
-
-constexpr int64_t kLargestCode = 127;
 constexpr int64_t kLargestInput = 128;
 
 // No sum of the channel is farther from zero.
 double largest_sum(const EpilogueFacts& facts, size_t channel) {
   const int64_t positive = facts.positive[channel];
   const int64_t negative = facts.negative[channel];
-  return static_cast<double>(facts.inputs_not_negative ? kLargestCode * std::max(positive, negative)
+  return static_cast<double>(facts.inputs_not_negative ? int64_t{kHighestCode} * std::max(positive, negative)
                                                        : kLargestInput * (positive + negative));
 }
 

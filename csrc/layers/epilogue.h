@@ -35,7 +35,7 @@ struct EpilogueFacts {
   std::vector<int64_t> positive;  // [channels] sum of the channel's weights above zero
   std::vector<int64_t> negative;  // likewise, their magnitudes below it
   Activation activation;
-  bool inputs_not_negative = false;
+  bool inputs_not_negative = false;  // nor is padding
 };
 
 EpilogueFacts facts_of(const Int8Weights& weights, const Activation& activation);

@@ -8,14 +8,13 @@
 #endif
 
 #include "kernels/conv_s8/conv_s8.h"
+#include "layers/whole_parts.h"
 
 namespace edgedeploy {
 
 namespace {
 
 constexpr int64_t kChunk = 16;
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 inline void copy_chunks(int8_t* into, const int8_t* from, int64_t count) {
 #if defined(__aarch64__)

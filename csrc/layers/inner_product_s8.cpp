@@ -7,6 +7,7 @@
 
 #include "dispatch/dispatch.h"
 #include "layers/output_tile.h"
+#include "layers/whole_parts.h"
 
 namespace edgedeploy {
 
@@ -17,8 +18,6 @@ constexpr int kParamNumOutput = 0;
 constexpr int kParamBiasTerm = 1;
 constexpr int kParamWeightCount = 2;
 constexpr int kParamInt8ScaleTerm = 8;
-
-int divide_up(int a, int b) { return (a + b - 1) / b; }
 
 }  // namespace
 
@@ -62,7 +61,7 @@ int InnerProductS8::rows_of(const ncnn::Mat& bottom_blob, const ncnn::Option& op
   const bool is_matrix = codes.dims == 2 && codes.w == num_input_;
   const int count = is_matrix ? codes.h : 1;
   if (!is_matrix && codes.w * codes.h * codes.d * codes.c != num_input_) return kFailed;
-  rows->create(divide_up(num_input_, kConvS8Group) * kConvS8Group, count, size_t{1}, opt.workspace_allocator);
+  rows->create(static_cast<int>(round_up(num_input_, kConvS8Group)), count, size_t{1}, opt.workspace_allocator);
   if (rows->empty()) return kOutOfMemory;
   rows->fill<signed char>(0);
   if (is_matrix) {
@@ -97,7 +96,6 @@ void InnerProductS8::multiply(const ncnn::Mat& rows, int64_t first, int64_t coun
   params.epilogue = epilogue_.sums;
   kernel_->conv(&params);
   if (!epilogue_.in_registers) activate(epilogue_.activation, tile, kConvS8MaxTile * kChannelGroup);
-  constexpr int kQuad = 4;
   const int channel = group * kChannelGroup;
   for (int64_t i = 0; i < count; ++i) {
     float* into = output.dims == 1 ? static_cast<float*>(output.data) : output.row(static_cast<int>(first + i));
@@ -119,7 +117,7 @@ int InnerProductS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
     top_blob.create(layout_.channels, sizeof(float), opt.blob_allocator);
   }
   if (top_blob.empty()) return kOutOfMemory;
-  const int groups = divide_up(layout_.channels, kChannelGroup);
+  const int groups = static_cast<int>(divide_up(layout_.channels, kChannelGroup));
   const int tile_m = kernel_->tile_m;
 
 #pragma omp parallel for num_threads(opt.num_threads)

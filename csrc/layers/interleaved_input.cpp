@@ -1,13 +1,8 @@
 #include "layers/interleaved_input.h"
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
+#include "layers/codes_of_floats.h"
 #include "layers/over_stock.h"
 
 namespace edgedeploy {
@@ -16,33 +11,17 @@ namespace {
 
 constexpr int kImageChannels = 3;
 
-// As the engine: half away from zero, clamped to +-127.
-inline int8_t quantize(float value, float scale) {
-  const float code = std::round(value * scale);
-  return static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
-}
-
-inline int8_t code_of(float value, float scale) { return quantize(value, scale); }
-inline int8_t code_of(int8_t value, float /*scale*/) { return value; }
+inline int8_t to_code(float value, float scale) { return code_of(value, scale); }
+inline int8_t to_code(int8_t value, float /*scale*/) { return value; }
 
 #if defined(__aarch64__)
-inline int8x16_t quantize_16(const float* values, float32x4_t scale) {
-  const int32x4_t a = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values), scale));
-  const int32x4_t b = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values + 4), scale));
-  const int32x4_t c = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values + 8), scale));
-  const int32x4_t d = vcvtaq_s32_f32(vmulq_f32(vld1q_f32(values + 12), scale));
-  const int16x8_t low = vqmovn_high_s32(vqmovn_s32(a), b);
-  const int16x8_t high = vqmovn_high_s32(vqmovn_s32(c), d);
-  return vmaxq_s8(vqmovn_high_s16(vqmovn_s16(low), high), vdupq_n_s8(-127));
-}
-
 // Pixels of an image's row by sixteens; returns how many.
 int image_row(const float* const* planes, int width, float scale, int8_t* row) {
   const float32x4_t scales = vdupq_n_f32(scale);
   int x = 0;
   for (; x + 16 <= width; x += 16) {
     const int8x16x3_t pixels = {
-        {quantize_16(planes[0] + x, scales), quantize_16(planes[1] + x, scales), quantize_16(planes[2] + x, scales)}};
+        {codes_of_16(planes[0] + x, scales), codes_of_16(planes[1] + x, scales), codes_of_16(planes[2] + x, scales)}};
     vst3q_s8(row + int64_t{x} * kImageChannels, pixels);
   }
   return x;
@@ -73,7 +52,7 @@ void fill_row(const ncnn::Mat& blob, int y, float scale, int8_t* row) {
   }
   for (int c = 0; c < blob.c; ++c) {
     const Value* plane = blob.channel(c).row<const Value>(y);
-    for (int x = done; x < blob.w; ++x) row[int64_t{x} * blob.c + c] = code_of(plane[x], scale);
+    for (int x = done; x < blob.w; ++x) row[int64_t{x} * blob.c + c] = to_code(plane[x], scale);
   }
 }
 

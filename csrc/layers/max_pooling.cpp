@@ -14,17 +14,10 @@ namespace {
 
 // Pooling's parameter ids and values, as ncnn's src/layer/pooling.cpp reads them.
 constexpr int kParamType = 0;
-constexpr int kParamKernelW = 1;
-constexpr int kParamStrideW = 2;
-constexpr int kParamPadLeft = 3;
+constexpr WindowIds kIds = {1, 2, 3, 11, 12, 13, 14, 15};
 constexpr int kParamGlobal = 4;
 constexpr int kParamPadMode = 5;
 constexpr int kParamAdaptive = 7;
-constexpr int kParamKernelH = 11;
-constexpr int kParamStrideH = 12;
-constexpr int kParamPadTop = 13;
-constexpr int kParamPadRight = 14;
-constexpr int kParamPadBottom = 15;
 constexpr int kMaximum = 0;
 constexpr int kFull = 0;
 constexpr int kValid = 1;
@@ -152,15 +145,8 @@ int outputs_of(int size, int before, int after, int kernel, int stride, bool ful
 MaxPooling::MaxPooling() : AroundStock(ncnn::LayerType::Pooling) {}
 
 int MaxPooling::load_param(const ncnn::ParamDict& pd) {
-  Window& w = window_;
-  w.kernel_w = pd.get(kParamKernelW, 0);
-  w.kernel_h = pd.get(kParamKernelH, w.kernel_w);
-  w.stride_w = pd.get(kParamStrideW, 1);
-  w.stride_h = pd.get(kParamStrideH, w.stride_w);
-  w.padding.left = pd.get(kParamPadLeft, 0);
-  w.padding.right = pd.get(kParamPadRight, w.padding.left);
-  w.padding.top = pd.get(kParamPadTop, w.padding.left);
-  w.padding.bottom = pd.get(kParamPadBottom, w.padding.top);
+  const Window& w = window_;
+  read_extents(pd, kIds, &window_);
   const int mode = pd.get(kParamPadMode, 0);
   takes_partial_windows_ = mode == kFull;
   is_maximum_ = pd.get(kParamType, 0) == kMaximum && pd.get(kParamGlobal, 0) == 0 && pd.get(kParamAdaptive, 0) == 0 &&

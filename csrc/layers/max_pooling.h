@@ -1,5 +1,5 @@
-// Pooling as the engine has it, with maxima of int8 codes by eights computed here, and of halves by eights behind a
-// ReLU: without a padded copy, each column of a window once for all windows that share it.
+// Pooling as the engine has it, with maxima of int8 codes by eights computed here, and of halves by eights of layers
+// that end in a ReLU: without a padded copy, each column of a window once for all windows that share it.
 #ifndef EDGEDEPLOY_LAYERS_MAX_POOLING_H_
 #define EDGEDEPLOY_LAYERS_MAX_POOLING_H_
 
@@ -18,16 +18,16 @@ class MaxPooling : public AroundStock {
   using AroundStock::forward;
   int forward(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const ncnn::Option& opt) const override;
 
-  bool computed_here() const override { return codes_ || (has_halves_ && not_negative_); }
+  bool computed_here() const override { return codes_ || (has_halves_ && comes_by_eights_); }
   bool passes_codes() const override { return is_maximum_; }
   void pass_codes() override { codes_ = true; }
-  void expect_no_negatives() override { not_negative_ = true; }
+  void expect_no_negatives(bool by_eights) override { comes_by_eights_ = by_eights; }
 
  private:
   bool is_maximum_ = false;  // Of windows, by a rule of padding that is known here.
   bool codes_ = false;
-  bool has_halves_ = false;  // Its float blobs are of half precision, by eights where the channels allow.
-  bool not_negative_ = false;
+  bool has_halves_ = false;       // Its float blobs are of half precision, by eights where the channels allow,
+  bool comes_by_eights_ = false;  // which they do, and none is negative.
   bool takes_partial_windows_ = false;
   Window window_;
 };

@@ -7,9 +7,9 @@
 #endif
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
+#include "layers/codes_of_floats.h"
 #include "layers/over_stock.h"
 
 namespace edgedeploy {
@@ -27,49 +27,34 @@ inline Half to_half(float value) { return ncnn::float32_to_float16(value); }
 inline void assign(float& into, float value) { into = value; }
 inline void assign(Half& into, float value) { into = to_half(value); }
 
-constexpr int kQuad = 4;
-
 #if defined(__aarch64__)
-// Codes of eight floats; FCVTAS rounds half away from zero.
-inline void quantize_eight(const float* low, const float* high, float scale, int8_t* codes) {
-  const int32x4_t first = vcvtaq_s32_f32(vmulq_n_f32(vld1q_f32(low), scale));
-  const int32x4_t second = vcvtaq_s32_f32(vmulq_n_f32(vld1q_f32(high), scale));
-  const int8x8_t narrow = vqmovn_s16(vcombine_s16(vqmovn_s32(first), vqmovn_s32(second)));
-  vst1_s8(codes, vmax_s8(narrow, vdup_n_s8(-127)));
-}
-
 // Eight floats to a pixel of eight halves.
 inline void to_halves(const float* low, const float* high, Half* halves) {
   const float16x8_t both = vcombine_f16(vcvt_f16_f32(vld1q_f32(low)), vcvt_f16_f32(vld1q_f32(high)));
   vst1q_f16(halves, both);
 }
 #else
-inline void quantize_eight(const float* low, const float* high, float scale, int8_t* codes) {
-  for (int i = 0; i < kChannelGroup; ++i) {
-    const float code = std::round((i < kQuad ? low[i] : high[i - kQuad]) * scale);
-    codes[i] = static_cast<int8_t>(std::min(std::max(code, -127.0f), 127.0f));
-  }
-}
-
 inline void to_halves(const float* low, const float* high, Half* halves) {
   for (int i = 0; i < kChannelGroup; ++i) halves[i] = to_half(i < kQuad ? low[i] : high[i - kQuad]);
 }
 #endif
 
-int output_elempack(int channels, bool requantizes, const ncnn::Option& opt) {
-  if (requantizes) return channels % 8 == 0 ? 8 : 1;
-  const bool in_halves = ncnn::cpu_support_arm_asimdhp() && opt.use_fp16_storage && opt.use_fp16_arithmetic;
-  if (in_halves && channels % 8 == 0) return 8;
-  return channels % kQuad == 0 ? kQuad : 1;
-}
-
 }  // namespace
+
+OutputForm output_form(int channels, bool requantizes, bool fp16_storage, const ncnn::Option& opt) {
+  const bool by_eights = channels % kChannelGroup == 0;
+  if (requantizes) return {by_eights ? kChannelGroup : 1, sizeof(int8_t)};
+  const bool in_halves = ncnn::cpu_support_arm_asimdhp() && opt.use_fp16_storage && opt.use_fp16_arithmetic;
+  const size_t bytes = fp16_storage && opt.use_fp16_storage ? sizeof(Half) : sizeof(float);
+  if (in_halves && by_eights) return {kChannelGroup, bytes};
+  return {channels % kQuad == 0 ? kQuad : 1, bytes};
+}
 
 int create_output(int width, int height, int channels, const Epilogue& epilogue, bool fp16_storage,
                   const ncnn::Option& opt, ncnn::Mat* blob) {
-  const int elempack = output_elempack(channels, epilogue.requantizes, opt);
-  const size_t bytes = epilogue.requantizes ? 1 : fp16_storage && opt.use_fp16_storage ? 2 : 4;
-  blob->create(width, height, channels / elempack, bytes * static_cast<size_t>(elempack), elempack, opt.blob_allocator);
+  const OutputForm form = output_form(channels, epilogue.requantizes, fp16_storage, opt);
+  const size_t bytes = form.value_bytes * static_cast<size_t>(form.elempack);
+  blob->create(width, height, channels / form.elempack, bytes, form.elempack, opt.blob_allocator);
   return blob->empty() ? kOutOfMemory : kOk;
 }
 
@@ -105,7 +90,7 @@ void OutputTile::requantize(int64_t rows) {
   int8_t* codes = reinterpret_cast<int8_t*>(tile_);
   for (int64_t row = 0; row < rows; ++row) {
     const float* low = tile_ + row * kQuad;
-    quantize_eight(low, low + quad_stride_, epilogue_.output_scale, codes + row * kChannelGroup);
+    codes_of_8(low, low + quad_stride_, epilogue_.output_scale, codes + row * kChannelGroup);
   }
 }
 

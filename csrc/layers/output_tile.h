@@ -13,9 +13,19 @@
 namespace edgedeploy {
 
 inline constexpr int32_t kChannelGroup = 8;  // Channels of a kernel's tile, and of a packed int8 blob.
+inline constexpr int32_t kQuad = 4;          // Channels of a packed float blob.
 
-// Creates a layer's output blob: int8 by eights where the channels allow, else float by fours (half precision by
-// eights where the engine computes in it), as the engine's own layers do.
+// How an output blob packs its channels, and the bytes of a value.
+struct OutputForm {
+  int elempack;
+  size_t value_bytes;
+};
+
+// Int8 by eights where the channels allow, else float by fours (half precision by eights where the engine computes in
+// it), as the engine's own layers do.
+OutputForm output_form(int channels, bool requantizes, bool fp16_storage, const ncnn::Option& opt);
+
+// Creates a layer's output blob in that form. Returns kOk or kOutOfMemory.
 int create_output(int width, int height, int channels, const Epilogue& epilogue, bool fp16_storage,
                   const ncnn::Option& opt, ncnn::Mat* blob);
 

@@ -8,8 +8,8 @@ namespace edgedeploy {
 
 // What a layer writes, as far as others may build on it.
 struct Written {
-  bool codes = false;         // int8, at its own scale
-  bool not_negative = false;  // and of float outputs too
+  bool not_negative = false;
+  bool by_eights = false;  // of channels
 };
 
 class PackLayer : public ncnn::Layer {
@@ -22,8 +22,8 @@ class PackLayer : public ncnn::Layer {
 
   // Codes a unit of the int8 that it multiplies, whatever its input; 0 for a layer that reads float.
   virtual float read_scale() const { return 0; }
-  // What it reads, and passes on, is never negative.
-  virtual void expect_no_negatives() {}
+  // What it reads, and passes on, is never negative. by_eights: nor has it other channels than whole eights.
+  virtual void expect_no_negatives(bool /*by_eights*/) {}
 
   virtual Written written() const { return {}; }
   // Whether it writes float and could as well write codes, eights of channels.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/conv_s8/conv_s8.h"
+#include "layers/whole_parts.h"
 
 namespace edgedeploy {
 
@@ -123,7 +124,7 @@ void pack_tile(const Window& window, const ncnn::Mat& input, int channels, int o
   const Padding padding = window.padding_for(input.w, input.h);
   const int64_t plane = static_cast<int64_t>(input.cstep);
   const int64_t k_count = int64_t{channels} * window.taps();
-  const int64_t groups = (k_count + kConvS8Group - 1) / kConvS8Group;
+  const int64_t groups = divide_up(k_count, kConvS8Group);
   const int64_t group_bytes = int64_t{tile_m} * kConvS8Group;
   if (k_count % kConvS8Group != 0) {
     memset(packed + (groups - 1) * group_bytes, 0, static_cast<size_t>(group_bytes));

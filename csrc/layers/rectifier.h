@@ -19,7 +19,7 @@ class Rectifier : public AroundStock {
     return AroundStock::load_param(pd);
   }
 
-  Written written() const override { return {false, !has_slope_}; }
+  Written written() const override { return {!has_slope_, false}; }
 
  private:
   bool has_slope_ = false;

@@ -2,6 +2,7 @@
 
 #include <net.h>
 
+#include <algorithm>
 #include <new>
 
 #include "layers/code_blobs.h"
@@ -36,7 +37,9 @@ void register_layers(ncnn::Net& net) {
   net.register_custom_layer("ReLU", create_layer<Rectifier>, destroy_layer);
 }
 
-void keep_codes(ncnn::Net& net, const std::vector<int>& kept) { plan_code_blobs(net, kept); }
+void keep_codes(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  plan_code_blobs(net, given, kept);
+}
 
 bool computed_here(const ncnn::Layer& layer) {
   const PackLayer* pack = pack_layer(layer);
@@ -44,10 +47,14 @@ bool computed_here(const ncnn::Layer& layer) {
 }
 
 float input_code_scale(const ncnn::Net& net, int blob) {
-  const int consumer = net.blobs()[static_cast<size_t>(blob)].consumer;
-  if (consumer < 0) return 0;
-  const ncnn::Layer& layer = *net.layers()[static_cast<size_t>(consumer)];
-  const PackLayer* pack = pack_layer(layer);
+  const ncnn::Layer* reader = nullptr;
+  for (const ncnn::Layer* layer : net.layers()) {
+    const auto times = std::count(layer->bottoms.begin(), layer->bottoms.end(), blob);
+    if (times == 0) continue;
+    if (times > 1 || reader != nullptr) return 0;
+    reader = layer;
+  }
+  const PackLayer* pack = reader != nullptr ? pack_layer(*reader) : nullptr;
   return pack != nullptr ? pack->input_code_scale() : 0;
 }
 

@@ -7,16 +7,9 @@ namespace edgedeploy {
 namespace {
 
 // Convolution's and ConvolutionDepthWise's parameter ids, as ncnn's src/layer/ reads them.
-constexpr int kParamKernelW = 1;
+constexpr WindowIds kIds = {1, 3, 4, 11, 13, 14, 15, 16};
 constexpr int kParamDilationW = 2;
-constexpr int kParamStrideW = 3;
-constexpr int kParamPadLeft = 4;
-constexpr int kParamKernelH = 11;
 constexpr int kParamDilationH = 12;
-constexpr int kParamStrideH = 13;
-constexpr int kParamPadTop = 14;
-constexpr int kParamPadRight = 15;
-constexpr int kParamPadBottom = 16;
 constexpr int kParamPadValue = 18;
 constexpr int kParamDynamicWeight = 19;
 
@@ -62,19 +55,24 @@ int Window::output_height(int height) const {
   return room < 0 ? 0 : room / stride_h + 1;
 }
 
+void read_extents(const ncnn::ParamDict& pd, const WindowIds& ids, Window* window) {
+  Window& w = *window;
+  w.kernel_w = pd.get(ids.kernel_w, 0);
+  w.kernel_h = pd.get(ids.kernel_h, w.kernel_w);
+  w.stride_w = pd.get(ids.stride_w, 1);
+  w.stride_h = pd.get(ids.stride_h, w.stride_w);
+  w.padding.left = pd.get(ids.pad_left, 0);
+  w.padding.right = pd.get(ids.pad_right, w.padding.left);
+  w.padding.top = pd.get(ids.pad_top, w.padding.left);
+  w.padding.bottom = pd.get(ids.pad_bottom, w.padding.top);
+}
+
 bool read_window(const ncnn::ParamDict& pd, Window* window) {
   if (pd.get(kParamDynamicWeight, 0) != 0) return false;
   Window& w = *window;
-  w.kernel_w = pd.get(kParamKernelW, 0);
-  w.kernel_h = pd.get(kParamKernelH, w.kernel_w);
+  read_extents(pd, kIds, window);
   w.dilation_w = pd.get(kParamDilationW, 1);
   w.dilation_h = pd.get(kParamDilationH, w.dilation_w);
-  w.stride_w = pd.get(kParamStrideW, 1);
-  w.stride_h = pd.get(kParamStrideH, w.stride_w);
-  w.padding.left = pd.get(kParamPadLeft, 0);
-  w.padding.right = pd.get(kParamPadRight, w.padding.left);
-  w.padding.top = pd.get(kParamPadTop, w.padding.left);
-  w.padding.bottom = pd.get(kParamPadBottom, w.padding.top);
   const float pad_value = pd.get(kParamPadValue, 0.0f);
   if (!(pad_value >= -128.0f && pad_value <= 127.0f)) return false;
   w.pad_code = static_cast<int8_t>(pad_value);

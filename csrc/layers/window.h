@@ -33,6 +33,16 @@ struct Window {
   int output_height(int height) const;
 };
 
+// A layer's parameter ids of a window's size, stride and padding.
+struct WindowIds {
+  int kernel_w, stride_w, pad_left;
+  int kernel_h, stride_h, pad_top;
+  int pad_right, pad_bottom;
+};
+
+// Those parameters. What is not given is that of the other axis or side.
+void read_extents(const ncnn::ParamDict& pd, const WindowIds& ids, Window* window);
+
 // False for geometries that are not a window's: dynamic weights, sizes that are not positive, a pad value that is no
 // code.
 bool read_window(const ncnn::ParamDict& pd, Window* window);

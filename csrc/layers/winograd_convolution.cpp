@@ -7,14 +7,13 @@
 
 #include "dispatch/dispatch.h"
 #include "layers/output_tile.h"
+#include "layers/whole_parts.h"
 
 namespace edgedeploy {
 
 namespace {
 
 constexpr int64_t kTilesOfStep = 4;  // Of the products: fewer take as long.
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // How the work is cut for threads, which get neighbouring tasks, as many each: a share of the tiles for each, or, where
 // these are few, calls whose channels are cut into parts, though each part transforms the input again.
@@ -60,9 +59,10 @@ bool is_exact(const ConvolutionPlan& plan, const ncnn::Mat& weights, int64_t par
 }  // namespace
 
 bool winograd_fits(const ConvolutionPlan& plan, const Epilogue& epilogue, bool fp16_storage, const ncnn::Option& opt) {
-  const bool in_halves = ncnn::cpu_support_arm_asimdhp() || (fp16_storage && opt.use_fp16_storage);
+  const OutputForm form = output_form(plan.channels_out, epilogue.requantizes, fp16_storage, opt);
   return select_kernel(kOpWinogradS8) != nullptr && plan.form == InputForm::kEights &&
-         plan.channels_out % kChannelGroup == 0 && epilogue.in_registers && (epilogue.requantizes || !in_halves);
+         plan.channels_out % kChannelGroup == 0 && epilogue.in_registers &&
+         (epilogue.requantizes || (form.elempack == kQuad && form.value_bytes == sizeof(float)));
 }
 
 int64_t winograd_parts(const ConvolutionPlan& plan, const ncnn::Mat& weights) {
@@ -80,8 +80,8 @@ int pack_winograd(const ncnn::Mat& weights, ConvolutionPlan* plan) {
   return kOk;
 }
 
-int run_winograd(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
-                 const ncnn::Option& opt) {
+int run_winograd(const ConvolutionPlan& plan, const Epilogue& epilogue, const ConvolutionInput& input,
+                 ncnn::Mat& output, const ncnn::Option& opt) {
   const int64_t tiles = divide_up(output.w, kWinogradS8Tile) * divide_up(output.h, kWinogradS8Tile);
   const int64_t blocks = divide_up(plan.channels_out, kWinogradS8Block);
   const Cut cut = cut_work(tiles, blocks, opt.num_threads);
@@ -104,10 +104,10 @@ int run_winograd(const ConvolutionPlan& plan, const ConvolutionInput& input, ncn
   shared.channels = plan.channels_out;
   shared.c_width = output.w;
   shared.c_height = output.h;
-  shared.scale = plan.epilogue.scale.data();
-  shared.offset = plan.epilogue.offset.data();
-  shared.epilogue = plan.epilogue.sums;
-  shared.start = plan.epilogue.start.data();
+  shared.scale = epilogue.scale.data();
+  shared.offset = epilogue.offset.data();
+  shared.epilogue = epilogue.sums;
+  shared.start = epilogue.start.data();
   shared.c = output.data;
   shared.c_stride_bytes = static_cast<int64_t>(output.cstep * output.elemsize);
 

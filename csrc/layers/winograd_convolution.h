@@ -18,8 +18,8 @@ int64_t winograd_parts(const ConvolutionPlan& plan, const ncnn::Mat& weights);
 int pack_winograd(const ncnn::Mat& weights, ConvolutionPlan* plan);
 
 // The convolution itself, of a plan that pack_winograd made. Returns kOk or kOutOfMemory.
-int run_winograd(const ConvolutionPlan& plan, const ConvolutionInput& input, ncnn::Mat& output,
-                 const ncnn::Option& opt);
+int run_winograd(const ConvolutionPlan& plan, const Epilogue& epilogue, const ConvolutionInput& input,
+                 ncnn::Mat& output, const ncnn::Option& opt);
 
 }  // namespace edgedeploy
 

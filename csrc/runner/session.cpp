@@ -57,7 +57,7 @@ Session::Session(const Manifest& manifest, const SessionOptions& options) {
     output_names_.push_back(output.name);
     outputs_are_leaves_ = outputs_are_leaves_ && net_.blobs()[static_cast<size_t>(output_blobs_.back())].consumer < 0;
   }
-  if (options.use_operator_layers) keep_codes(net_, output_blobs_);
+  if (options.use_operator_layers) keep_codes(net_, input_blobs_, output_blobs_);
 }
 
 void Session::load_graph(const Manifest& manifest) {
@@ -103,7 +103,9 @@ int Session::blob_index(const std::string& name, const char* role) const {
 
 void Session::choose_input_types(const std::vector<std::unique_ptr<InputFeed>>& feeds) const {
   for (size_t i = 0; i < feeds.size(); ++i) {
-    const float code_scale = input_code_scale(net_, input_blobs_[i]);
+    const bool is_output =
+        std::find(output_blobs_.begin(), output_blobs_.end(), input_blobs_[i]) != output_blobs_.end();
+    const float code_scale = is_output ? 0 : input_code_scale(net_, input_blobs_[i]);
     if (code_scale != 0) feeds[i]->fill_codes(code_scale);
   }
 }

@@ -1,11 +1,12 @@
 // `trust`: replaces the board's trusted keys by a version that a key of the present one has signed.
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <optional>
+
+#include "runner/checked_file.h"
 #include "runner/commands.h"
 #include "runner/descriptor.h"
 #include "runner/error.h"
@@ -19,22 +20,17 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr size_t kMaxChangeBytes = size_t{1} << 16;
+constexpr char kVerifier[] = "verifier-";
+// What scripts of changes under way, or cut off, have beside the list.
+constexpr const char* kPassing[] = {".incoming-", ".change-"};
 
 RunnerError refused(const std::string& why) { return RunnerError(ExitCode::kUntrusted, "the change " + why); }
 
 // Two changes at once would both follow the same version: they come one after the other.
-Descriptor lock_directory(const std::string& directory) {
-  Descriptor locked(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (locked.get() < 0 || flock(locked.get(), LOCK_EX) != 0) {
-    throw RunnerError(ExitCode::kFile, directory + ": " + strerror(errno));
-  }
+Descriptor lock_directory(const std::string& path) {
+  Descriptor locked = open_directory(path);
+  if (flock(locked.get(), LOCK_EX) != 0) throw RunnerError(ExitCode::kFile, path + ": " + strerror(errno));
   return locked;
-}
-
-bool exists(const std::string& path) {
-  struct stat status{};
-  return lstat(path.c_str(), &status) == 0;
 }
 
 void check_signed(const TrustedKeys& present, const std::string& change, const Options& options) {
@@ -56,20 +52,43 @@ void check_follows(const TrustedKeys& next, const TrustedKeys& present) {
   }
 }
 
+// A list that names a program that is not there would have every release refused, and every later list.
+void check_verifier(const Descriptor& trust, const std::string& sha256) {
+  const std::string name = kVerifier + sha256;
+  const CheckedFile file = open_below(trust, name);
+  if (sha256_hex(file.descriptor.get(), name) != sha256) throw UnsafeFile(name, "has another SHA-256");
+  if (faccessat(trust.get(), name.c_str(), X_OK, 0) != 0) throw UnsafeFile(name, strerror(errno));
+}
+
+bool starts_with(const std::string& name, const char* start) { return name.compare(0, strlen(start), start) == 0; }
+
+// Removes the programs that the list does not name, and uploads: whose is under way read the list before this change,
+// so that theirs is refused anyway. What cannot be removed takes nothing from the change.
+void sweep(const Descriptor& trust, const std::string& verifier) {
+  for (const std::string& name : entries_of(trust, kTrustedKeysFile)) {
+    const bool passes = starts_with(name, kPassing[0]) || starts_with(name, kPassing[1]);
+    if (passes || (starts_with(name, kVerifier) && name != kVerifier + verifier)) {
+      unlinkat(trust.get(), name.c_str(), 0);
+    }
+  }
+}
+
 }  // namespace
 
 ordered_json trust_command(const Options& options) {
-  const Descriptor lock = lock_directory(options.trust_dir);
-  const std::string change = read_file(options.change_file, kMaxChangeBytes);
+  const std::string change = read_file(options.change_file, kMaxTrustedKeysBytes);
+  const Descriptor trust = lock_directory(options.trust_dir);
   const TrustedKeys next = parse_trusted_keys(change);
-  if (exists(trusted_keys_path(options.trust_dir))) {
-    const TrustedKeys present = read_trusted_keys(options.trust_dir);
-    check_signed(present, change, options);
-    check_follows(next, present);
+  const std::optional<TrustedKeys> present = read_trusted_keys(trust);
+  if (present) {
+    check_signed(*present, change, options);
+    check_follows(next, *present);
   } else if (next.serial != 1) {
     throw refused("has the serial number " + std::to_string(next.serial) + ", but the board has no trusted keys yet");
   }
-  write_file(trusted_keys_path(options.trust_dir), {{change.data(), change.size()}});
+  check_verifier(trust, next.verifier);
+  replace_file(trust, kTrustedKeysFile, change);
+  sweep(trust, next.verifier);
   return {{"schema", 1}, {"serial", next.serial}, {"keys", next.keys.size()}};
 }
 

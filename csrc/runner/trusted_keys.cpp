@@ -1,14 +1,13 @@
 #include "runner/trusted_keys.h"
 
+#include "runner/checked_file.h"
 #include "runner/error.h"
-#include "runner/file.h"
 #include "runner/signature.h"
 
 namespace edgedeploy {
 
 namespace {
 
-constexpr size_t kMaxFileBytes = size_t{1} << 16;
 constexpr size_t kMaxKeys = 64;
 constexpr size_t kBoardDigits = 32;
 constexpr size_t kMaxNameLength = 64;
@@ -72,8 +71,6 @@ const TrustedKey* TrustedKeys::find(const std::string& key) const {
   return nullptr;
 }
 
-std::string trusted_keys_path(const std::string& trust_dir) { return trust_dir + "/keys"; }
-
 TrustedKeys parse_trusted_keys(const std::string& text) {
   Lines lines(text);
   TrustedKeys trusted;
@@ -92,8 +89,14 @@ TrustedKeys parse_trusted_keys(const std::string& text) {
   return trusted;
 }
 
-TrustedKeys read_trusted_keys(const std::string& trust_dir) {
-  return parse_trusted_keys(read_file(trusted_keys_path(trust_dir), kMaxFileBytes));
+std::optional<TrustedKeys> read_trusted_keys(const Descriptor& trust) {
+  if (!has_entry(trust, kTrustedKeysFile)) return std::nullopt;
+  const CheckedFile file = open_below(trust, kTrustedKeysFile);
+  const std::string text = read_start(file.descriptor, kTrustedKeysFile, kMaxTrustedKeysBytes);
+  if (text.size() > kMaxTrustedKeysBytes) {
+    throw UnsafeFile(kTrustedKeysFile, "has more than " + std::to_string(kMaxTrustedKeysBytes) + " bytes");
+  }
+  return parse_trusted_keys(text);
 }
 
 }  // namespace edgedeploy

@@ -2,9 +2,13 @@
 #ifndef EDGEDEPLOY_RUNNER_TRUSTED_KEYS_H_
 #define EDGEDEPLOY_RUNNER_TRUSTED_KEYS_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "runner/descriptor.h"
 
 namespace edgedeploy {
 
@@ -22,7 +26,8 @@ struct TrustedKeys {
   const TrustedKey* find(const std::string& key) const;
 };
 
-std::string trusted_keys_path(const std::string& trust_dir);
+constexpr char kTrustedKeysFile[] = "keys";
+constexpr size_t kMaxTrustedKeysBytes = size_t{1} << 16;
 
 // Reads the text of such a file. Throws RunnerError(kUntrusted) for anything but the exact format:
 //
@@ -33,8 +38,9 @@ std::string trusted_keys_path(const std::string& trust_dir);
 //   key 64-HEXADECIMAL-DIGITS NAME        (any number of these, up to 64)
 TrustedKeys parse_trusted_keys(const std::string& text);
 
-// Reads DIR/keys. Throws RunnerError(kFile) where it cannot be read.
-TrustedKeys read_trusted_keys(const std::string& trust_dir);
+// Reads the list in an open directory of trust; nothing where there never was one. Throws RunnerError: kFile where that
+// cannot be said, kUntrusted where the list cannot be read, is no list, or somebody else could have written it.
+std::optional<TrustedKeys> read_trusted_keys(const Descriptor& trust);
 
 }  // namespace edgedeploy
 

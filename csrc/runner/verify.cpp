@@ -1,17 +1,13 @@
 // `verify`: whether a release is, file by file, what a trusted key has signed.
-#include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <filesystem>
+#include <algorithm>
+#include <optional>
 #include <set>
 
+#include "runner/checked_file.h"
 #include "runner/commands.h"
-#include "runner/descriptor.h"
-#include "runner/error.h"
-#include "runner/file.h"
 #include "runner/manifest.h"
 #include "runner/signature.h"
 #include "runner/trusted_keys.h"
@@ -21,129 +17,117 @@ namespace edgedeploy {
 namespace {
 
 using nlohmann::ordered_json;
-namespace fs = std::filesystem;
 
-constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
 constexpr char kManifest[] = "manifest.json";
 constexpr char kSignatures[] = "signatures";
+constexpr char kSuffix[] = ".sig";
 
-// Why a release is refused; `reason` is for programs.
+// Why a release is refused that is whole; `reason` is for programs.
 struct Refusal {
   std::string reason;
   std::string what;
 };
 
-Refusal altered(const std::string& path, const std::string& what) { return {"altered", path + ": " + what}; }
+// What the manifest lists and what belongs to every release.
+struct Known {
+  std::set<std::string> files;
+  std::set<std::string> directories;
+};
 
-// Only the owner, who runs this, or root may be able to write what is checked here.
-void check_owner(const struct stat& status, const std::string& path) {
-  if (status.st_mode & kWritableByOthers) throw altered(path, "can be written by others");
-  if (status.st_uid != geteuid() && status.st_uid != 0) throw altered(path, "belongs to another user");
-}
+std::string signature_path(const std::string& key) { return std::string(kSignatures) + "/" + key + kSuffix; }
 
-Descriptor open_directory(const std::string& path) {
-  Descriptor directory(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (directory.get() < 0) throw RunnerError(ExitCode::kFile, path + ": " + strerror(errno));
-  struct stat status{};
-  if (fstat(directory.get(), &status) != 0) throw RunnerError(ExitCode::kFile, path + ": " + strerror(errno));
-  check_owner(status, path);
-  return directory;
-}
-
-// Opens a file below `root` for reading; a symbolic link anywhere on the way is an error, as is all that is no file.
-Descriptor open_below(const Descriptor& root, const std::string& path, struct stat* status) {
-  Descriptor directory;
-  size_t begin = 0;
-  for (;;) {
-    const size_t end = path.find('/', begin);
-    const bool last = end == std::string::npos;
-    const std::string part = path.substr(begin, last ? end : end - begin);
-    const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | (last ? O_NONBLOCK : O_DIRECTORY);
-    const int from = directory.get() < 0 ? root.get() : directory.get();
-    Descriptor opened(openat(from, part.c_str(), flags));
-    if (opened.get() < 0) {
-      throw altered(path, errno == ELOOP || errno == ENOTDIR ? "is or lies behind a symbolic link" : strerror(errno));
-    }
-    if (fstat(opened.get(), status) != 0) throw altered(path, strerror(errno));
-    check_owner(*status, path);
-    if (last) {
-      if (!S_ISREG(status->st_mode)) throw altered(path, "is not a regular file");
-      return opened;
-    }
-    directory = std::move(opened);
-    begin = end + 1;
+std::string read_manifest_bytes(const Descriptor& root) {
+  std::string manifest = read_start(open_below(root, kManifest).descriptor, kManifest, kMaxManifestBytes);
+  if (manifest.size() > kMaxManifestBytes) {
+    throw UnsafeFile(kManifest, "has more than " + std::to_string(kMaxManifestBytes) + " bytes");
   }
+  return manifest;
 }
 
-std::string read_below(const Descriptor& root, const std::string& release_dir, const std::string& path,
-                       size_t max_bytes) {
-  struct stat status{};
-  open_below(root, path, &status);
-  return read_file(release_dir + "/" + path, max_bytes);
-}
-
-std::set<std::string> signers_in(const std::string& release_dir) {
-  std::set<std::string> signers;
-  std::error_code none;
-  for (const fs::directory_entry& entry : fs::directory_iterator(release_dir + "/" + kSignatures, none)) {
-    signers.insert(entry.path().filename().string());
-  }
-  return signers;
+std::vector<std::string> signers_in(const Descriptor& root) {
+  if (!has_entry(root, kSignatures)) return {};
+  return entries_of(open_directory_below(root, kSignatures), kSignatures);
 }
 
 // The trusted key that signed exactly `manifest`.
-const TrustedKey& signer_of(const std::string& manifest, const Descriptor& root, const std::string& release_dir,
-                            const TrustedKeys& trusted) {
-  const std::set<std::string> signers = signers_in(release_dir);
+const TrustedKey& signer_of(const std::string& manifest, const Descriptor& root, const TrustedKeys& trusted) {
+  const std::vector<std::string> signers = signers_in(root);
   if (signers.empty()) throw Refusal{"unsigned", "the release carries no signature"};
   bool is_known = false;
   for (const TrustedKey& key : trusted.keys) {
-    const std::string file = key.key + ".sig";
-    if (signers.count(file) == 0) continue;
+    if (!std::binary_search(signers.begin(), signers.end(), key.key + kSuffix)) continue;
     is_known = true;
-    const std::string signature = read_below(root, release_dir, std::string(kSignatures) + "/" + file, kSignatureBytes);
+    const std::string path = signature_path(key.key);
+    // One that is too long is no signature of this key, which says nothing about the other keys' signatures.
+    const std::string signature = read_start(open_below(root, path).descriptor, path, kSignatureBytes);
     if (verifies(signature, manifest, key.key)) return key;
   }
-  if (is_known) throw altered(kManifest, "does not match its signature");
+  if (is_known) throw UnsafeFile(kManifest, "does not match its signature");
   throw Refusal{"unknown-signer", "the release is signed by no key that the board trusts"};
 }
 
-void check_file(const Descriptor& root, const ListedFile& file) {
-  struct stat status{};
-  const Descriptor opened = open_below(root, file.path, &status);
-  if (static_cast<size_t>(status.st_size) != file.size_bytes) {
-    throw altered(file.path, "has " + std::to_string(status.st_size) + " bytes, the manifest lists " +
-                                 std::to_string(file.size_bytes));
+void check_file(const Descriptor& root, const ListedFile& listed) {
+  const CheckedFile file = open_below(root, listed.path);
+  if (file.size_bytes != listed.size_bytes) {
+    throw UnsafeFile(listed.path, "has " + std::to_string(file.size_bytes) + " bytes, the manifest lists " +
+                                      std::to_string(listed.size_bytes));
   }
-  if (sha256_hex(opened.get(), file.path) != file.sha256) throw altered(file.path, "has another SHA-256 than listed");
+  if (sha256_hex(file.descriptor.get(), listed.path) != listed.sha256) {
+    throw UnsafeFile(listed.path, "has another SHA-256 than listed");
+  }
 }
 
-// What nobody signed has no place beside what was signed.
-void check_nothing_else(const std::string& release_dir, const ListedFiles& listed) {
-  std::set<std::string> known = {kManifest};
-  for (const ListedFile& file : listed.files) known.insert(file.path);
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(release_dir)) {
-    const std::string path = entry.path().string().substr(release_dir.size() + 1);
-    const fs::file_type type = entry.symlink_status().type();
-    const bool is_signature = path.compare(0, sizeof(kSignatures), std::string(kSignatures) + "/") == 0;
-    if (type == fs::file_type::directory || (type == fs::file_type::regular && is_signature)) continue;
-    if (known.count(path) == 0) throw altered(path, "is not listed in the manifest");
+Known known_of(const ListedFiles& listed) {
+  Known known = {{kManifest}, {kSignatures}};
+  for (const ListedFile& file : listed.files) {
+    known.files.insert(file.path);
+    for (size_t end = file.path.find('/'); end != std::string::npos; end = file.path.find('/', end + 1)) {
+      known.directories.insert(file.path.substr(0, end));
+    }
+  }
+  return known;
+}
+
+// signatures/64-HEXADECIMAL-DIGITS.sig: a stranger's has its place there too.
+bool is_signature(const std::string& path) {
+  const size_t start = sizeof(kSignatures);
+  return path.size() > start + kKeyDigits && is_hex(path.substr(start, kKeyDigits), kKeyDigits) &&
+         path == signature_path(path.substr(start, kKeyDigits));
+}
+
+// What nobody signed has no place beside what was signed. `directory` is the one at `below`, which is empty for the
+// release itself or ends in a slash.
+void check_nothing_else(const Descriptor& root, const Descriptor& directory, const std::string& below,
+                        const Known& known) {
+  for (const std::string& name : entries_of(directory, below.empty() ? "the release" : below)) {
+    const std::string path = below + name;
+    struct stat status{};
+    if (fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) throw UnsafeFile(path, "vanished");
+    const bool is_place = S_ISDIR(status.st_mode) && known.directories.count(path) != 0;
+    const bool is_file = S_ISREG(status.st_mode) && (known.files.count(path) != 0 || is_signature(path));
+    if (!is_place && !is_file) throw UnsafeFile(path, "is not listed in the manifest");
+    check_owner(status, path);
+    if (is_place) check_nothing_else(root, open_directory_below(root, path), path + "/", known);
   }
 }
 
 ordered_json check_release(const Options& options, const TrustedKeys& trusted) {
   const Descriptor root = open_directory(options.release_dir);
-  const std::string manifest = read_below(root, options.release_dir, kManifest, kMaxManifestBytes);
-  const TrustedKey& signer = signer_of(manifest, root, options.release_dir, trusted);
-  if (sha256_hex(manifest) != options.digest) throw altered(kManifest, "is not the release " + options.digest);
+  check_above(root, "..", "the directory of releases");
+  check_above(root, "../..", "the app's directory");
+  const std::string manifest = read_manifest_bytes(root);
+  const TrustedKey& signer = signer_of(manifest, root, trusted);
+  if (sha256_hex(manifest) != options.digest) throw UnsafeFile(kManifest, "is not the release " + options.digest);
   const ListedFiles listed = list_files(manifest);
-  if (listed.app != options.app) throw altered(kManifest, "is for the app '" + listed.app + "', not " + options.app);
+  if (listed.app != options.app) {
+    throw UnsafeFile(kManifest, "is for the app '" + listed.app + "', not " + options.app);
+  }
   size_t size_bytes = manifest.size();
   for (const ListedFile& file : listed.files) {
     check_file(root, file);
     size_bytes += file.size_bytes;
   }
-  check_nothing_else(options.release_dir, listed);
+  check_nothing_else(root, root, "", known_of(listed));
   return {{"schema", 1},
           {"verified", true},
           {"required", true},
@@ -153,17 +137,27 @@ ordered_json check_release(const Options& options, const TrustedKeys& trusted) {
           {"size_bytes", size_bytes}};
 }
 
+TrustedKeys require_trusted_keys(const std::string& trust_dir) {
+  const std::optional<TrustedKeys> trusted = read_trusted_keys(open_directory(trust_dir));
+  if (!trusted) throw RunnerError(ExitCode::kFile, trust_dir + ": has no list of trusted keys");
+  return *trusted;
+}
+
+ordered_json refused(const std::string& reason, const std::string& what) {
+  return {{"schema", 1}, {"verified", false}, {"required", true}, {"reason", reason}, {"message", what}};
+}
+
 }  // namespace
 
 ordered_json verify_command(const Options& options) {
+  const TrustedKeys trusted = require_trusted_keys(options.trust_dir);
+  if (trusted.keys.empty()) return {{"schema", 1}, {"verified", false}, {"required", false}};
   try {
-    open_directory(options.trust_dir);
-    const TrustedKeys trusted = read_trusted_keys(options.trust_dir);
-    if (trusted.keys.empty()) return {{"schema", 1}, {"verified", false}, {"required", false}};
     return check_release(options, trusted);
   } catch (const Refusal& refusal) {
-    return {
-        {"schema", 1}, {"verified", false}, {"required", true}, {"reason", refusal.reason}, {"message", refusal.what}};
+    return refused(refusal.reason, refusal.what);
+  } catch (const UnsafeFile& unsafe) {
+    return refused("altered", unsafe.what());
   }
 }
 

@@ -20,6 +20,7 @@ CoreType = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Count = Annotated[int, Field(ge=1, le=256)]
 CpuIndex = Annotated[int, Field(ge=0, le=1023)]
 SysfsPath = Annotated[str, Field(pattern=r"^/sys/[A-Za-z0-9_./:-]+$")]
+GlibcVersion = Annotated[str, Field(pattern=r"^2\.[0-9]{1,2}$")]
 ZoneKind = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 CacheLevel = Literal["l1i", "l1d", "l2", "l3"]
 
@@ -96,10 +97,11 @@ class ThermalZoneSection(Section):
 
 
 class LinuxSection(Section):
-    """Where the board's kernel shows temperatures and clocks."""
+    """Where the board's kernel shows temperatures and clocks; the oldest glibc of the images that its vendor keeps."""
 
     thermal_zones: tuple[ThermalZoneSection, ...] = ()
     cpufreq_policies: tuple[SysfsPath, ...] = ()
+    glibc: GlibcVersion | None = None
 
 
 class Twin(Section):
@@ -121,9 +123,9 @@ class Board(Section):
 
     Args:
         sources: Figure -> where it is published. Figures are named ``soc``, ``memory``, ``default_user``,
-            ``linux.thermal_zones``, ``linux.cpufreq_policies``, ``twin``, and ``CORE.count``, ``CORE.cpus``,
-            ``CORE.max_mhz``, ``CORE.features``, ``CORE.part``, ``CORE.l1i``, ``CORE.l1d``, ``CORE.l2``, ``CORE.l3``
-            for each core type. A key without its last word stands for all figures below it.
+            ``linux.thermal_zones``, ``linux.cpufreq_policies``, ``linux.glibc``, ``twin``, and ``CORE.count``,
+            ``CORE.cpus``, ``CORE.max_mhz``, ``CORE.features``, ``CORE.part``, ``CORE.l1i``, ``CORE.l1d``, ``CORE.l2``,
+            ``CORE.l3`` for each core type. A key without its last word stands for all figures below it.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
@@ -208,6 +210,8 @@ class Board(Section):
             yield "linux.thermal_zones"
         if self.linux.cpufreq_policies:
             yield "linux.cpufreq_policies"
+        if self.linux.glibc:
+            yield "linux.glibc"
         for cluster in self.clusters:
             yield from (f"{cluster.core}.{key}" for key in ("part", "count", "cpus", "max_mhz", "features"))
             yield from (f"{cluster.core}.{key}" for key in ("l1i", "l1d", "l2", "l3") if getattr(cluster, key))

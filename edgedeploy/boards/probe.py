@@ -22,6 +22,8 @@ section machine; uname -m
 section kernel; uname -r
 section os-release; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
 section libc; getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 3
+section loaders
+for f in /lib/ld-linux*.so.* /lib64/ld-linux*.so.* /lib/ld-musl-*.so.*; do [ -e "$f" ] && printf '%s\n' "$f"; done
 section cpuinfo; cat /proc/cpuinfo
 section meminfo; cat /proc/meminfo
 section cpufreq
@@ -79,5 +81,6 @@ def parse_probe(text: str) -> BoardFacts:
         max_frequencies_khz=frequencies,
         thermal_zones=captured.parse_thermal(sections.get("thermal", "")),
         python=captured.parse_python(sections.get("python", "")),
+        loaders=tuple(sections.get("loaders", "").split()),
         model=captured.parse_model(sections.get("model", "")),
     )

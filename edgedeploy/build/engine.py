@@ -43,6 +43,9 @@ ENGINE_OPTIONS = {
     "NCNN_VULKAN": "OFF",
 }
 
+# Zig has no OpenMP library; the engine carries a small one of its own.
+_ZIG_OPTIONS = {"NCNN_SIMPLEOMP": "ON"}
+
 _SHORT_KEY = 16
 
 
@@ -61,8 +64,18 @@ class Engine:
         return self.directory / "lib" / "cmake" / "ncnn"
 
 
-def ensure_engine(triple: str, *, progress: Progress, resources: Path | None = None) -> Engine:
+def engine_options(toolchain: Toolchain) -> dict[str, str]:
+    """Return the engine's CMake options with a toolchain."""
+    return {**ENGINE_OPTIONS, **(_ZIG_OPTIONS if toolchain.is_zig else {})}
+
+
+def ensure_engine(
+    triple: str, *, progress: Progress, resources: Path | None = None, toolchain: Toolchain | None = None
+) -> Engine:
     """Return the engine for a triple, downloading and cross-compiling it where the cache lacks it (minutes).
+
+    Args:
+        toolchain: For that triple; None: Debian's.
 
     Raises:
         UnknownTripleError: No toolchain serves the triple.
@@ -70,7 +83,7 @@ def ensure_engine(triple: str, *, progress: Progress, resources: Path | None = N
         EngineSourceError: The source cannot be fetched, or is not the one written down.
         BuildFailedError: It does not compile.
     """
-    toolchain = toolchain_for(triple, resources=resources)
+    toolchain = toolchain or toolchain_for(triple, resources=resources)
     key = engine_key(toolchain, inspect_compiler(toolchain))
     entry = build_cache_dir() / "engines" / triple / key[:_SHORT_KEY]
 
@@ -86,7 +99,7 @@ def engine_key(toolchain: Toolchain, compiler: Compiler, *, source_sha256: str =
     return content_key(
         {
             "source": source_sha256,
-            "options": ENGINE_OPTIONS,
+            "options": engine_options(toolchain),
             "toolchain": toolchain.sha256,
             "compiler": compiler.fingerprint,
         }
@@ -114,7 +127,8 @@ def _compile(source: Path, prefix: Path, toolchain: Toolchain, key: str, progres
             tree,
             toolchain_file=toolchain.file,
             defines={
-                **ENGINE_OPTIONS,
+                **engine_options(toolchain),
+                **toolchain.defines(),
                 "CMAKE_INSTALL_PREFIX": str(prefix),
                 "CMAKE_C_FLAGS": flags,
                 "CMAKE_CXX_FLAGS": flags,

@@ -1,17 +1,21 @@
-"""The on-board program for a triple: ``csrc/`` cross-compiled, static and stripped, and its functions' names."""
+"""The on-board program for a triple: ``csrc/`` cross-compiled and stripped, and its functions' names.
+
+By GCC it is static; by Zig it uses the board's glibc and nothing else. Both are proved on the file that was linked.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgedeploy.artifacts import BuiltRuntime, canonical_json
+from edgedeploy.artifacts import BinaryRequirements, BuiltRuntime, canonical_json
+from edgedeploy.build.baseline import Unguarded, unguarded_features
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
 from edgedeploy.build.cmake import BuildTree, build, configure, single_product
-from edgedeploy.build.elf import ElfFacts, read_elf
 from edgedeploy.build.engine import Engine, ensure_engine
 from edgedeploy.build.kernel_list import list_kernels
 from edgedeploy.build.sodium import SODIUM_SOURCE, sodium_source
@@ -20,6 +24,7 @@ from edgedeploy.build.strip import strip
 from edgedeploy.build.symbols import write_symbols
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, static_library, toolchain_for
 from edgedeploy.build.tools import find_json_headers
+from edgedeploy.elffile import ElfFacts, read_elf, version_tuple
 from edgedeploy.errors import BuildFailedError
 from edgedeploy.paths import resource_dir
 from edgedeploy.progress import Progress
@@ -34,10 +39,14 @@ RUNTIME_OPTIONS = {
     "EDGEDEPLOY_RUNNER": "ON",
 }
 
+_ZIG_OPTIONS = {"CMAKE_EXE_LINKER_FLAGS": "", "EDGEDEPLOY_SIMPLEOMP": "ON", "EDGEDEPLOY_STATIC": "OFF"}
+
 # Of csrc/, what this build leaves out: a change in the bindings or the emulator's plugin makes no new release.
 _LEFT_OUT = ("plugin", "python")
 _SHORT_KEY = 16
 _RECORD_FILE = "runtime.json"
+_PROVED_ARCHITECTURE = "aarch64"
+_GLIBC_ALONE = re.compile(r"^(?:lib(?:c|m|pthread|dl|rt)\.so\.\d+|ld-linux.*)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +63,21 @@ class RuntimeInputs:
     key: str
 
 
-def build_runtime(triple: str, *, progress: Progress, resources: Path | None = None) -> BuiltRuntime:
+def runtime_options(toolchain: Toolchain) -> dict[str, str]:
+    """Return the on-board program's CMake options with a toolchain."""
+    return {**RUNTIME_OPTIONS, **(_ZIG_OPTIONS if toolchain.is_zig else {})}
+
+
+def build_runtime(
+    triple: str, *, progress: Progress, resources: Path | None = None, toolchain: Toolchain | None = None
+) -> BuiltRuntime:
     """Return the on-board program for a triple, compiling engine and ``csrc/`` where the cache lacks them.
 
     Args:
         triple: For example ``aarch64-linux-gnu``.
         progress: Shows the compiler's counter.
         resources: The directory with ``CMakeLists.txt``, ``csrc`` and ``toolchains``; None means the installed one.
+        toolchain: For that triple; None: Debian's.
 
     Raises:
         UnknownTripleError: No toolchain serves the triple.
@@ -68,19 +85,21 @@ def build_runtime(triple: str, *, progress: Progress, resources: Path | None = N
         EngineSourceError: The engine's source cannot be had.
         BuildFailedError: It does not compile, or the product is not what it should be.
     """
-    inputs = _gather(triple, resources or resource_dir(), progress)
+    inputs = _gather(toolchain or toolchain_for(triple, resources=resources), resources or resource_dir(), progress)
     entry = build_cache_dir() / "runtimes" / triple / inputs.key[:_SHORT_KEY]
     ensure_entry(entry, lambda staging: _make(inputs, staging, progress), progress=progress)
     runner = entry / RUNNER_PROGRAM
+    record = json.loads((entry / _RECORD_FILE).read_text(encoding="utf-8"))
     return BuiltRuntime(
         triple=triple,
         build_id=inputs.key[:_SHORT_KEY],
         runner=runner,
         symbols=entry / SYMBOLS_FILE,
-        requirements=read_elf(runner).to_requirements(),
+        requirements=_requirements(read_elf(runner), record["unguarded"]),
         engine_version=inputs.engine.version,
         compiler=inputs.compiler.version,
-        kernels=tuple(json.loads((entry / _RECORD_FILE).read_text(encoding="utf-8"))["kernels"]),
+        kernels=tuple(record["kernels"]),
+        toolchain=inputs.toolchain.family.value,
     )
 
 
@@ -91,9 +110,9 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
     """
     return content_key(
         {
-            "products": [RUNNER_PROGRAM, SYMBOLS_FILE],
+            "products": [RUNNER_PROGRAM, SYMBOLS_FILE, "unguarded"],
             "sources": sources,
-            "options": RUNTIME_OPTIONS,
+            "options": runtime_options(toolchain),
             "toolchain": toolchain.sha256,
             "compiler": compiler.fingerprint,
             "engine": engine.key,
@@ -116,15 +135,20 @@ def _copy_headers(headers: Path, staging: Path) -> None:
     shutil.copytree(headers, staging / headers.name)
 
 
-def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
-    toolchain = toolchain_for(triple, resources=resources)
+def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryRequirements:
+    """Return what the file asks for, and every extension that its code uses without asking the CPU."""
+    needs = facts.to_requirements()
+    return replace(needs, isa=tuple(sorted({*needs.isa, *unguarded})))
+
+
+def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> RuntimeInputs:
     compiler = inspect_compiler(toolchain)
     json_include = isolated_headers(find_json_headers(), progress=progress)
     sources_digest(
         resources, without=_LEFT_OUT
     )  # an incomplete directory shows before the minutes that the engine takes
     sodium = sodium_source(progress=progress)
-    engine = ensure_engine(triple, progress=progress, resources=resources)
+    engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain)
     sources = sources_digest(resources, without=_LEFT_OUT)
     return RuntimeInputs(
         resources=resources,
@@ -146,16 +170,20 @@ def _gather(triple: str, resources: Path, progress: Progress) -> RuntimeInputs:
 
 def _make(inputs: RuntimeInputs, staging: Path, progress: Progress) -> None:
     runner = staging / RUNNER_PROGRAM
-    facts = _compile(inputs, runner, progress)
+    facts, unguarded = _compile(inputs, runner, progress)
     if sources_digest(inputs.resources, without=_LEFT_OUT) != inputs.sources:
         raise BuildFailedError(f"files in {inputs.resources} changed during the build", hint="run the command again")
     kernels = list_kernels(
         runner, architecture=facts.architecture, kernel_sources=inputs.resources / "csrc" / "kernels"
     )
-    (staging / _RECORD_FILE).write_bytes(canonical_json({"kernels": kernels, "compiler": inputs.compiler.version}))
+    by_feature: dict[str, list[str]] = {}
+    for use in unguarded:
+        by_feature.setdefault(use.feature, []).append(use.function)
+    record = {"kernels": kernels, "compiler": inputs.compiler.version, "unguarded": by_feature}
+    (staging / _RECORD_FILE).write_bytes(canonical_json(record))
 
 
-def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFacts:
+def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> tuple[ElfFacts, tuple[Unguarded, ...]]:
     log = build_cache_dir() / "logs" / f"runtime-{inputs.key[:_SHORT_KEY]}.log"
     log.unlink(missing_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{runner.parent.name}-work-", dir=runner.parent.parent))
@@ -165,14 +193,14 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFact
             tree,
             toolchain_file=inputs.toolchain.file,
             defines={
-                **RUNTIME_OPTIONS,
+                **runtime_options(inputs.toolchain),
+                **inputs.toolchain.defines(),
+                **_openmp(inputs.toolchain),
                 "CMAKE_ASM_FLAGS": tree.path_flags(),
                 "CMAKE_C_FLAGS": tree.path_flags(),
                 "CMAKE_CXX_FLAGS": tree.path_flags(),
                 "EDGEDEPLOY_JSON_INCLUDE": str(inputs.json_include),
                 "EDGEDEPLOY_SODIUM_SOURCE": str(inputs.sodium),
-                # CMake's FindOpenMP, which the engine's package asks, prefers the shared one: no static program then.
-                "OpenMP_gomp_LIBRARY": str(static_library(inputs.toolchain, "libgomp.a")),
                 "ncnn_DIR": str(inputs.engine.cmake_dir),
             },
             progress=progress,
@@ -180,14 +208,49 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> ElfFact
         title = f"Compiling the runtime for {inputs.toolchain.triple}"
         build(tree, targets=[RUNNER_PROGRAM], title=title, progress=progress)
         linked = single_product(work, RUNNER_PROGRAM)
+        unguarded = _unguarded(linked, inputs.engine, work)
         write_symbols(linked, runner.with_name(SYMBOLS_FILE), inputs.toolchain)
         strip(linked, runner, inputs.toolchain)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     facts = read_elf(runner)
-    if not facts.static:
+    check_libraries(facts, inputs.toolchain)
+    return facts, unguarded
+
+
+def check_libraries(facts: ElfFacts, toolchain: Toolchain) -> None:
+    """Check that a program needs what its toolchain means it to need: nothing, or a glibc no newer than the board's.
+
+    Raises:
+        BuildFailedError: It needs more.
+    """
+    if not toolchain.is_zig:
+        if not facts.static:
+            raise BuildFailedError(
+                f"{RUNNER_PROGRAM} is not static: it needs {', '.join(facts.libraries) or facts.interpreter}",
+                hint="something in csrc/ links a shared library",
+            )
+        return
+    foreign = [library for library in facts.libraries if not _GLIBC_ALONE.match(library)]
+    if foreign:
         raise BuildFailedError(
-            f"{RUNNER_PROGRAM} is not static: it needs {', '.join(facts.libraries) or facts.interpreter}",
-            hint="something in csrc/ links a shared library",
+            f"{RUNNER_PROGRAM} needs {', '.join(foreign)}", hint="something in csrc/ links a shared library"
         )
-    return facts
+    if facts.glibc and toolchain.glibc and version_tuple(facts.glibc) > version_tuple(toolchain.glibc):
+        raise BuildFailedError(
+            f"{RUNNER_PROGRAM} needs glibc {facts.glibc} for {facts.glibc_symbol}, meant was {toolchain.glibc}",
+            hint="the toolchain file or ziglang changed; see edgedeploy/build/zig.py",
+        )
+
+
+def _unguarded(linked: Path, engine: Engine, work: Path) -> tuple[Unguarded, ...]:
+    if read_elf(linked).architecture != _PROVED_ARCHITECTURE:
+        return ()
+    return unguarded_features(linked, [engine.directory / "lib" / "libncnn.a", *sorted(work.rglob("*.a"))])
+
+
+def _openmp(toolchain: Toolchain) -> dict[str, str]:
+    """Name libgomp.a: CMake's FindOpenMP, which the engine's package asks, prefers the shared one."""
+    if toolchain.is_zig:
+        return {}
+    return {"OpenMP_gomp_LIBRARY": str(static_library(toolchain, "libgomp.a"))}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from edgedeploy.build.toolchain import Toolchain
 from edgedeploy.build.tools import find_tool
@@ -12,6 +16,7 @@ from edgedeploy.errors import BuildFailedError
 
 _COLUMNS = 7
 _FUNCTION_TYPE = "FUNC"
+_ELF_FUNCTION = "STT_FUNC"
 # Functions whose variant the C library chooses at run time have a type of the GNU system's own.
 _INDIRECT_CLASS = "i"
 
@@ -23,6 +28,9 @@ def write_symbols(binary: Path, destination: Path, toolchain: Toolchain) -> None
         MissingToolError: The triple's ``nm`` is not installed.
         BuildFailedError: It refused the file, or the file has no symbols.
     """
+    if toolchain.is_zig:
+        destination.write_text("".join(f"{line}\n" for line in _mangled_lines(binary)), encoding="utf-8")
+        return
     program = find_tool(toolchain.nm)
     command: list[str | Path] = [program, "--format=sysv", "--demangle", "--defined-only", binary]
     try:
@@ -49,12 +57,28 @@ def symbol_lines(listing: str) -> list[str]:
         >>> symbol_lines("f(int)|0000000000000040|   T  |FUNC|0000000000000008|     |.text")
         ['0000000000000040 0000000000000008 f(int)']
     """
-    functions = sorted(entry for line in listing.splitlines() if (entry := _function(line)) is not None)
-    addresses = sorted({address for address, _, _ in functions})
-    following = dict(pairwise(addresses))
+    return _lines(sorted(entry for line in listing.splitlines() if (entry := _function(line)) is not None))
+
+
+def _mangled_lines(binary: Path) -> list[str]:
+    """Return the lines without binutils, names as the linker has them."""
+    with binary.open("rb") as stream:
+        tables = [item for item in ELFFile(stream).iter_sections() if isinstance(item, SymbolTableSection)]
+        functions = sorted(
+            (symbol["st_value"], symbol.name, symbol["st_size"])
+            for table in tables
+            for symbol in table.iter_symbols()
+            if symbol["st_info"]["type"] == _ELF_FUNCTION and symbol["st_shndx"] != "SHN_UNDEF"
+        )
+    return _lines(dict.fromkeys(functions))
+
+
+def _lines(functions: Iterable[tuple[int, str, int]]) -> list[str]:
+    listed = list(functions)
+    following = dict(pairwise(sorted({address for address, _, _ in listed})))
     return [
         f"{address:016x} {size or following.get(address, address) - address:016x} {name}"
-        for address, name, size in functions
+        for address, name, size in listed
     ]
 
 

@@ -16,10 +16,10 @@ import pybind11
 from edgedeploy import __version__
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
 from edgedeploy.build.cmake import BuildTree, build, build_environment, configure, single_product
-from edgedeploy.build.elf import read_elf
 from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.strip import strip
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
+from edgedeploy.elffile import read_elf
 from edgedeploy.errors import BuildFailedError, MissingFileError, UsageError
 from edgedeploy.files import write_whole
 from edgedeploy.paths import resource_dir
@@ -34,6 +34,9 @@ WHEEL_OPTIONS = {
     "EDGEDEPLOY_PYTHON": "ON",
     "EDGEDEPLOY_RUNNER": "OFF",
 }
+
+# Zig links libc++ in by itself.
+_ZIG_OPTIONS = {"CMAKE_MODULE_LINKER_FLAGS": "-Wl,--gc-sections"}
 
 _PACKAGE_DIRECTORY = Path("csrc") / "python" / PACKAGE
 _PACKAGE_PATTERNS = ("*.py", "*.pyi", "py.typed")
@@ -119,6 +122,7 @@ def build_wheel(
     destination: Path,
     progress: Progress,
     resources: Path | None = None,
+    toolchain: Toolchain | None = None,
 ) -> Path:
     """Cross-compile ``edgedeploy_ops`` and write its wheel into a directory.
 
@@ -129,6 +133,7 @@ def build_wheel(
         destination: Made where it is missing.
         progress: Shows the compiler's counter.
         resources: The directory with ``CMakeLists.txt``, ``csrc`` and ``toolchains``; None means the installed one.
+        toolchain: For that triple; None: Debian's.
 
     Returns:
         The wheel, for example ``DESTINATION/edgedeploy_ops-0.1.0-cp311-cp311-linux_aarch64.whl``.
@@ -140,7 +145,8 @@ def build_wheel(
         MissingToolError: A program of the host is missing.
         BuildFailedError: It does not compile.
     """
-    inputs = _gather(triple, python_version, python_headers, resources or resource_dir())
+    chosen = toolchain or toolchain_for(triple, resources=resources)
+    inputs = _gather(chosen, python_version, python_headers, resources or resource_dir())
     entry = build_cache_dir() / "wheels" / triple / inputs.key[:_SHORT_KEY]
     ensure_entry(entry, lambda staging: _make(inputs, staging, progress), progress=progress)
     return _place(entry / _wheel_name(inputs.target), destination)
@@ -170,7 +176,7 @@ def wheel_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, target:
     return content_key(
         {
             "sources": sources,
-            "options": WHEEL_OPTIONS,
+            "options": _wheel_options(toolchain),
             "toolchain": toolchain.sha256,
             "compiler": compiler.fingerprint,
             "tag": target.tag,
@@ -181,9 +187,12 @@ def wheel_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, target:
     )
 
 
-def _gather(triple: str, python_version: str, python_headers: Path, resources: Path) -> WheelInputs:
-    toolchain = toolchain_for(triple, resources=resources)
-    target = python_target(triple, python_version, python_headers)
+def _wheel_options(toolchain: Toolchain) -> dict[str, str]:
+    return {**WHEEL_OPTIONS, **(_ZIG_OPTIONS if toolchain.is_zig else {})}
+
+
+def _gather(toolchain: Toolchain, python_version: str, python_headers: Path, resources: Path) -> WheelInputs:
+    target = python_target(toolchain.triple, python_version, python_headers)
     sources = sources_digest(resources, without=_LEFT_OUT)
     key = wheel_key(sources=sources, toolchain=toolchain, compiler=inspect_compiler(toolchain), target=target)
     return WheelInputs(resources=resources, toolchain=toolchain, target=target, sources=sources, key=key)
@@ -212,7 +221,8 @@ def _compile(tree: BuildTree, inputs: WheelInputs, progress: Progress) -> Path:
         tree,
         toolchain_file=inputs.toolchain.file,
         defines={
-            **WHEEL_OPTIONS,
+            **_wheel_options(inputs.toolchain),
+            **inputs.toolchain.defines(),
             "CMAKE_ASM_FLAGS": flags,
             "CMAKE_C_FLAGS": flags,
             "CMAKE_CXX_FLAGS": flags,

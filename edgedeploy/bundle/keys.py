@@ -29,6 +29,7 @@ from edgedeploy.errors import KeyFileError, PassphraseError, UsageError, close_m
 from edgedeploy.files import write_whole
 from edgedeploy.paths import config_dir
 from edgedeploy.publickey import PublicKey
+from edgedeploy.reading import read_limited
 
 PassphrasePrompt = Callable[[str], str]
 """Shows a question to a person and returns the answer, which is not shown; empty gives up."""
@@ -87,14 +88,14 @@ def new_key(name: str, *, passphrase: str = "") -> PublicKey:
     return _public_key(private.public_key(), name)
 
 
-def local_keys() -> tuple[PublicKey, ...]:
-    """Return the public halves of the user's own keys, by name.
+def local_keys() -> dict[str, PublicKey]:
+    """Return the public halves of the user's own keys by the names of their files, sorted.
 
     Raises:
         KeyFileError: One of the files is no key.
     """
     files = sorted(keys_dir().glob(f"*{PUBLIC_SUFFIX}"))
-    return tuple(read_public_key(path) for path in files if path.with_suffix("").is_file())
+    return {path.stem: read_public_key(path) for path in files if path.with_suffix("").is_file()}
 
 
 def find_public_key(wanted: str) -> PublicKey:
@@ -229,10 +230,9 @@ def _write_new(path: Path, content: bytes) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as stream:
-            return stream.read(LONGEST_KEY_FILE_BYTES)
+        return read_limited(path, LONGEST_KEY_FILE_BYTES)
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}", hint="check its owner and mode") from error
+        raise KeyFileError(f"{path} cannot be read: {error.strerror}", hint="check owner, mode and size") from error
 
 
 def _public_file(path: Path) -> Path:

@@ -23,6 +23,7 @@ from edgedeploy.artifacts import (
     Sample,
 )
 from edgedeploy.boards.model import Board
+from edgedeploy.build import ToolchainFamily
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.bundle.make import PARAM_PATH, WEIGHTS_PATH, make_bundle
 from edgedeploy.cli import conversions
@@ -69,7 +70,9 @@ def of_project(
     opened: OpenProject, board: Board, *, accept_differences: bool, progress: ConsoleProgress
 ) -> Iterator[Countable]:
     """Give the project's release for a board, as ``flash`` would put it there."""
-    bundle = bundle_for(board, opened, accept_differences=accept_differences, progress=progress)
+    # The emulator runs a static program; with Zig's it would need the board's system too.
+    debian = ToolchainFamily.DEBIAN
+    bundle = bundle_for(board, opened, accept_differences=accept_differences, family=debian, progress=progress)
     runtime = build_runtime(board.triple, progress=progress)
     with _laid_out(opened.project.app.name, bundle, runtime, opened.project.model.precision) as countable:
         yield countable

@@ -13,7 +13,9 @@ from rich.table import Table
 from edgedeploy.artifacts import FlashResult, Provenance
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
+from edgedeploy.build import ToolchainFamily
 from edgedeploy.cli import measuring
+from edgedeploy.cli.building import ToolchainOption
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.flashing import flash_target, roll_back_target
 from edgedeploy.cli.fleets import FleetFlash, flash_fleet
@@ -65,6 +67,7 @@ def flash(
     accept_differences: AcceptOption = False,
     break_lock: BreakLockOption = False,
     sign_key: SignKeyOption = None,
+    toolchain: ToolchainOption = None,
     no_bench: Annotated[
         bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report. A fleet has none.")
     ] = False,
@@ -87,6 +90,7 @@ def flash(
                 accept_differences=accept_differences,
                 break_lock=break_lock,
                 sign_key=sign_key,
+                toolchain=toolchain,
                 no_bench=no_bench,
                 progress=progress,
             )
@@ -102,7 +106,13 @@ def flash(
     key = signing_key(opened, sign_key)
     places = tuple(member.place for member in members if member.place is not None)
     address = coordinator_address(coordinator, listed.labgrid.coordinator if listed and listed.labgrid else None)
-    common = FleetFlash(opened=opened, key=key, accept_differences=accept_differences, break_lock=break_lock)
+    common = FleetFlash(
+        opened=opened,
+        key=key,
+        toolchain=toolchain,
+        accept_differences=accept_differences,
+        break_lock=break_lock,
+    )
     with held_places(places, address, progress=progress) as leases:
         flash_fleet(common, members, leases, sizes=sizes, rules=rules, as_json=as_json, progress=progress)
 
@@ -138,6 +148,7 @@ def _flash_one(
     accept_differences: bool,
     break_lock: bool,
     sign_key: str | None,
+    toolchain: ToolchainFamily | None,
     no_bench: bool,
     progress: ConsoleProgress,
 ) -> tuple[FlashResult, measuring.Measured | None]:
@@ -151,11 +162,21 @@ def _flash_one(
         return lent_connection(options, definition, lease.service)
 
     key = signing_key(opened, sign_key)
+    live = None
     if not options.emulated:
         # A board that does not answer is said before minutes go into converting and building for it.
         with connected() as target:
-            progress.say(f"{target.transport.description} answers")
-    bundle = bundle_for(definition, opened, accept_differences=accept_differences, key=key, progress=progress)
+            live = probe(target.transport)
+            progress.say(f"{target.transport.description} answers: {live.os_name}, {live.libc or 'unknown C library'}")
+    bundle = bundle_for(
+        definition,
+        opened,
+        accept_differences=accept_differences,
+        key=key,
+        family=toolchain,
+        facts=live,
+        progress=progress,
+    )
     with connected() as target:
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)

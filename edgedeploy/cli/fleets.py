@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgedeploy.artifacts import Bundle, FlashResult, StepRecord
+from edgedeploy.artifacts import BoardFacts, Bundle, FlashResult, StepRecord
 from edgedeploy.boards.model import Board
 from edgedeploy.boards.probe import probe
+from edgedeploy.build import ToolchainFamily
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.cli.console import ConsoleProgress, keep_traceback, print_json, stderr, stdout
 from edgedeploy.cli.flashing import flash_target, roll_back_target
@@ -46,6 +47,7 @@ class FleetFlash:
 
     opened: OpenProject
     key: SigningKey | None
+    toolchain: ToolchainFamily | None
     accept_differences: bool
     break_lock: bool
 
@@ -100,7 +102,8 @@ class _Run:
     leases: Mapping[str, Lease]
     answers: Answers
     stop: Stop = field(default_factory=Stop)
-    bundles: list[tuple[Board, Bundle]] = field(default_factory=list)
+    facts: dict[str, BoardFacts] = field(default_factory=dict)
+    bundles: list[tuple[Board, str | None, Bundle]] = field(default_factory=list)
     open: set[Transport] = field(default_factory=set)
     open_lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -131,22 +134,29 @@ class _Run:
         return faults
 
     def build(self, progress: ConsoleProgress) -> None:
-        """Make the release of each kind of board."""
-        for member in self.members.values():
-            if not any(board == member.board for board, _ in self.bundles):
+        """Make the release of each kind of board: of one definition, with one C library.
+
+        Boards that did not tell theirs come last: they take what others of their definition get.
+        """
+        for member in sorted(self.members.values(), key=lambda item: item.name not in self.facts):
+            facts = self.facts.get(member.name)
+            if self._bundle(member) is None:
                 bundle = bundle_for(
                     member.board,
                     self.common.opened,
                     accept_differences=self.common.accept_differences,
                     key=self.common.key,
+                    family=self.common.toolchain,
+                    facts=facts,
                     progress=progress,
                 )
-                self.bundles.append((member.board, bundle))
+                self.bundles.append((member.board, facts.libc if facts else None, bundle))
 
     def flash(self, state: BoardState) -> FlashResult:
         """Flash one board; see ``fleet.run.Work``."""
         member, progress = self.members[state.name], BoardProgress(state)
-        bundle = next(bundle for board, bundle in self.bundles if board == member.board)
+        bundle = self._bundle(member)
+        assert bundle is not None, "every kind was built for"
         with _faults_kept(), self._connected(member, state, progress) as target:
             transport = StoppableTransport(target.transport, lambda: self.stop.requested)
             before, began_s = transport.traffic, time.monotonic()
@@ -222,9 +232,17 @@ class _Run:
             ) as target:
                 yield target
 
+    def _bundle(self, member: Member) -> Bundle | None:
+        facts = self.facts.get(member.name)
+        for board, libc, bundle in self.bundles:
+            if board == member.board and (facts is None or facts.libc == libc):
+                return bundle
+        return None
+
     def _visit(self, member: Member, people: People) -> EdgedeployError | None:
         try:
-            with self._connection(member, people, SILENT):
+            with self._connection(member, people, SILENT) as target:
+                self.facts[member.name] = probe(target.transport)
                 return None
         except EdgedeployError as error:
             return error

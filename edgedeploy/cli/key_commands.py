@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from edgedeploy.boards.load import load_board
-from edgedeploy.build.runtime import build_runtime
 from edgedeploy.bundle.keys import find_public_key, keys_dir, load_signing_key, local_keys, new_key
+from edgedeploy.cli.building import runtime_of
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import OpenProject, open_project
@@ -50,7 +50,7 @@ def new(
 @takes_target(default_board="")
 def list_all(options: TargetOptions, as_json: JsonOption = False) -> None:
     """List your own keys, and with --board those that it trusts."""
-    own = local_keys()
+    own = tuple(local_keys().values())
     trusted: TrustedKeys | None = None
     if options.board:
         trusted = _read_from_board(options)
@@ -90,7 +90,7 @@ def trust(
         # A board that does not answer is said before minutes go into building its verifier.
         with connection(options, opened, progress=progress) as target:
             progress.say(f"{target.transport.description} answers")
-    runtime = build_runtime(definition.triple, progress=progress)
+    runtime = runtime_of(definition, progress=progress)
     with connection(options, opened, progress=progress) as target:
         present = read_trusted_keys(target.transport)
         consent = _consent(present, opened, sign_key)
@@ -154,9 +154,8 @@ def _consent(present: TrustedKeys | None, opened: OpenProject, sign_key: str | N
 
 def _trusted_own_key(present: TrustedKeys) -> str:
     trusted = {item.digits for item in present.keys}
-    for path in sorted(keys_dir().glob("*.pub")):
-        name = path.name.removesuffix(".pub")
-        if path.with_name(name).is_file() and find_public_key(name).digits in trusted:
+    for name, key in local_keys().items():
+        if key.digits in trusted:
             return name
     raise TrustError(
         "none of your keys is trusted by the board, so none can sign the change",

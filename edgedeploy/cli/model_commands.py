@@ -14,6 +14,7 @@ from edgedeploy.boards.load import load_board
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.build.wheel import build_wheel
 from edgedeploy.cli import conversions
+from edgedeploy.cli.building import ToolchainOption, toolchain_of
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.options import HERE, BoardOption, JsonOption, ProjectOption
 from edgedeploy.cli.projects import open_project
@@ -103,17 +104,23 @@ def build(
         Optional[Path],  # noqa: UP045
         typer.Option("--wheel", file_okay=False, help="Also build the Python operators' wheel into this directory."),
     ] = None,
+    toolchain: ToolchainOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Cross-compile the on-board runner and the operators for a board."""
     progress = ConsoleProgress()
     definition = load_board(board, project_dir=project.absolute())
-    runtime = build_runtime(definition.triple, progress=progress)
+    chosen = toolchain_of(definition, family=toolchain, progress=progress)
+    runtime = build_runtime(definition.triple, progress=progress, toolchain=chosen)
     document = asdict(runtime)
     if wheel is not None:
         headers = ensure_python_headers(progress=progress)
         document["wheel"] = build_wheel(
-            definition.triple, python_headers=headers, destination=wheel.absolute(), progress=progress
+            definition.triple,
+            python_headers=headers,
+            destination=wheel.absolute(),
+            progress=progress,
+            toolchain=chosen,
         )
     if as_json:
         print_json(document)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgedeploy.artifacts import (
+    BoardFacts,
     Bundle,
     ComparisonLimits,
     ConvertedModel,
@@ -19,11 +20,12 @@ from edgedeploy.artifacts import (
     canonical_json,
 )
 from edgedeploy.boards.model import Board
-from edgedeploy.build.runtime import build_runtime
+from edgedeploy.build import ToolchainFamily
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.bundle.make import make_bundle
 from edgedeploy.bundle.signature import sign_bundle
 from edgedeploy.cli import conversions, quantizing
+from edgedeploy.cli.building import runtime_of
 from edgedeploy.cli.console import ConsoleProgress
 from edgedeploy.cli.projects import OpenProject
 from edgedeploy.cli.quantize_pages import Kept, keep
@@ -81,9 +83,16 @@ def bundle_for(
     *,
     accept_differences: bool = False,
     key: SigningKey | None = None,
+    family: ToolchainFamily | None = None,
+    facts: BoardFacts | None = None,
     progress: ConsoleProgress,
 ) -> Bundle:
-    """Convert, quantize where the project says so, build and put together the release that a board is to run."""
+    """Convert, quantize where the project says so, build and put together the release that a board is to run.
+
+    Args:
+        family: ``--toolchain``.
+        facts: What the live board says, where it was asked already.
+    """
     project = opened.project
     reference = None
     if project.quantization.enabled:
@@ -104,14 +113,20 @@ def bundle_for(
         limits=_stated_limits(project, progress),
         postprocessing=project.postprocessing_spec,
     )
-    return make_release(board, plan, key=key, progress=progress)
+    return make_release(board, plan, key=key, family=family, facts=facts, progress=progress)
 
 
 def make_release(
-    board: Board, plan: ReleasePlan, *, key: SigningKey | None = None, progress: ConsoleProgress
+    board: Board,
+    plan: ReleasePlan,
+    *,
+    key: SigningKey | None = None,
+    family: ToolchainFamily | None = None,
+    facts: BoardFacts | None = None,
+    progress: ConsoleProgress,
 ) -> Bundle:
     """Build the on-board program, put a release together, and sign it where there is a key."""
-    runtime = build_runtime(board.triple, progress=progress)
+    runtime = runtime_of(board, family=family, facts=facts, progress=progress)
     with progress.task("Making the bundle"):
         golden = golden_outputs(plan.model, plan.sample, int8=plan.reference is not None)
         limits = plan.limits or _suitable_limits(plan, golden)

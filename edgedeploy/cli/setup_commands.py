@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from edgedeploy.build import tools as build_tools
+from edgedeploy.build.zig import INSTALL, installed_zig
 from edgedeploy.cli.console import print_json, stderr, stdout
 from edgedeploy.cli.options import HERE, JsonOption
 from edgedeploy.cycles import emulated as emulated_tools
@@ -80,6 +81,8 @@ def _missing() -> Iterator[Need]:
         yield Need(commands="cycles", what=f"{program}, optional", install=install, optional=True)
     if importlib.util.find_spec("edgedeploy_ops") is None or importlib.util.find_spec("edgedeploy_ops._native") is None:
         yield Need(commands="convert, flash", what="edgedeploy_ops (native module)", install="pip install edgedeploy")
+    if installed_zig() is None:
+        yield Need(commands="build --toolchain zig", what="ziglang, optional", install=INSTALL, optional=True)
     if importlib.util.find_spec("torch") is None:
         install = "pip install 'edgedeploy[torch]'"
         yield Need(commands="convert (TorchScript)", what="torch, optional", install=install, optional=True)

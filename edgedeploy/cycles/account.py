@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -211,7 +212,8 @@ class _Bill:
     def _span(self, layer: int | None) -> int | None:
         if self.priced is None or len(self.books.threads) < 2:
             return None
-        return round(max(self.books.by_thread[layer].values(), default=0.0) / self._runs)
+        # Rounded up, so that the sum over the layers is no less than any thread has.
+        return math.ceil(max(self.books.by_thread[layer].values(), default=0.0) / self._runs)
 
     def _with_misses(self, layer: int | None, *, int8: bool) -> int | None:
         memory = self._memory(self._memory_of(layer))

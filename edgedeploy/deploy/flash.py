@@ -19,7 +19,7 @@ from edgedeploy.artifacts import (
 from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
 from edgedeploy.deploy.lock import new_owner
-from edgedeploy.deploy.preflight import check_binaries, preflight
+from edgedeploy.deploy.preflight import check_programs, preflight
 from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
 from edgedeploy.deploy.signature import check_signature
@@ -99,7 +99,7 @@ def flash(
         raise UsageError(f"keep must be 1 or more, not {keep}")
     files = release_files(bundle)
     steps = Steps(transport, progress, f"flash of {bundle.app}", records=[] if records is None else records)
-    check_binaries(bundle.requirements, facts)
+    check_programs(bundle, facts)
     owner = new_owner()
     with steps.step("inspect", f"Inspecting {transport.description}") as step:
         survey = take_survey(

@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from edgedeploy.reading import load_json
 
 BREAK_ANY = "any"
 _LARGEST_PID = 2**31 - 1
+_AGE = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,11 @@ def parse_owner(text: str) -> Owner | None:
         )
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
+
+
+def parse_age(text: str) -> int | None:
+    """Return a lock's age in seconds; None for ``-`` and whatever else is none."""
+    return int(text) if _AGE.fullmatch(text) else None
 
 
 def is_dead(owner: Owner) -> bool:

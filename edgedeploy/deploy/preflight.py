@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from edgedeploy.artifacts import BinaryRequirements, BoardFacts, Bundle, BundleFile
+from edgedeploy.elffile import ElfFacts, read_elf
 from edgedeploy.errors import (
+    BundleError,
     DiskFullError,
     GlibcTooOldError,
     MissingIsaFeatureError,
@@ -18,6 +21,11 @@ from edgedeploy.errors import (
 BLOCK_BYTES = 4096
 # Directories, links, the lock, one more line of history.
 OVERHEAD_BYTES = 256 * 1024
+
+# What glibc itself consists of; a release brings no other library, and boards often lack them.
+_GLIBC_LIBRARY = re.compile(r"^(?:lib(?:c|m|pthread|dl|rt|util|resolv)\.so\.\d+|ld-linux[a-z0-9_.-]*\.so\.\d+)$")
+_PROGRAMS = "bin"
+_SCRIPT_START = b"#!"
 
 _SAME_ARCHITECTURE = {
     "arm64": "aarch64",
@@ -49,9 +57,48 @@ def preflight(
         WrongArchitectureError, MissingIsaFeatureError, GlibcTooOldError: The binaries cannot run there.
         DiskFullError, NotEnoughMemoryError: They do not fit; both numbers are in the message.
     """
-    check_binaries(bundle.requirements, facts)
+    check_programs(bundle, facts)
     check_disk(files_to_send, free_disk_bytes)
     check_memory(bundle.memory_bytes, free_memory_bytes)
+
+
+def check_programs(bundle: Bundle, facts: BoardFacts) -> None:
+    """Check what the manifest says the programs need, and what their ELF files themselves ask for.
+
+    Raises:
+        BundleError: A program needs a library that is not glibc's own.
+        UnreadableInputError: A program is no readable ELF file (scripts are passed over).
+        WrongArchitectureError, MissingIsaFeatureError, GlibcTooOldError: As ``check_binaries``.
+    """
+    check_binaries(bundle.requirements, facts)
+    for file in bundle.files:
+        if file.path.parts[0] == _PROGRAMS and not _is_script(file):
+            elf = read_elf(file.source)
+            check_libraries(elf, str(file.path))
+            check_loader(elf, facts)
+            # 32-bit ARM's file says what the code behind run-time checks was compiled for, too; its manifest does not.
+            check_binaries(replace(elf.to_requirements(), isa=()), facts)
+
+
+def check_libraries(elf: ElfFacts, name: str) -> None:
+    """Check that a program needs no library beyond glibc."""
+    foreign = [library for library in elf.libraries if not _GLIBC_LIBRARY.match(library)]
+    if foreign:
+        raise BundleError(
+            f"{name} needs {', '.join(foreign)}, which no release brings along",
+            hint="link it statically; edgedeploy build does",
+        )
+
+
+def check_loader(elf: ElfFacts, facts: BoardFacts) -> None:
+    """Check that the board has the program's loader: a 64-bit kernel may run under a 32-bit system."""
+    if elf.interpreter is None or not facts.loaders or elf.interpreter in facts.loaders:
+        return
+    raise WrongArchitectureError(
+        f"the binaries are loaded by {elf.interpreter}, the board has {', '.join(facts.loaders)}",
+        hint="its system is for another architecture or float ABI than its kernel; static binaries need no loader: "
+        "edgedeploy flash --toolchain debian",
+    )
 
 
 def check_binaries(needs: BinaryRequirements, facts: BoardFacts) -> None:
@@ -115,13 +162,18 @@ def _check_glibc(needed: str, symbol: str | None, libc: str | None) -> None:
     if libc is None or "musl" in libc.lower():
         raise GlibcTooOldError(
             f"the binaries need {wanted}, the board has {libc or 'a C library that it does not name'}",
-            hint="use static binaries",
+            hint="static binaries need no C library: edgedeploy flash --toolchain debian",
         )
     if _version(libc) < _version(needed):
         raise GlibcTooOldError(
             f"the binaries need {wanted}, the board has {libc}",
-            hint="use static binaries, or a newer system on the board",
+            hint="edgedeploy flash --toolchain zig builds for the board's glibc, --toolchain debian a static program",
         )
+
+
+def _is_script(file: BundleFile) -> bool:
+    with file.source.open("rb") as stream:
+        return stream.read(len(_SCRIPT_START)) == _SCRIPT_START
 
 
 def _architecture(name: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
-from edgedeploy.deploy.lock import describe_holder, new_owner, parse_owner
-from edgedeploy.deploy.remote import report_lines, run_script, script_error
+from edgedeploy.deploy.lock import describe_holder, new_owner, parse_age, parse_owner
+from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
 from edgedeploy.deploy.status import BoardStatus, ReleaseInfo, Unfinished
 from edgedeploy.deploy.steps import Steps
@@ -48,7 +48,11 @@ def status(transport: Transport, app: str, *, directory: str = DEFAULT_DIRECTORY
 
 
 def parse_status(transport: Transport, app: str, result: CommandResult) -> BoardStatus:
-    """Read the status script's report."""
+    """Read the status script's report.
+
+    Raises:
+        RemoteCommandError: It is cut short or damaged.
+    """
     lines = report_lines(result)
     values = dict(lines)
     if "end" not in values or "root" not in values:
@@ -58,8 +62,14 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
     # By the lines' order and not by their times: a board's clock may have been wrong.
     order = {record.to: index for index, record in enumerate(records)}
     current = current_release(values.get("current", ""))
-    manifests = dict(value.split(" ", 1) for key, value in lines if key == "manifest")
+    manifests = {
+        digest: manifest for digest, _, manifest in (value.partition(" ") for key, value in lines if key == "manifest")
+    }
     digests = [value for key, value in lines if key == "release" and is_digest(value)]
+    try:
+        store_bytes = parse_count(values.get("store-bytes", "0"))
+    except ValueError:
+        raise script_error(transport, "status", result) from None
     releases = [
         _release_info(digest, manifests.get(digest, ""), current=digest == current, activated_at=activated.get(digest))
         for digest in digests
@@ -69,7 +79,7 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         directory=values["root"],
         current=current if current in digests else None,
         releases=tuple(sorted(releases, key=lambda item: order.get(item.digest, -1), reverse=True)),
-        store_bytes=int(values.get("store-bytes", "0")),
+        store_bytes=store_bytes,
         history=records,
         unfinished=_unfinished(values, current),
     )
@@ -83,7 +93,7 @@ def _unfinished(values: dict[str, str], current: str | None) -> Unfinished | Non
     holder = None
     if "lock" in values:
         age, _, note = values["lock"].partition(" ")
-        holder = describe_holder(parse_owner(note), int(age) if age.isdigit() else None)
+        holder = describe_holder(parse_owner(note), parse_age(age))
     return Unfinished(
         action=values.get("journal-action", history.FLASH),
         to=to,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from edgedeploy.deploy import script_parts, scripts
 from edgedeploy.errors import BoardBusyError, DiskFullError, EdgedeployError, RemoteCommandError
 from edgedeploy.transport.exchange import NO_SPACE_HINT, READ_ONLY_HINT, READ_ONLY_TEXT, says_no_space
@@ -10,6 +12,8 @@ from edgedeploy.transport.protocol import CommandResult, Transport
 SCRIPT_DEADLINE_S = 120.0
 # What hashing and syncing may take on a slow card in a slow board (or its twin).
 SLOWEST_BYTES_PER_S = 1_000_000
+
+_COUNT = re.compile(r"[0-9]{1,18}")
 
 
 def script_deadline_s(size_bytes: int = 0) -> float:
@@ -66,3 +70,14 @@ def report_lines(result: CommandResult) -> list[tuple[str, str]]:
     # Not splitlines: a name in a manifest may hold one of the other characters that end a line in Unicode.
     pairs = (line.partition(" ") for line in result.stdout.split("\n") if line)
     return [(key, value) for key, _, value in pairs]
+
+
+def parse_count(text: str) -> int:
+    """Return a number of a report: 0 or more, in digits alone.
+
+    Raises:
+        ValueError: It is none, or larger than any that a board has.
+    """
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no count")
+    return int(text)

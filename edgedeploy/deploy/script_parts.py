@@ -1,4 +1,4 @@
-"""Pieces of the scripts that run on the board: finding the app, lock, journal, history, recovery, garbage."""
+"""Pieces of the scripts that run on the board: the app, trusted keys, lock, journal, history, recovery, garbage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,23 @@ case $directory in
   "~/"*) directory=$HOME/${directory#"~/"} ;;
 esac
 root=$directory/$app
-if [ -e "$HOME/.edgedeploy/.trust/keys" ] || [ -L "$HOME/.edgedeploy/.trust/keys" ]; then echo trust; fi
+"""
+
+# Sets list: the SHA-256 of the list of trusted keys, "-" where there is none, "unreadable" for all else. Only a list
+# that is certainly not there is none.
+TRUST = """
+trust=$HOME/.edgedeploy/.trust
+find_list() {
+  list=unreadable
+  if [ -f "$trust/keys" ]; then
+    list=$(sha256sum 2>/dev/null < "$trust/keys") || list=unreadable
+    list=${list%% *}
+    return 0
+  fi
+  case $(ls -d "$trust/keys" 2>&1 || true) in
+    *": No such file or directory") if [ ! -L "$trust" ]; then list=-; fi ;;
+  esac
+}
 """
 
 # What a script that has outlived its connection must not do once somebody else holds the lock.
@@ -103,7 +119,8 @@ say_busy() {
   printf 'busy %s %s\\n' "$age" "$(cat lock/owner 2>/dev/null || true)"
   exit 0
 }
-trap 'rm -rf ".lock-$token"' EXIT
+# Others may be removing the same: that is no failure.
+trap 'rm -rf ".lock-$token" 2>/dev/null || true' EXIT
 trap 'exit 1' HUP INT TERM
 if take_lock; then
   :
@@ -122,7 +139,7 @@ else
     mv -T ".broken-$token" lock
     say_busy
   fi
-  rm -rf ".broken-$token"
+  rm -rf ".broken-$token" 2>/dev/null || true
   take_lock || say_busy
 fi
 trap unlock EXIT
@@ -164,7 +181,9 @@ if [ -f journal ]; then
   case $j_action in flash | rollback) ;; *) j_action=- ;; esac
   printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "${j_to:--}"
 fi
-rm -rf releases/.new-* releases/.old-* releases/*/.link-* .lock-* .broken-*
+rm -rf releases/.new-* releases/.old-* releases/*/.link-*
+# Of hosts that are gone; those of the living, who see the lock taken, may go at the same moment.
+rm -rf .lock-* .broken-* 2>/dev/null || true
 """
 
 # A file in the store that no release links to has exactly one name.

@@ -23,6 +23,7 @@ from edgedeploy.deploy.script_parts import (
     RECOVER,
     START,
     TAKE_LOCK,
+    TRUST,
     WRITE_JOURNAL,
 )
 
@@ -30,7 +31,10 @@ from edgedeploy.deploy.script_parts import (
 SURVEY = (
     START
     + FIND_ROOT
+    + TRUST
     + """
+find_list
+printf 'trust %s\\n' "$list"
 token=$3 owner=$4 breaking=$5 digest=$6 count=$7 host=$8
 if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ]; then
   mkdir -p "$root/store" "$root/releases"
@@ -162,15 +166,25 @@ echo stored
 """
 )
 
-# root token digest action host-as-JSON [release to drop ...]
+# root token digest action host-as-JSON list-of-trusted-keys-at-the-survey [release to drop ...]
 ACTIVATE = (
     START
     + CHECK_LOCK
+    + TRUST
     + WRITE_JOURNAL
     + ADD_HISTORY
     + f"""
-digest=$3 action=$4 host=$5
-shift 5
+digest=$3 action=$4 host=$5 known_list=$6
+shift 6
+# The release was checked against the keys of then, or not at all.
+check_list() {{
+  find_list
+  if [ "$list" != "$known_list" ]; then
+    echo trust-changed
+    exit 0
+  fi
+}}
+check_list
 if [ ! -d "releases/$digest" ]; then
   echo "releases/$digest is gone" >&2
   exit 1
@@ -182,6 +196,7 @@ if [ "$from" != "$digest" ]; then
   write_journal "action $action" "to $digest" "from $from" "time $now" "host $host"
   sync store "releases/$digest" releases
   ln -s "releases/$digest" "lock/current-$token"
+  check_list
   check_lock
   mv -fT "lock/current-$token" current
   sync .

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from edgedeploy.deploy import trust_scripts
 from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
 from edgedeploy.deploy.visit import Visit
@@ -15,6 +13,7 @@ from edgedeploy.errors import (
     UnsignedReleaseError,
 )
 from edgedeploy.publickey import PublicKey
+from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult
 
 UNTRUSTED_STATUS = 9
@@ -30,7 +29,7 @@ _REFUSALS: dict[str, tuple[type[SignatureError], str]] = {
 
 
 def check_signature(visit: Visit, digest: str, *, app: str, size_bytes: int = LARGEST_RELEASE_BYTES) -> None:
-    """Have the board check a release of its own against the keys it trusts; a board that trusts none takes all.
+    """Have the board check a release of its own against the keys it trusts; a board without a list takes all.
 
     Raises:
         UnsignedReleaseError, UnknownSignerError, AlteredReleaseError: The board refuses the release.
@@ -49,24 +48,22 @@ def check_signature(visit: Visit, digest: str, *, app: str, size_bytes: int = LA
             deadline_s=script_deadline_s(size_bytes),
         )
         key = parse_verdict(result)
-        if key is None and ("open", "") in report_lines(result):
-            raise TrustError("the board's trusted keys vanished during this command", hint="run it again")
         step.note = f"signed by {key.name} {key.fingerprint}" if key else "no key is trusted any more"
 
 
 def parse_verdict(result: CommandResult) -> PublicKey | None:
-    """Return the trusted key that signed a release; None where the board trusts none.
+    """Return the trusted key that signed a release; None where the board's list has none.
 
     Raises:
-        SignatureError: A leaf of it, as the board's verifier says.
+        SignatureError: A leaf of it, as the board's verifier says; also where the board has no list.
     """
     lines = dict(report_lines(result))
     if "open" in lines:
-        return None
+        raise TrustError("the board's trusted keys vanished during this command", hint="run it again")
     if "damaged" in lines:
         raise verifier_damaged()
     try:
-        document = json.loads(lines.get("answer") or "null")
+        document = load_json(lines.get("answer") or "null")
         if lines["status"] == "0" and document["verified"] is True:
             return PublicKey(name=str(document["name"]), digits=str(document["key"]))
         if lines["status"] == "0" and document["required"] is False:
@@ -82,15 +79,19 @@ def parse_verdict(result: CommandResult) -> PublicKey | None:
 def verifier_damaged() -> TrustError:
     """Return the error for a board whose verifier is missing or altered."""
     return TrustError(
-        "the program that checks signatures on the board is missing, or not the one that its trusted keys name",
+        "the program that checks signatures on the board is missing, or not the one that its trusted keys name, "
+        "or lies where others can write",
         hint="find out who writes on the board; docs/security.md says how to start over",
     )
 
 
 def verifier_failed(result: CommandResult) -> TrustError:
     """Return the error for a verifier that could not decide."""
+    said = last_words(result) or result.stdout[-200:]
+    return TrustError(f"the board's verifier could not check: {said}", hint=_START_OVER)
+
+
+def last_words(result: CommandResult) -> str:
+    """Return what the verifier's last line says; empty where it says nothing."""
     said = result.stderr.strip().splitlines()
-    return TrustError(
-        "the board's verifier could not check: " + (said[-1].removeprefix("error: ") if said else result.stdout[-200:]),
-        hint=_START_OVER,
-    )
+    return said[-1].removeprefix("error: ") if said else ""

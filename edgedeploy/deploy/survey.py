@@ -12,14 +12,16 @@ from edgedeploy.artifacts import BundleFile
 from edgedeploy.deploy import scripts
 from edgedeploy.deploy.history import parse_history
 from edgedeploy.deploy.layout import is_digest
-from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_owner
-from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
+from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_age, parse_owner
+from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_deadline_s
 from edgedeploy.deploy.status import Activation
 from edgedeploy.errors import RemoteCommandError
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 KIB = 1024
 NO_DIGEST = "-"
+NO_LIST = "-"
+_UNREADABLE_LIST = "unreadable"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class Survey:
 
     Args:
         root: The app's directory, ``~`` resolved.
-        has_trusted_keys: The board checks signatures.
+        trusted_list: SHA-256 of the board's list of trusted keys, ``unreadable``, or ``-`` where there is none.
         have: SHA-256 of the release's files that the store holds, each hashed just now.
         intact: The release is there already, every file linked to a store file of the right hash and mode.
         partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
@@ -36,7 +38,7 @@ class Survey:
     """
 
     root: PurePosixPath
-    has_trusted_keys: bool = False
+    trusted_list: str = NO_LIST
     current: str | None
     releases: tuple[str, ...]
     have: frozenset[str]
@@ -46,6 +48,11 @@ class Survey:
     history: tuple[Activation, ...]
     partial: Mapping[str, Partial] = field(default_factory=dict)
     recovered: Recovered | None = None
+
+    @property
+    def has_trusted_keys(self) -> bool:
+        """The board checks signatures, as far as it can read its list."""
+        return self.trusted_list != NO_LIST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,18 +134,18 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
     values = dict(lines)
     if "busy" in values:
         age, _, note = values["busy"].partition(" ")
-        return Busy(owner=parse_owner(note), age_s=int(age) if age.isdigit() else None)
+        return Busy(owner=parse_owner(note), age_s=parse_age(age))
     try:
         if "end" not in values:
             raise ValueError("no end")
         return Survey(
             root=PurePosixPath(values["root"]),
-            has_trusted_keys="trust" in values,
+            trusted_list=_trusted_list(values["trust"]),
             current=current_release(values["current"]),
             releases=tuple(value for key, value in lines if key == "release" and is_digest(value)),
             have=frozenset(value for key, value in lines if key == "have"),
             intact=values["intact"] == "yes",
-            free_disk_bytes=int(values["disk-free-kib"]) * KIB,
+            free_disk_bytes=_free_disk_bytes(values["disk-free-kib"]),
             free_memory_bytes=_free_memory_bytes(value for key, value in lines if key == "memory"),
             history=parse_history(value for key, value in lines if key == "history"),
             partial=dict(_partial(value) for key, value in lines if key == "partial"),
@@ -159,9 +166,15 @@ def current_release(link: str) -> str | None:
     return digest if link.startswith("releases/") and is_digest(digest) else None
 
 
+def _trusted_list(value: str) -> str:
+    if value not in (NO_LIST, _UNREADABLE_LIST) and not is_digest(value):
+        raise ValueError("no list of trusted keys is named so")
+    return value
+
+
 def _partial(value: str) -> tuple[str, Partial]:
     name, size, sha256 = value.split()
-    return name, Partial(size_bytes=int(size), sha256=sha256)
+    return name, Partial(size_bytes=parse_count(size), sha256=sha256)
 
 
 def _recovered(value: str) -> Recovered:
@@ -169,9 +182,15 @@ def _recovered(value: str) -> Recovered:
     return Recovered(outcome=outcome, action=action, to=to)
 
 
+def _free_disk_bytes(kib: str) -> int:
+    """Return what is free; some file systems have less than nothing where their reserve is in use."""
+    size = parse_count(kib.removeprefix("-")) * KIB
+    return 0 if kib.startswith("-") else size
+
+
 def _free_memory_bytes(lines: Iterable[str]) -> int:
     """Return what the kernel calls available; kernels before 3.14 only say what is free and what is cache."""
-    values = {name.rstrip(":"): int(kib) * KIB for name, kib in (line.split() for line in lines)}
+    values = {name.rstrip(":"): parse_count(kib) * KIB for name, kib in (line.split() for line in lines)}
     if "MemAvailable" in values:
         return values["MemAvailable"]
     return values["MemFree"] + values.get("Cached", 0)

@@ -6,7 +6,6 @@ one; the board's verifier compares and puts it in place. ``docs/security.md`` sa
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Callable
@@ -15,10 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from edgedeploy.deploy import trust_scripts
 from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s, script_error
-from edgedeploy.deploy.signature import UNTRUSTED_STATUS, verifier_damaged, verifier_failed
+from edgedeploy.deploy.signature import UNTRUSTED_STATUS, last_words, verifier_damaged, verifier_failed
+from edgedeploy.deploy.survey import NO_LIST
 from edgedeploy.errors import ChecksumMismatchError, TrustError
 from edgedeploy.files import file_sha256
 from edgedeploy.publickey import PublicKey
+from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 HEADER = "edgedeploy trusted keys 1"
@@ -92,11 +93,12 @@ def read_trusted_keys(transport: Transport) -> TrustedKeys | None:
     """
     result = run_script(transport, "keys", trust_scripts.READ_KEYS)
     lines = report_lines(result)
-    if ("end", "") not in lines:
+    values = dict(lines)
+    if "end" not in values or "list" not in values:
         raise script_error(transport, "keys", result)
-    text = "".join(f"{value}\n" for key, value in lines if key == "line")
-    if len(lines) == 1:
+    if values["list"] == NO_LIST:
         return None
+    text = "".join(f"{value}\n" for key, value in lines if key == "line")
     try:
         return parse_trusted_keys(text)
     except ValueError:
@@ -120,7 +122,7 @@ def trust(
 
     Raises:
         TrustError: The board refuses the change.
-        ChecksumMismatchError: The verifier did not arrive whole.
+        ChecksumMismatchError: The verifier did not arrive whole, or another change swept it away.
     """
     sha256 = file_sha256(verifier)
     others = tuple(item for item in present.keys if item.digits != key.digits) if present else ()
@@ -165,23 +167,34 @@ def _change(transport: Transport, new: TrustedKeys, token: str, consent: Consent
         stdin=content.decode("ascii"),
         deadline_s=script_deadline_s(1 << 28),
     )
-    _check_changed(result)
+    check_changed(result)
     return new
 
 
-def _check_changed(result: CommandResult) -> None:
+def check_changed(result: CommandResult) -> None:
+    """Read the report of a change; nothing is raised where the board made it.
+
+    Raises:
+        TrustError: The board refuses it, or its verifier cannot decide.
+        ChecksumMismatchError: The new verifier is not there whole.
+    """
     lines = dict(report_lines(result))
     if "mismatch" in lines:
         raise ChecksumMismatchError("the verifier arrived damaged", hint="run the command again")
+    if "missing" in lines:
+        raise ChecksumMismatchError(
+            "the verifier is no longer on the board: somebody else changed its trusted keys meanwhile",
+            hint="run the command again",
+        )
     if "damaged" in lines:
         raise verifier_damaged()
     if lines.get("status") == str(UNTRUSTED_STATUS):
         raise TrustError(
-            f"the board refuses: {result.stderr.strip().splitlines()[-1].removeprefix('error: ')}",
+            f"the board refuses: {last_words(result) or 'it does not say why'}",
             hint="edgedeploy keys list --board NAME lists the keys that may change its list",
         )
     try:
-        if lines["status"] == "0" and json.loads(lines["answer"])["schema"] == 1:
+        if lines["status"] == "0" and load_json(lines["answer"])["schema"] == 1:
             return
     except (ValueError, TypeError, KeyError):
         pass

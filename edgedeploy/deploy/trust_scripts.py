@@ -5,21 +5,35 @@ The trusted keys are the account's, not an app's or a directory's: ``--directory
 
 from __future__ import annotations
 
-from edgedeploy.deploy.script_parts import START
+from edgedeploy.deploy.script_parts import START, TRUST
 
 _START = (
     START
+    + TRUST
     + """
-trust=$HOME/.edgedeploy/.trust
+find_list
+# file SHA-256; whether it is a program of these bytes
+is_program() {
+  actual=$(sha256sum 2>/dev/null < "$1" || true)
+  [ -n "$2" ] && [ "${actual%% *}" = "$2" ] && [ -x "$1" ]
+}
+# files and directories; whether all are this account's or root's, written by no one else, and no symbolic links
+is_own() {
+  ls -ldn "$@" | awk -v own="$(id -u)" '
+    $1 ~ /^(l|.....w|........w)/ || ($3 != own && $3 != 0) { strange = 1 }
+    END { exit strange }
+  '
+}
 """
 )
 
-# The program that checks is the one that the signed list of keys names, and no other.
+# The program that checks is the one that the signed list of keys names, and no other; nor one of a list or a directory
+# that others can write, which would name theirs.
 _FIND_CHECKER = """
-named=$(awk '$1 == "verifier" { print $2 }' "$trust/keys" || true)
+named=''
+if [ "$list" != unreadable ]; then named=$(awk '$1 == "verifier" { print $2 }' "$trust/keys" || true); fi
 checker=$trust/verifier-$named
-actual=$(sha256sum < "$checker" || true)
-if [ -z "$named" ] || [ "${actual%% *}" != "$named" ]; then
+if ! is_program "$checker" "$named" || ! is_own "$trust" "$trust/keys" "$checker"; then
   echo damaged
   exit 0
 fi
@@ -31,12 +45,12 @@ answer=$("$checker" "$@") || status=$?
 printf 'status %s\\nanswer %s\\n' "$status" "$answer"
 """
 
-# root digest app; says "open" where the board trusts no key
+# root digest app; says "open" where the board has no list
 VERIFY = (
     _START
     + """
 root=$1 digest=$2 app=$3
-if [ ! -e "$trust/keys" ] && [ ! -L "$trust/keys" ]; then
+if [ "$list" = - ]; then
   echo open
   exit 0
 fi
@@ -52,23 +66,23 @@ set -- verify --release "$root/releases/$digest" --trust "$trust" --digest "$dig
 READ_KEYS = (
     _START
     + """
-if [ -e "$trust/keys" ] || [ -L "$trust/keys" ]; then
-  awk '{ print "line", $0 }' "$trust/keys"
-fi
+printf 'list %s\\n' "$list"
+case $list in
+  - | unreadable) ;;
+  *) awk '{ print "line", $0 }' "$trust/keys" ;;
+esac
 echo end
 """
 )
 
-# sha256-of-the-verifier
+# sha256-of-the-verifier; what others have under way beside the list stays
 PREPARE = (
     _START
     + """
 mkdir -p "$HOME/.edgedeploy"
 mkdir -p -m 700 "$trust"
-rm -f "$trust"/.incoming-* "$trust"/.change-*
 printf 'directory %s\\n' "$trust"
-actual=$(sha256sum < "$trust/verifier-$1" 2>/dev/null || true)
-if [ "${actual%% *}" = "$1" ]; then echo have; fi
+if is_program "$trust/verifier-$1" "$1"; then echo have; fi
 echo end
 """
 )
@@ -82,15 +96,19 @@ change=$trust/.change-$token incoming=$trust/.incoming-$token
 trap 'rm -f "$change" "$incoming"' EXIT
 cat > "$change"
 if [ -e "$incoming" ]; then
-  actual=$(sha256sum < "$incoming")
-  if [ "${actual%% *}" != "$sha" ]; then
+  if ! is_program "$incoming" "$sha"; then
     echo mismatch
     exit 0
   fi
   mv -f "$incoming" "$trust/verifier-$sha"
 fi
+# Another change may have swept it away since it was sent or found. The checker looks once more, under its lock.
+if ! is_program "$trust/verifier-$sha" "$sha"; then
+  echo missing
+  exit 0
+fi
 sync
-if [ -e "$trust/keys" ] || [ -L "$trust/keys" ]; then
+if [ "$list" != - ]; then
 """
     + _FIND_CHECKER
     + """
@@ -102,10 +120,6 @@ if [ -n "$key" ]; then set -- "$@" --key "$key" --signature "$signature"; fi
 """
     + _RUN_CHECKER
     + """
-named=$(awk '$1 == "verifier" { print $2 }' "$trust/keys" || true)
-for old in "$trust"/verifier-*; do
-  if [ -n "$named" ] && [ "$old" != "$trust/verifier-$named" ]; then rm -f "$old"; fi
-done
 sync
 """
 )

@@ -15,7 +15,7 @@ from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, report_lines, run_script
 from edgedeploy.deploy.selftest import run_selftest
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import NO_DIGEST, Survey
-from edgedeploy.errors import AlteredReleaseError, ConnectionFailedError
+from edgedeploy.errors import AlteredReleaseError, ConnectionFailedError, TrustError
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 
@@ -90,8 +90,12 @@ class Visit:
             # Should the connection break now, nobody knows which one it is.
             self.steps.active = None
             host = json.dumps(socket.gethostname())
-            result = self.run_script("activate", scripts.ACTIVATE, digest, action, host, *dropped, check=False)
+            known = (digest, action, host, self.survey.trusted_list)
+            result = self.run_script("activate", scripts.ACTIVATE, *known, *dropped, check=False)
             said = {key for key, _ in report_lines(result)}
+            if "trust-changed" in said:
+                self.steps.active = self.survey.current
+                raise TrustError("the board's trusted keys changed during this command", hint="run it again")
             if "switched" not in said:
                 raise script_error(self.transport, "activate", result)
             step.note = "already current" if self.survey.current == digest else ""

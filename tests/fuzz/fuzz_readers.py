@@ -17,13 +17,19 @@ from edgedeploy.artifacts import InputSpec
 from edgedeploy.bench.documents import parse_active_release
 from edgedeploy.bench.documents import parse_selftest as parse_bench_selftest
 from edgedeploy.boards.load import read_board_file
+from edgedeploy.bundle.keys import read_public_key
 from edgedeploy.bundle.load import SOURCES_FILE, load_bundle
 from edgedeploy.bundle.manifest import MANIFEST_FILE, parse_manifest, preprocessing_fingerprint
 from edgedeploy.cyclesfile import read_cycles
 from edgedeploy.deploy.history import parse_history, succession
 from edgedeploy.deploy.lock import is_dead, parse_owner
+from edgedeploy.deploy.release import parse_status
 from edgedeploy.deploy.selftest import parse_selftest
-from edgedeploy.errors import EdgedeployError, InternalError
+from edgedeploy.deploy.signature import parse_verdict
+from edgedeploy.deploy.survey import Survey, parse_survey
+from edgedeploy.deploy.trust import check_changed, parse_trusted_keys
+from edgedeploy.elffile import read_elf
+from edgedeploy.errors import EdgedeployError, InternalError, TrustError
 from edgedeploy.fleet.waves import wave_counts
 from edgedeploy.fleetfile import load_fleet
 from edgedeploy.graph import format_param, parse_param, read_graph
@@ -37,6 +43,7 @@ from edgedeploy.quantize.data_inputs import Inputs
 from edgedeploy.quantize.data_labels import read_labels
 from edgedeploy.quantize.table import format_table, parse_table, read_table
 from edgedeploy.runfile import dump_record, parse_measurement, read_run
+from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import CommandResult
 
 SPEC = InputSpec(name=seeds.NAME, shape=seeds.SHAPE)
@@ -78,6 +85,12 @@ def check(reader: Reader, content: bytes, directory: Path) -> bool:
 
 def _text(content: bytes) -> str:
     return content.decode("utf-8", errors="surrogateescape")
+
+
+def _said(content: bytes) -> CommandResult:
+    """What a board said; behind the mark it is on stderr."""
+    out, _, err = content.partition(seeds.STDERR_MARK)
+    return CommandResult(command="script", exit_status=0, stdout=_text(out), stderr=_text(err), seconds=0.0)
 
 
 def _file(directory: Path, name: str, content: bytes) -> Path:
@@ -174,11 +187,10 @@ def _active_release(content: bytes, _: Path) -> None:
 
 
 def _selftest(content: bytes, _: Path) -> None:
-    text = _text(content)
     try:
-        parse_selftest(CommandResult(command="selftest", exit_status=0, stdout=text, stderr="", seconds=0.0))
+        parse_selftest(_said(content))
     finally:
-        parse_bench_selftest(text)
+        parse_bench_selftest(_text(content))
 
 
 def _owner(content: bytes, _: Path) -> None:
@@ -190,6 +202,48 @@ def _owner(content: bytes, _: Path) -> None:
 def _history(content: bytes, _: Path) -> None:
     history = parse_history(_text(content).splitlines())
     succession(history, current=seeds.DIGEST, present=(seeds.DIGEST,))
+
+
+def _survey(content: bytes, _: Path) -> None:
+    found = parse_survey(_said(content))
+    if isinstance(found, Survey):
+        assert found.free_disk_bytes + found.free_memory_bytes + len(found.releases) >= 0
+        assert found.recovered is None or found.recovered.describe()
+
+
+def _status(content: bytes, _: Path) -> None:
+    found = parse_status(LocalTransport(), "toy", _said(content))
+    assert found.store_bytes >= 0
+    assert found.unfinished is None or found.unfinished.describe()
+
+
+def _verdict(content: bytes, _: Path) -> None:
+    key = parse_verdict(_said(content))
+    assert key is None or key.fingerprint.startswith("SHA256:")
+
+
+def _changed(content: bytes, _: Path) -> None:
+    check_changed(_said(content))
+
+
+def _trusted_keys(content: bytes, _: Path) -> None:
+    text = _text(content)
+    try:
+        trusted = parse_trusted_keys(text)
+    except ValueError as error:
+        raise TrustError("no list", hint="as the reader's caller says it") from error
+    assert trusted.to_bytes().decode("ascii") == text
+
+
+def _public_key(content: bytes, directory: Path) -> None:
+    key = read_public_key(_file(directory, "fuzz.pub", content))
+    assert key.name and key.fingerprint
+
+
+def _elf(content: bytes, directory: Path) -> None:
+    facts = read_elf(_file(directory, "program", content))
+    assert facts.architecture
+    assert (facts.glibc is None) == (facts.glibc_symbol is None)
 
 
 READERS = {
@@ -212,5 +266,12 @@ READERS = {
     "active-release": Reader(read=_active_release, seeds=seeds.active_releases),
     "selftest": Reader(read=_selftest, seeds=seeds.selftests),
     "owner": Reader(read=_owner, seeds=seeds.owners),
+    "elf": Reader(read=_elf, seeds=seeds.programs),
     "history": Reader(read=_history, seeds=seeds.histories),
+    "survey": Reader(read=_survey, seeds=seeds.surveys),
+    "status": Reader(read=_status, seeds=seeds.statuses),
+    "verdict": Reader(read=_verdict, seeds=seeds.verdicts),
+    "changed": Reader(read=_changed, seeds=seeds.changes),
+    "trusted-keys": Reader(read=_trusted_keys, seeds=seeds.lists_of_keys),
+    "public-key": Reader(read=_public_key, seeds=seeds.public_keys),
 }

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cycles_records import record
 from numpy.typing import NDArray
 from quantization_records import quantization_record
 from random_nets import random_net
+from signing_keys import fixed_key, trusted
 
 from edgedeploy.artifacts import InputSpec, canonical_json
 from edgedeploy.bundle.manifest import preprocessing_fingerprint
@@ -25,6 +29,8 @@ NAME, SHAPE = "x", (1, 2, 3)
 DIGEST = "ab" * 32
 WEIGHTS_MARK = b"\0WEIGHTS\0"
 """Between the two files of a network, which are fuzzed as one."""
+STDERR_MARK = b"\0STDERR\0"
+"""Between what a board says on its two channels."""
 
 _NETS = (
     (
@@ -171,6 +177,59 @@ def owners() -> tuple[bytes, ...]:
 def histories() -> tuple[bytes, ...]:
     line = {"time": "2026-01-02T03:04:05Z", "action": "flash", "to": DIGEST}
     return (canonical_json(line) + canonical_json({**line, "action": "rollback"}),)
+
+
+def surveys() -> tuple[bytes, ...]:
+    lines = (
+        f"root /home/me/.edgedeploy/toy\ntrust {DIGEST}\nrecovered undone flash {DIGEST}\n"
+        f"current releases/{DIGEST}\nhave {DIGEST}\npartial {DIGEST} 4096 {DIGEST}\nintact no\ndisk-free-kib 1024\n"
+        f"memory MemFree: 100\nmemory Cached: 50\nmemory MemAvailable: 70\nrelease {DIGEST}\n"
+    )
+    report = lines.encode() + b"".join(b"history " + line for line in histories()[0].splitlines(keepends=True))
+    return (report + b"end\n", b"busy 90 " + owners()[0] + b"\n", b"busy - \n")
+
+
+def statuses() -> tuple[bytes, ...]:
+    lines = (
+        f"root /home/me/.edgedeploy/toy\ncurrent releases/{DIGEST}\njournal-action flash\njournal-to {DIGEST}\n"
+        f"journal-from \njournal-time 2026-01-02T03:04:05Z\nlock 90 {owners()[0].decode().strip()}\n"
+        f"store-bytes 12345\nrelease {DIGEST}\nmanifest {DIGEST} {manifests()[0].decode().strip()}\n"
+    )
+    report = lines.encode() + b"".join(b"history " + line for line in histories()[0].splitlines(keepends=True))
+    return (report + b"end\n", b"root /home/me/.edgedeploy/toy\nend\n")
+
+
+def verdicts() -> tuple[bytes, ...]:
+    signed = {"schema": 1, "verified": True, "required": True, "key": DIGEST, "name": "alice", "files": 4}
+    none = {"schema": 1, "verified": False, "required": False}
+    return tuple(b"status 0\nanswer " + canonical_json(document) for document in (signed, none))
+
+
+def changes() -> tuple[bytes, ...]:
+    return (b"status 0\nanswer " + canonical_json({"schema": 1, "serial": 3, "keys": 2}) + STDERR_MARK + b"warning\n",)
+
+
+def lists_of_keys() -> tuple[bytes, ...]:
+    return (trusted(fixed_key("alice"), fixed_key("bob"), serial=3).to_bytes(), trusted().to_bytes())
+
+
+def public_keys() -> tuple[bytes, ...]:
+    line = fixed_key("alice").private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    return (line + b" alice\n", line)
+
+
+@cache
+def programs() -> tuple[bytes, ...]:
+    """Small programs with and without libraries."""
+    made = []
+    with tempfile.TemporaryDirectory() as scratch:
+        source, program = Path(scratch) / "p.c", Path(scratch) / "p"
+        source.write_text("#include <math.h>\nint main(int n, char **v) { return pow(n, n) > 2; }\n", encoding="ascii")
+        for options in (["-lm"], ["-shared", "-nostdlib", "-fPIC"]):
+            command = ["aarch64-linux-gnu-gcc", "-s", "-Wl,-z,max-page-size=4096", "-o", program, source, *options]
+            subprocess.run(command, check=True, timeout=60)
+            made.append(program.read_bytes())
+    return tuple(made)
 
 
 def _saved(array: NDArray[Any]) -> bytes:

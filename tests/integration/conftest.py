@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from deploy_workbench import Workbench, make_workbench
 from model_conversion import PP_OCR
 from runner_models import ConvolutionCase, NetWriter, add_convolution, classifier
 from runner_program import Runner
@@ -32,6 +35,23 @@ def runner() -> Runner:
     """The runner under qemu-aarch64; ``EDGEDEPLOY_TEST_RUNNER`` names one built by hand instead."""
     own = os.environ.get(OWN_BUILD)
     return Runner(program=Path(own) if own else build_runtime(TRIPLE, progress=SILENT).runner)
+
+
+@pytest.fixture
+def verifier(runner: Runner, tmp_path: Path) -> Path:
+    """The on-board program as a file that this machine can start."""
+    qemu = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+    assert qemu, "qemu-user is not installed: sudo apt-get install -y qemu-user"
+    path = tmp_path / "verifier"
+    path.write_text(f'#!/bin/sh\nexec {qemu} {shlex.quote(str(runner.program))} "$@"\n', encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(params=["system", "busybox"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
+    """A board on this machine's tools, and one that has nothing but busybox."""
+    return make_workbench(request.param, tmp_path)
 
 
 @pytest.fixture(scope="session")

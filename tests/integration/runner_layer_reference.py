@@ -138,7 +138,7 @@ def outputs_of(
 
     Args:
         values: float, or codes of a layer before.
-        not_negative: The layers before say that no code is.
+        not_negative: The layers before say that nothing they write is.
     """
     kind, limits = case.activation
     assert kind in CLAMPS
@@ -159,6 +159,8 @@ def outputs_of(
     low_code, high_code = half_away(ends * arrays.output_scale)
     folded = None
     if case.kind != "InnerProduct":
+        # Padding is read as well, and a scale below zero turns the codes' signs.
+        not_negative = not_negative and case.pad_code >= 0 and arrays.input_scale > 0
         largest = largest_sums(arrays.weights, not_negative=not_negative)
         folded = folded_codes(sums, largest, scale, offset - np.float32(0.5))
     if folded is not None:

@@ -19,8 +19,8 @@ from edgedeploy import __version__
 from edgedeploy.artifacts import BuiltRuntime
 from edgedeploy.build import ENGINE_VERSION, build_plugin, build_runtime, build_wheel, engine, ensure_engine
 from edgedeploy.build.cache import build_cache_dir
-from edgedeploy.build.elf import read_elf
 from edgedeploy.build.kernel_list import kernels_in_bytes
+from edgedeploy.elffile import read_elf
 from edgedeploy.emulate.headers import ensure_python_headers
 from edgedeploy.errors import BuildFailedError
 from edgedeploy.files import file_sha256

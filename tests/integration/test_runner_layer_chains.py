@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from runner_chain import OUTPUTS, Chain, infer_chain, write_chain
 from runner_layer_cases import CLIP_BELOW, NONE, RELU, SEED, batched
-from runner_layer_reference import Codes, outputs_of
+from runner_layer_reference import outputs_of
 from runner_models import (
     SAME_UPPER,
     ConvolutionCase,
-    FloatArray,
     NetWriter,
     add_convolution,
     classifier,
@@ -26,71 +26,6 @@ from runner_release import float_input, write_release
 pytestmark = pytest.mark.cross
 
 MIB = 1 << 20
-
-
-@dataclass(kw_only=True)
-class Chain:
-    """A net as it grows, and what numpy makes of each blob."""
-
-    image: FloatArray
-    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
-    net: NetWriter = field(default_factory=NetWriter)
-    blobs: dict[str, FloatArray | Codes] = field(default_factory=dict)
-    not_negative: set[str] = field(default_factory=set)
-    read_at: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.net.layer("Input", "in0", [], ["in0"])
-        self.blobs["in0"] = self.image
-
-    def convolution(
-        self, bottom: str, top: str, channels_out: int, *, read_at: float | None = None, **how: Any
-    ) -> None:
-        """Add a layer. ``read_at``: of one that writes float, the scale at which all its readers quantize."""
-        channels, height, width = self.blobs[bottom].shape
-        case = ConvolutionCase(channels_in=channels, channels_out=channels_out, height=height, width=width, **how)
-        arrays = random_arrays(case, self.rng)
-        if bottom in self.read_at:
-            arrays = replace(arrays, input_scale=np.float32(self.read_at[bottom]))
-        add_convolution(self.net, case, self.rng, arrays=arrays, name=top, bottom=bottom, top=top)
-        if read_at is not None:
-            self.read_at[top] = read_at
-            case = replace(case, requantizes=True)
-            arrays = replace(arrays, output_scale=np.float32(read_at))
-        self.blobs[top] = outputs_of(case, arrays, self.blobs[bottom], not_negative=bottom in self.not_negative)
-        if case.activation == RELU and case.kind != "InnerProduct":
-            self.not_negative.add(top)
-
-    def depthwise(self, bottom: str, top: str, **how: Any) -> None:
-        channels = self.blobs[bottom].shape[0]
-        self.convolution(bottom, top, channels, kind="ConvolutionDepthWise", groups=channels, **how)
-
-    def split(self, bottom: str, *tops: str) -> None:
-        self.net.layer("Split", f"split_{bottom}", [bottom], list(tops))
-        self._same(bottom, *tops)
-
-    def pool(self, bottom: str, top: str, window: PoolWindow) -> None:
-        self.net.layer("Pooling", top, [bottom], [top], window.parameters)
-        self._same(bottom, top)
-        self.blobs[top] = window.maxima(self.blobs[bottom])
-
-    def concat(self, bottoms: tuple[str, ...], top: str) -> None:
-        self.net.layer("Concat", top, list(bottoms), [top], "0=0")
-        self._same(bottoms[0], top)
-        self.blobs[top] = np.concatenate([self.blobs[blob] for blob in bottoms])
-        if not self.not_negative.issuperset(bottoms):
-            self.not_negative.discard(top)
-
-    def _same(self, bottom: str, *tops: str) -> None:
-        """Give tops what is known of their bottom."""
-        self.blobs.update(dict.fromkeys(tops, self.blobs[bottom]))
-        if bottom in self.read_at:
-            self.read_at.update(dict.fromkeys(tops, self.read_at[bottom]))
-        if bottom in self.not_negative:
-            self.not_negative.update(tops)
-
-
-OUTPUTS = ("out_a", "out_b", "out_c")
 
 
 @pytest.fixture(scope="module")
@@ -119,31 +54,17 @@ def chain() -> Chain:
     return chain
 
 
-def _write(directory: Path, chain: Chain, precision: str = "fp32") -> Path:
-    outputs = {name: chain.blobs[name].astype(np.float32) for name in OUTPUTS}
-    write_release(directory, chain.net, inputs={"in0": batched(chain.image)}, outputs=outputs, precision=precision)
-    return directory
-
-
-def _infer(
-    runner: Runner, release: Path, made: Path, *options: str, core: str, threads: str = "1"
-) -> dict[str, FloatArray]:
-    options = ("--input", f"in0={release}/golden/in0.npy", "--output-dir", str(made), "--threads", threads, *options)
-    runner.document("infer", "--release", release, *options, core=core)
-    return {name: np.load(made / f"{name}.npy") for name in OUTPUTS}
-
-
 @pytest.mark.parametrize("core", CORES)
 def test_a_chain_is_numpys_bit_for_bit_and_close_to_the_engines(
     runner: Runner, chain: Chain, tmp_path: Path, core: str
 ) -> None:
-    release = _write(tmp_path / "release", chain)
+    release = write_chain(tmp_path / "release", chain)
     document = runner.document("bench", "--release", release, "--runs", "1", "--layers", core=core)
     implementations = {layer["implementation"] for layer in document["layers"] if layer["type"] != "Split"}
     assert implementations == {"edgedeploy"}
-    stock = _infer(runner, release, tmp_path / "stock", "--disable-layers", core=core)
+    stock = infer_chain(runner, release, tmp_path / "stock", "--disable-layers", core=core)
     for threads in ("1", "3"):
-        made = _infer(runner, release, tmp_path / threads, core=core, threads=threads)
+        made = infer_chain(runner, release, tmp_path / threads, core=core, threads=threads)
         for name in OUTPUTS:
             expected = chain.blobs[name].astype(np.float32)
             assert len(np.unique(expected)) > 10
@@ -157,9 +78,9 @@ def test_a_chain_is_numpys_bit_for_bit_and_close_to_the_engines(
 def test_a_chain_in_half_precision_is_close_to_the_engines(
     runner: Runner, chain: Chain, tmp_path: Path, core: str, precision: str
 ) -> None:
-    release = _write(tmp_path / "release", chain, precision)
-    made = _infer(runner, release, tmp_path / "made", core=core)
-    stock = _infer(runner, release, tmp_path / "stock", "--disable-layers", core=core)
+    release = write_chain(tmp_path / "release", chain, precision)
+    made = infer_chain(runner, release, tmp_path / "made", core=core)
+    stock = infer_chain(runner, release, tmp_path / "stock", "--disable-layers", core=core)
     for name in OUTPUTS:
         assert np.linalg.norm(made[name] - stock[name]) <= 0.01 * np.linalg.norm(stock[name]), name
 
@@ -218,8 +139,11 @@ def test_codes_go_through_splits_pooling_and_concat(runner: Runner, tmp_path: Pa
         assert np.linalg.norm(expected - stock) <= 0.02 * np.linalg.norm(stock), name
 
 
+@pytest.mark.parametrize(("channels", "pooled_by"), [(16, "edgedeploy"), (12, "ncnn")])
 @pytest.mark.parametrize("width", [9, 24, 33])
-def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, width: int) -> None:
+def test_pooled_halves_are_numpys_bit_for_bit(
+    runner: Runner, tmp_path: Path, width: int, channels: int, pooled_by: str
+) -> None:
     """Float that does reach an output stays: the convolution writes halves, whose maxima are the model's outputs."""
     rng = np.random.default_rng(SEED)
     image = rng.normal(0, 1, (8, 13, width)).astype(np.float16).astype(np.float32)
@@ -227,7 +151,13 @@ def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, wi
     expected = {}
     for index, window in enumerate(POOLINGS):
         case = ConvolutionCase(
-            channels_in=8, channels_out=16, kernel=(2, 3), height=13, width=width, requantizes=False, activation=RELU
+            channels_in=8,
+            channels_out=channels,
+            kernel=(2, 3),
+            height=13,
+            width=width,
+            requantizes=False,
+            activation=RELU,
         )
         # With a scale that is a power of two no product is rounded.
         arrays = replace(random_arrays(case, rng), input_scale=np.float32(32))
@@ -241,6 +171,10 @@ def test_pooled_halves_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, wi
     runner.document(
         "infer", "--release", tmp_path / "release", *fed, "--output-dir", tmp_path / "made", core="cortex-a76"
     )
+    bench = ("--release", tmp_path / "release", "--runs", "1", "--layers")
+    layers = runner.document("bench", *bench, core="cortex-a76")["layers"]
+    pooled = [layer["implementation"] for layer in layers if layer["type"] == "Pooling"]
+    assert pooled == [pooled_by] * len(POOLINGS)
     for name, values in expected.items():
         assert len(np.unique(values)) > 10
         np.testing.assert_array_equal(np.load(tmp_path / "made" / f"{name}.npy"), values, err_msg=name)

@@ -311,3 +311,19 @@ def test_sums_beyond_what_winograd_recovers_at_once_are_exact(runner: Runner, tm
         assert runner.document("selftest", "--release", tmp_path, core=core)["passed"] is True
         document = runner.document("bench", "--release", tmp_path, "--runs", "1", "--layers", core=core)
         assert [layer["implementation"] for layer in document["layers"]] == ["edgedeploy"]
+
+
+@pytest.mark.parametrize(("precision", "computed_by"), [("fp32", "edgedeploy"), ("fp16", "ncnn")])
+def test_a_core_of_halves_without_sdot_computes_floats_by_winograd_where_it_stores_floats(
+    runner: Runner, tmp_path: Path, precision: str, computed_by: str
+) -> None:
+    """Which layers Winograd's kernel writes is a matter of the blob, not of what the core could store."""
+    case = ConvolutionCase(
+        channels_in=8, channels_out=16, kernel=(3, 3), height=9, width=11, requantizes=False, activation=RELU
+    )
+    sweep = make_sweep(tmp_path / "release", (case, replace(case, requantizes=True)), precision=precision)
+    assert sweep.implementations(runner, core="a64fx") == [computed_by, "edgedeploy"]
+    if precision == "fp32":
+        made = sweep.infer(runner, tmp_path / "made", core="a64fx")
+        for case, arrays, values, output in zip(sweep.cases, sweep.arrays, sweep.inputs, made, strict=True):
+            np.testing.assert_array_equal(output, outputs_of(case, arrays, values), err_msg=str(case))

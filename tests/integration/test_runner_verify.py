@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from runner_program import Answer, Runner
-from signing_keys import fixed_key, write_trusted
+from signing_keys import UNSAFE_LISTS, fixed_key, make_unsafe, write_trusted
 
 from edgedeploy.artifacts import canonical_json
 from edgedeploy.bundle.keys import SigningKey
@@ -73,7 +73,7 @@ def sign(directory: Path, signer: SigningKey, manifest: bytes) -> Path:
 @pytest.fixture
 def make(runner: Runner, tmp_path: Path) -> Callable[..., Board]:
     def build(*signers: SigningKey, trusts: tuple[SigningKey, ...] = (ALICE, BOB), **changes: Any) -> Board:
-        release = tmp_path / "release"
+        release = tmp_path / "demo" / "releases" / "release"
         shutil.rmtree(release, ignore_errors=True)
         digest = write_release(release, *signers, **changes)
         return Board(runner=runner, release=release, trust=write_trusted(tmp_path / "trust", *trusts), digest=digest)
@@ -136,11 +136,21 @@ def test_a_signature_plus_the_group_order_is_not_a_second_signature(make: Callab
     assert board.refusal()[0] == "altered"
 
 
-@pytest.mark.parametrize("length", [0, 63])
+@pytest.mark.parametrize("length", [0, 63, 65, 4096])
 def test_a_signature_of_another_length(make: Callable[..., Board], length: int) -> None:
     board = make(ALICE)
+    path = board.release / "signatures" / f"{ALICE.public.digits}.sig"
+    path.write_bytes((path.read_bytes() + bytes(4096))[:length])
+    assert board.refusal() == ("altered", "manifest.json: does not match its signature")
+
+
+@pytest.mark.parametrize("length", [0, 63, 64, 65, 4096])
+def test_what_is_no_signature_hides_none(make: Callable[..., Board], length: int) -> None:
+    """The list names Alice before Bob, so that her file is read first."""
+    board = make(BOB)
     (board.release / "signatures" / f"{ALICE.public.digits}.sig").write_bytes(b"\0" * length)
-    assert board.refusal()[0] == "altered"
+    answer = board.verify()
+    assert (answer.exit_status, answer.document["name"]) == (0, "bob"), answer
 
 
 def test_a_key_of_small_order_signs_nothing(make: Callable[..., Board]) -> None:
@@ -200,18 +210,105 @@ def test_a_directory_that_others_can_write(make: Callable[..., Board], path: str
     assert (reason, "written by others" in message) == ("altered", True)
 
 
-@pytest.mark.parametrize("path", ["extra", "model/extra", "bin/.hidden", "new/deep/extra"])
-def test_a_file_that_nobody_signed(make: Callable[..., Board], path: str) -> None:
+@pytest.mark.parametrize("place", ["releases", "app"])
+def test_a_directory_above_that_others_can_write(make: Callable[..., Board], place: str) -> None:
     board = make(ALICE)
-    (board.release / path).parent.mkdir(parents=True, exist_ok=True)
-    (board.release / path).write_bytes(b"x")
+    directory, name = {
+        "releases": (board.release.parent, "the directory of releases"),
+        "app": (board.release.parents[1], "the app's directory"),
+    }[place]
+    for mode in (0o775, 0o757, 0o1777):
+        directory.chmod(mode)
+        assert board.refusal() == ("altered", f"{name}: can be written by others")
+    directory.chmod(0o755)
+    assert board.verify().exit_status == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["extra", "model/extra", "bin/.hidden", "signatures/extra", "signatures/ab.sig", f"signatures/{'A' * 64}.sig",
+     f"signatures/{'a' * 64}.sig.sig", f"model/{'a' * 64}.sig"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["file", "directory", "link"])
+def test_what_nobody_signed(make: Callable[..., Board], path: str, kind: str) -> None:
+    board = make(ALICE)
+    if kind == "file":
+        (board.release / path).write_bytes(b"x")
+    elif kind == "directory":
+        (board.release / path).mkdir(mode=0)
+    else:
+        (board.release / path).symlink_to("manifest.json")
     assert board.refusal() == ("altered", f"{path}: is not listed in the manifest")
+
+
+@pytest.mark.parametrize("path", ["new", "signatures/deep", "golden/deep/deeper"])
+def test_a_directory_that_nobody_signed(make: Callable[..., Board], path: str) -> None:
+    board = make(ALICE)
+    (board.release / path / "deep").mkdir(parents=True)
+    (board.release / path / "deep" / f"{'a' * 64}.sig").write_bytes(b"x")
+    assert board.refusal() == ("altered", f"{path}: is not listed in the manifest")
+
+
+@pytest.mark.parametrize("kind", ["writable", "link", "directory", "pipe"])
+def test_a_strangers_signature_that_is_no_file_of_the_owners(make: Callable[..., Board], kind: str) -> None:
+    board = make(ALICE, MALLORY)
+    assert board.verify().exit_status == 0
+    path = board.release / "signatures" / f"{MALLORY.public.digits}.sig"
+    expected = "is not listed in the manifest"
+    if kind == "writable":
+        path.chmod(0o646)
+        expected = "can be written by others"
+    else:
+        path.unlink()
+    if kind == "link":
+        path.symlink_to(f"{ALICE.public.digits}.sig")
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    assert board.refusal() == ("altered", f"signatures/{path.name}: {expected}")
+
+
+@pytest.mark.parametrize("path", [".", "..", "../..", "model", "model/model.bin", "signatures", "trust", "keys"])
+def test_what_belongs_to_another_user(make: Callable[..., Board], path: str) -> None:
+    board = make(ALICE)
+    assert board.verify().exit_status == 0
+    victim = {"trust": board.trust, "keys": board.trust / "keys"}.get(path, board.release / path)
+    # Only root can give files away.
+    if os.geteuid() == 0:
+        os.chown(victim, 4242, -1)
+        answer = board.verify()
+        assert answer.exit_status == UNTRUSTED
+        assert answer.error.endswith(": belongs to another user")
+
+
+@pytest.mark.parametrize("slashes", ["/", "//"])
+def test_slashes_behind_a_directory_change_nothing(make: Callable[..., Board], tmp_path: Path, slashes: str) -> None:
+    board = make(ALICE)
+    words = ("--digest", board.digest, "--app", "demo")
+    release, trust = (f"{path}{slashes}" for path in (board.release, board.trust))
+    assert board.runner("verify", "--release", release, "--trust", trust, *words).exit_status == 0
+    (board.release / "model" / "extra").write_bytes(b"x")
+    answer = board.runner("verify", "--release", release, "--trust", trust, *words)
+    assert answer.error == "model/extra: is not listed in the manifest"
+    (tmp_path / "link").symlink_to(board.release)
+    assert board.runner("verify", "--release", f"{tmp_path}/link/", "--trust", trust, *words).exit_status == FILE
+    (tmp_path / "trusts").symlink_to(board.trust)
+    assert board.runner("verify", "--release", release, "--trust", f"{tmp_path}/trusts/", *words).exit_status == FILE
 
 
 def test_a_manifest_of_another_release_or_app(make: Callable[..., Board]) -> None:
     board = make(ALICE)
     assert board.refusal(digest="0" * 64)[0] == "altered"
     assert board.refusal(app="other") == ("altered", "manifest.json: is for the app 'demo', not other")
+
+
+def test_a_manifest_that_is_longer_than_any(make: Callable[..., Board]) -> None:
+    board = make(ALICE)
+    manifest = board.release / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes().ljust((16 << 20) + 1))
+    sign(board.release, ALICE, manifest.read_bytes())
+    assert board.refusal() == ("altered", f"manifest.json: has more than {16 << 20} bytes")
 
 
 def test_an_altered_manifest(make: Callable[..., Board]) -> None:
@@ -259,13 +356,21 @@ def test_a_damaged_list_lets_nothing_through(make: Callable[..., Board], text: s
     assert answer.error.startswith("trusted keys: line ")
 
 
-def test_a_missing_list_and_one_that_others_can_write_let_nothing_through(make: Callable[..., Board]) -> None:
+def test_a_missing_list_lets_nothing_through(make: Callable[..., Board]) -> None:
     board = make(ALICE)
-    board.trust.chmod(0o777)
-    assert board.refusal()[0] == "altered"
-    board.trust.chmod(0o700)
     (board.trust / "keys").unlink()
     assert board.verify().exit_status == FILE
+
+
+@pytest.mark.parametrize("damage", UNSAFE_LISTS)
+def test_a_list_that_others_could_have_written_lets_nothing_through(
+    make: Callable[..., Board], tmp_path: Path, damage: str
+) -> None:
+    board = make(ALICE)
+    expected = make_unsafe(board.trust, tmp_path / "elsewhere", damage)
+    answer = board.verify()
+    assert (answer.exit_status, answer.stdout) == (UNTRUSTED, "")
+    assert answer.error == expected
 
 
 def test_links_in_a_release_are_refused_by_the_other_commands_too(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -13,18 +12,19 @@ from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench, make_workbench, runner_script
-from runner_program import Runner
+from power_witness import restart
+from signed_board import trust, trust_directory, untrust
 from signing_keys import fixed_key, trusted
 
 from edgedeploy.artifacts import Bundle
-from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.bundle.signature import sign_bundle
 from edgedeploy.deploy import trust as board_trust
 from edgedeploy.deploy.release import status
-from edgedeploy.deploy.trust import Consent, TrustedKeys, read_trusted_keys
+from edgedeploy.deploy.trust import Consent, read_trusted_keys
 from edgedeploy.errors import (
     AlteredReleaseError,
     ChecksumMismatchError,
+    ConnectionLostError,
     EdgedeployError,
     TrustError,
     UnknownSignerError,
@@ -36,46 +36,6 @@ from edgedeploy.transport.protocol import CommandResult
 pytestmark = pytest.mark.cross
 
 ALICE, BOB, MALLORY = fixed_key("alice"), fixed_key("bob"), fixed_key("mallory")
-
-
-@pytest.fixture
-def verifier(runner: Runner, tmp_path: Path) -> Path:
-    """The on-board program as a file that this machine can start."""
-    qemu = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
-    assert qemu, "qemu-user is not installed: sudo apt-get install -y qemu-user"
-    path = tmp_path / "verifier"
-    path.write_text(f'#!/bin/sh\nexec {qemu} {shlex.quote(str(runner.program))} "$@"\n', encoding="utf-8")
-    path.chmod(0o755)
-    return path
-
-
-@pytest.fixture(params=["system", "busybox"])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
-    return make_workbench(request.param, tmp_path)
-
-
-def trust(bench: Workbench, verifier: Path, key: SigningKey, consent: SigningKey | None = None) -> TrustedKeys:
-    transport = bench.transport()
-    return board_trust.trust(
-        transport,
-        key.public,
-        present=read_trusted_keys(transport),
-        verifier=verifier,
-        consent=Consent(key=consent.public, sign=consent.sign) if consent else None,
-    )
-
-
-def untrust(bench: Workbench, key: SigningKey, consent: SigningKey) -> TrustedKeys:
-    transport = bench.transport()
-    present = read_trusted_keys(transport)
-    assert present is not None
-    return board_trust.untrust(
-        transport, key.public, present=present, consent=Consent(key=consent.public, sign=consent.sign)
-    )
-
-
-def trust_directory(bench: Workbench) -> Path:
-    return bench.home / ".edgedeploy" / ".trust"
 
 
 def marked(bench: Workbench, weights: str) -> tuple[Bundle, Path]:
@@ -330,3 +290,71 @@ def test_the_list_is_read_as_strictly_as_it_is_written(bench: Workbench, verifie
     keys.write_bytes(trusted(ALICE).to_bytes() + b"key x y\n")
     with pytest.raises(TrustError, match="damaged"):
         read_trusted_keys(bench.transport())
+
+
+def cut_off(bench: Workbench, bundle: Bundle, operation: int) -> None:
+    """Lose the connection when this one of a flash's operations is done: the survey, the puts, the store."""
+    fault = Fault(kind=FaultKind.LOST_AFTER, operation=operation)
+    with pytest.raises(ConnectionLostError):
+        bench.flash(bundle, FaultyTransport(bench.transport(), fault))
+    restart(bench)
+
+
+SIGNATURE_BYTES = 64
+# The manifest, four files; the store follows.
+PUTS = 5
+
+
+@pytest.mark.parametrize("operation", [PUTS - 1, PUTS, PUTS + 1])
+def test_keys_are_trusted_while_a_flash_is_cut_off(bench: Workbench, verifier: Path, operation: int) -> None:
+    """The next one signs what is there, and sends only what is not."""
+    bundle = bench.bundle()
+    whole = bundle.manifest.stat().st_size + sum(file.size_bytes for file in bundle.files)
+    cut_off(bench, bundle, operation)
+    there = whole
+    if operation <= PUTS:
+        parts = {path.name[-64:]: path for path in (bench.root / "store").glob(".incoming-*")}
+        assert len(parts) == operation
+        weights = next(file for file in bundle.files if file.path.name == "model.bin")
+        os.truncate(parts[weights.sha256], 5000)
+        there = sum(path.stat().st_size for path in parts.values())
+    trust(bench, verifier, ALICE)
+    result = bench.flash(sign_bundle(bundle, ALICE))
+    steps = {step.name: step for step in result.steps}
+    assert steps["push"].bytes == whole + SIGNATURE_BYTES - there
+    assert steps["signature"].note.startswith("signed by alice")
+    assert bench.current == bundle.digest
+    assert [path.name for path in (bench.root / "current" / "signatures").iterdir()] == [f"{ALICE.public.digits}.sig"]
+    bench.check_whole()
+
+
+@pytest.mark.parametrize("operation", [PUTS - 1, PUTS + 1])
+def test_what_was_cut_off_unsigned_is_not_taken_up_unsigned(bench: Workbench, verifier: Path, operation: int) -> None:
+    bundle, mark = marked(bench, "weights 2")
+    cut_off(bench, bundle, operation)
+    trust(bench, verifier, ALICE)
+    with pytest.raises(UnsignedReleaseError):
+        bench.flash(bundle)
+    assert not mark.exists() and bench.current is None
+    assert list((bench.root / "releases").iterdir()) == []
+    bench.check_whole()
+    assert bench.flash(sign_bundle(bundle, ALICE)).verified
+
+
+def test_the_signer_of_what_was_cut_off_is_untrusted_meanwhile(bench: Workbench, verifier: Path) -> None:
+    """The old signature stays beside the new one, and counts for nothing."""
+    trust(bench, verifier, ALICE)
+    trust(bench, verifier, BOB, ALICE)
+    by_alice = sign_bundle(bench.bundle(), ALICE)
+    cut_off(bench, by_alice, PUTS + 2)
+    assert (bench.root / "releases" / by_alice.digest / by_alice.signatures[0].path).is_file()
+    untrust(bench, ALICE, BOB)
+    with pytest.raises(UnknownSignerError):
+        bench.flash(by_alice)
+    cut_off(bench, by_alice, PUTS + 2)
+    result = bench.flash(sign_bundle(bench.bundle(), BOB))
+    steps = {step.name: step for step in result.steps}
+    assert steps["push"].bytes == SIGNATURE_BYTES
+    assert steps["signature"].note.startswith("signed by bob")
+    assert len(list((bench.root / "current" / "signatures").iterdir())) == 2
+    bench.check_whole()

@@ -80,12 +80,12 @@ struct Problem {
     pad_code = choice(pad_codes, random());
 
     const Flush flush = seed % 2 == 0 ? Flush::kEnd : Flush::kStart;
-    if (variant.takes_rows) row_count = 1 + seed / 7 % 3;
+    row_count = 1 + seed / 7 % 3;
     const int64_t input_rows = kernel + (row_count - 1) * variant.stride;
     for (int64_t r = 0; r < input_rows; r += runs.back().count) {
       runs.push_back({nullptr, 1});
       if (random() % 8 == 0) continue;
-      if (variant.takes_rows) runs.back().count = std::min<int64_t>(1 + random() % 3, input_rows - r);
+      runs.back().count = std::min<int64_t>(1 + random() % 3, input_rows - r);
       const int64_t bytes = runs.back().count * width * kChannels;
       runs.back().bytes = std::make_unique<GuardedBuffer<int8_t>>(static_cast<size_t>(bytes), flush);
       GuardedBuffer<int8_t>& row = *runs.back().bytes;

@@ -27,6 +27,7 @@
 // Frame (80 bytes): 0 low, 16 high: codes or values | 32 a start of zeros | 64 taps | 72 how a tile ends
 
 #include "asm/aarch64.h"
+#include "kernels/conv_s8/conv_s8_asm.h"
 #include "kernels/conv_s8/conv_s8_offsets.h"
 
     .arch armv8-a
@@ -36,13 +37,6 @@
 #define END_F32_ANY_LIMITS 2
 #define END_S8 3
 #define END_F32_NO_LIMITS 5
-
-// An instruction for a tile that has pixel m.
-.macro PIXEL rows, m, instruction:vararg
-    .if \rows > \m
-    \instruction
-    .endif
-.endm
 
 // Two pairs of k, in lanes `first` and `second` of A, of two pixels m and m + 1, times 8 channels.
 .macro MULTIPLY_PIXELS rows, m, first, second, a, a_next, sum0, sum1, next0, next1

@@ -3,14 +3,9 @@
 #ifndef EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
 #define EDGEDEPLOY_KERNELS_CONV_S8_NEONDOT_ASM_H_
 
-// clang-format off
-// An instruction for a tile that has pixel m.
-.macro PIXEL rows, m, instruction:vararg
-    .if \rows > \m
-    \instruction
-    .endif
-.endm
+#include "kernels/conv_s8/conv_s8_asm.h"
 
+// clang-format off
 // The last pixel's own instruction where the number of pixels is odd: m is even.
 .macro LAST rows, m, instruction:vararg
     .if \rows == \m + 1

@@ -57,7 +57,6 @@ struct DepthwiseS8Variant {
   void (*pack)(const int8_t* weights, int64_t n,
                int8_t* packed);  // from weights[n][kernel][kernel]; n filled up to eights
   void (*run)(const DepthwiseS8Params* params);
-  bool takes_rows = false;  // prepare() and run() heed row_count, others do one row
 };
 
 extern const DepthwiseS8Variant kDepthwiseS8K3S1Ref;

@@ -26,9 +26,7 @@
     ldr q31, [\row, #32]
     ldr q29, [\row], #16
     ldr q30, [\row], #16
-    .irp tap, 0, 1, 2, 3, 4
-    LOAD_WEIGHT \tap, \r
-    .endr
+    LOAD_WEIGHTS \r
     MUL_LO \a0, 29, 16
     \add 0
     MUL_LO \b0, 30, 16

@@ -7,8 +7,8 @@
 // FMLA adds to a copy of the offset; the copy is a load, which leaves the ASIMD pipes alone.
 //
 // Registers, here and in every kernel that includes this
-//   x0 params   x8 offset   x9 M twice, or the start   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left   w13
-//   output v11 scale 0-3   v12 scale 4-7   v13 M   v14 low, v15 high: codes or values
+//   x0 params   x8 offset   x9 M twice, or the start   x10 C   x11 C's channels 4-7 (F32)   x12 outputs left
+//   w13 output   v11 scale 0-3   v12 scale 4-7   v13 M   v14 low, v15 high: codes or values
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_ASM_H_
 

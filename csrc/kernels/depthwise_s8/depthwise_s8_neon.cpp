@@ -74,12 +74,12 @@ void pack(const int8_t* weights, int64_t n, int8_t* packed) {
 }  // namespace
 
 const DepthwiseS8Variant kDepthwiseS8K3S1Neon = {
-    3, 1, row_bytes<3, 1>, prepare<3, 1>, kPackedBytes<3>, pack<3>, depthwise_s8_3x3s1_neon, true};
+    3, 1, row_bytes<3, 1>, prepare<3, 1>, kPackedBytes<3>, pack<3>, depthwise_s8_3x3s1_neon};
 const DepthwiseS8Variant kDepthwiseS8K3S2Neon = {
-    3, 2, row_bytes<3, 2>, prepare<3, 2>, kPackedBytes<3>, pack<3>, depthwise_s8_3x3s2_neon, true};
+    3, 2, row_bytes<3, 2>, prepare<3, 2>, kPackedBytes<3>, pack<3>, depthwise_s8_3x3s2_neon};
 const DepthwiseS8Variant kDepthwiseS8K5S1Neon = {
-    5, 1, row_bytes<5, 1>, prepare<5, 1>, kPackedBytes<5>, pack<5>, depthwise_s8_5x5s1_neon, true};
+    5, 1, row_bytes<5, 1>, prepare<5, 1>, kPackedBytes<5>, pack<5>, depthwise_s8_5x5s1_neon};
 const DepthwiseS8Variant kDepthwiseS8K5S2Neon = {
-    5, 2, row_bytes<5, 2>, prepare<5, 2>, kPackedBytes<5>, pack<5>, depthwise_s8_5x5s2_neon, true};
+    5, 2, row_bytes<5, 2>, prepare<5, 2>, kPackedBytes<5>, pack<5>, depthwise_s8_5x5s2_neon};
 
 }  // namespace edgedeploy

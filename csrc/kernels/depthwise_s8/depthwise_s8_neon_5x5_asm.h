@@ -6,12 +6,12 @@
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_DEPTHWISE_S8_NEON_5X5_ASM_H_
 
 // clang-format off
-.macro LOAD_WEIGHT tap, r
-    .irp number, 16, 17, 18, 19, 20
-    .if \number == 16 + \tap
-    ldr q\number, [x6, #(5 * \r + \tap) * 16]
-    .endif
-    .endr
+.macro LOAD_WEIGHTS r
+    ldr q16, [x6, #(5 * \r) * 16]
+    ldr q17, [x6, #(5 * \r + 1) * 16]
+    ldr q18, [x6, #(5 * \r + 2) * 16]
+    ldr q19, [x6, #(5 * \r + 3) * 16]
+    ldr q20, [x6, #(5 * \r + 4) * 16]
 .endm
 
 .macro ADD_NOTHING turn

@@ -145,31 +145,27 @@ const DepthwiseS8Variant kDepthwiseS8K3S1Neondot = {3,
                                                     prepare_row<2, windows_k3s1>,
                                                     packed_bytes(3, kTapsK3S1),
                                                     pack_k3s1,
-                                                    depthwise_s8_3x3s1_neondot,
-                                                    true};
+                                                    depthwise_s8_3x3s1_neondot};
 const DepthwiseS8Variant kDepthwiseS8K3S2Neondot = {3,
                                                     2,
                                                     row_bytes<windows_s2>,
                                                     prepare_row<4, windows_s2>,
                                                     packed_bytes(3, kTapsK3S2),
                                                     pack_k3s2,
-                                                    depthwise_s8_3x3s2_neondot,
-                                                    true};
+                                                    depthwise_s8_3x3s2_neondot};
 const DepthwiseS8Variant kDepthwiseS8K5S1Neondot = {5,
                                                     1,
                                                     row_bytes<windows_s1>,
                                                     prepare_row<4, windows_s1>,
                                                     packed_bytes(5, kTapsK5S1),
                                                     pack_k5s1,
-                                                    depthwise_s8_5x5s1_neondot,
-                                                    true};
+                                                    depthwise_s8_5x5s1_neondot};
 const DepthwiseS8Variant kDepthwiseS8K5S2Neondot = {5,
                                                     2,
                                                     row_bytes<windows_s2>,
                                                     prepare_row<4, windows_s2>,
                                                     packed_bytes(5, kTapsK5S2),
                                                     pack_k5s2,
-                                                    depthwise_s8_5x5s2_neondot,
-                                                    true};
+                                                    depthwise_s8_5x5s2_neondot};
 
 }  // namespace edgedeploy

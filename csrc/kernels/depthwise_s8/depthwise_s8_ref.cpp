@@ -47,7 +47,7 @@ struct Reference {
     }
   }
   static constexpr DepthwiseS8Variant kVariant = {
-      kernel, stride, row_bytes, prepare, round_to_16(kernel * kernel * kChannels), pack, run, true};
+      kernel, stride, row_bytes, prepare, round_to_16(kernel * kernel * kChannels), pack, run};
 };
 
 }  // namespace

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.build.elf import read_elf
-from edgedeploy.errors import BuildFailedError
+from edgedeploy.elffile import read_elf
+from edgedeploy.errors import UnreadableInputError
 
 PROGRAM = """
 #include <cmath>
@@ -81,16 +81,16 @@ def test_truncated_program_is_a_typed_error(tmp_path: Path, length: int) -> None
     whole = compile_program(tmp_path).read_bytes()
     damaged = tmp_path / "damaged"
     damaged.write_bytes(whole[:length])
-    with pytest.raises(BuildFailedError, match="damaged is not a readable ELF file"):
+    with pytest.raises(UnreadableInputError, match="damaged is not a readable ELF file"):
         read_elf(damaged)
 
 
 def test_text_file_and_missing_file_are_typed_errors(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("#!/bin/sh\n")
-    with pytest.raises(BuildFailedError, match="not a readable ELF"):
+    with pytest.raises(UnreadableInputError, match="not a readable ELF"):
         read_elf(text)
-    with pytest.raises(BuildFailedError, match="absent"):
+    with pytest.raises(UnreadableInputError, match="absent"):
         read_elf(tmp_path / "absent")
 
 
@@ -99,7 +99,7 @@ def test_other_machine_is_a_typed_error(tmp_path: Path) -> None:
     image = bytearray(binary.read_bytes())
     image[18:20] = (243).to_bytes(2, "little")  # e_machine: RISC-V
     binary.write_bytes(image)
-    with pytest.raises(BuildFailedError, match="EM_RISCV"):
+    with pytest.raises(UnreadableInputError, match="EM_RISCV"):
         read_elf(binary)
 
 

@@ -35,7 +35,7 @@ def test_a_new_pair_signs_and_only_its_owner_reads_it() -> None:
     assert stat.S_IMODE(keys_dir().stat().st_mode) == 0o700
     assert sorted(item.name for item in keys_dir().iterdir()) == ["release", "release.pub"]
     key = load_signing_key("release", prompt=None)
-    assert key.public == public == find_public_key("release") == local_keys()[0]
+    assert key.public == public == find_public_key("release") == local_keys()["release"]
     Ed25519PublicKey.from_public_bytes(bytes.fromhex(public.digits)).verify(key.sign(b"message"), b"message")
 
 

@@ -20,6 +20,7 @@ BASE = [
     "progress",
     "publickey",
     "artifacts",
+    "elffile",
     "latency_stats",
     "assets",
     "preprocessing",

@@ -21,6 +21,7 @@ from edgedeploy.deploy.history import (
 )
 from edgedeploy.deploy.lock import describe_holder, is_dead, new_owner, parse_owner
 from edgedeploy.deploy.preflight import bytes_on_disk, check_binaries, check_disk, check_memory
+from edgedeploy.deploy.release import parse_status
 from edgedeploy.deploy.remote import report_lines, script_error
 from edgedeploy.deploy.status import Activation, Unfinished
 from edgedeploy.deploy.survey import Busy, Partial, Recovered, Survey, parse_survey
@@ -160,6 +161,7 @@ def test_glibc(needed: str | None, libc: str | None, passes: bool) -> None:
 
 REPORT = f"""Welcome to the board
 root /home/edge/.edgedeploy/demo
+trust -
 current releases/{A}
 disk-free-kib 1024
 memory MemFree: 100
@@ -187,16 +189,43 @@ def test_survey_report_of_an_old_kernel() -> None:
     assert isinstance(newer, Survey) and newer.free_memory_bytes == 70 * 1024
 
 
-@pytest.mark.parametrize("cut", ["end\n", "root /home/edge/.edgedeploy/demo\n", "intact no\n"])
+@pytest.mark.parametrize("cut", ["end\n", "root /home/edge/.edgedeploy/demo\n", "intact no\n", "trust -\n"])
 def test_survey_report_cut_short(cut: str) -> None:
     with pytest.raises(RemoteCommandError, match="unreadable report"):
         parse_survey(result(REPORT.replace(cut, "")))
 
 
+@pytest.mark.parametrize("count", ["--2", "-", "1e3", "", "²", "9" * 19])
+@pytest.mark.parametrize("line", ["disk-free-kib 1024", "memory MemFree: 100", f"partial {A} 4096"])
+def test_survey_report_with_a_number_that_is_none(line: str, count: str) -> None:
+    whole = REPORT.replace("end\n", f"partial {A} 4096 {B}\nend\n")
+    damaged = whole.replace(line, f"{line.rpartition(' ')[0]} {count}")
+    assert isinstance(parse_survey(result(whole)), Survey) and damaged != whole
+    with pytest.raises(RemoteCommandError, match="unreadable report"):
+        parse_survey(result(damaged))
+
+
+def test_less_than_nothing_is_free() -> None:
+    found = parse_survey(result(REPORT.replace("disk-free-kib 1024", "disk-free-kib -12")))
+    assert isinstance(found, Survey) and found.free_disk_bytes == 0
+    with pytest.raises(RemoteCommandError, match="unreadable report"):
+        parse_survey(result(REPORT.replace("MemFree: 100", "MemFree: -12")))
+
+
+def test_status_report_that_is_damaged() -> None:
+    report = f"root /home/edge/.edgedeploy/demo\nstore-bytes {{}}\nrelease {A}\nmanifest {A}\nend\n"
+    found = parse_status(LocalTransport(), "demo", result(report.format("12")))
+    assert (found.store_bytes, found.releases[0].size_bytes) == (12, 0)
+    for size in ("-1", "", "²", "9" * 5000):
+        with pytest.raises(RemoteCommandError, match="script 'status'"):
+            parse_status(LocalTransport(), "demo", result(report.format(size)))
+
+
 def test_busy_report() -> None:
     owner = new_owner()
     assert parse_survey(result(f"busy 90 {owner.to_json()}\n")) == Busy(owner=owner, age_s=90)
-    assert parse_survey(result("busy - \n")) == Busy(owner=None, age_s=None)
+    for age in ("-", "", "²", "9" * 5000):
+        assert parse_survey(result(f"busy {age} \n")) == Busy(owner=None, age_s=None)
     assert parse_owner('{"token": 1}') is None
 
 
