@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from deploy_workbench import make_workbench
+from deploy_workbench import board_facts, make_workbench
 from ssh_fleet import SshFleet, ailing_bundle, use_bundles
 from ssh_server import PASSPHRASE, Server
 
@@ -84,6 +84,19 @@ def test_a_fleet_gets_a_release_in_waves_and_gets_it_once(fleet: SshFleet, monke
         assert item["round_trips"] == sum(step["round_trips"] for step in item["steps"]) > 5
         assert item["bytes"] > 9000
     assert statuses(fleet.flash()) == dict.fromkeys("abc", "unchanged")
+
+
+def test_boards_with_another_c_library_get_a_release_of_their_own(
+    fleet: SshFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.write("abc")
+    first, second = ailing_bundle(fleet.bench, "weights 1"), ailing_bundle(fleet.bench, "weights 2")
+    asked = use_bundles(monkeypatch, first, second)
+    libcs = iter(["glibc 2.36", "glibc 2.31", "glibc 2.36", "glibc 2.36", "glibc 2.31", "glibc 2.36"])
+    monkeypatch.setattr(fleets, "probe", lambda transport: board_facts(libc=next(libcs)))
+    document = fleet.flash("--parallel", "1")
+    assert asked == ["rk3399", "rk3399"]
+    assert [item["release"] for item in document["boards"]] == [first.digest, second.digest, first.digest]
 
 
 def test_a_failed_wave_stops_the_fleet(fleet: SshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
