@@ -16,6 +16,8 @@ QEMU_LOG = "qemu.log"
 MONITOR_SOCKET = "qmp.sock"
 CONTROL_SOCKET = "control.sock"
 NETWORK = "n0"
+KERNEL_ARGUMENTS = "console=ttyAMA0 panic=-1 quiet loglevel=4 nokaslr kpti=off mitigations=off"
+"""The guards between programs cost an emulated machine a sixth of its time, and on the twin all programs are ours."""
 
 LEAST_MEMORY_MIB = 256
 MOST_VCPUS = 64
@@ -65,7 +67,7 @@ def qemu_command(spec: TwinSpec, *, clock: Clock, kernel: Path, program: str | N
     command += ["-machine", "virt,gic-version=max", "-cpu", cpu, "-m", str(spec.memory_mib)]
     command += ["-smp", str(vcpus_on(spec, clock))]
     command += _clock_options(clock)
-    command += ["-kernel", str(kernel), "-initrd", INITRAMFS, "-append", "console=ttyAMA0 panic=-1 quiet loglevel=4"]
+    command += ["-kernel", str(kernel), "-initrd", INITRAMFS, "-append", KERNEL_ARGUMENTS]
     command += ["-serial", f"file:{CONSOLE_LOG}", "-qmp", f"unix:{MONITOR_SOCKET},server=on,wait=off"]
     command += ["-netdev", f"user,id={NETWORK},restrict=on,hostfwd=tcp:127.0.0.1:0-:22"]
     command += ["-device", f"virtio-net-pci,netdev={NETWORK},romfile="]

@@ -25,6 +25,10 @@ from edgedeploy.progress import Task
 
 POLL_S = 0.1
 BANNER_TIMEOUT_S = 2.0
+PATIENCE_GROWTH = 1.5
+"""A guest on a busy host needs longer for its banner, and each login that is given up costs it a process."""
+UP_MARK = b"edgedeploy: board is up"
+"""What guest/boot says when the network is there: a connection before that waits for the guest's next look at it."""
 START_TIMEOUT_S = 15.0
 END_TIMEOUT_S = 30.0
 BANNER_PREFIX = b"SSH-2.0-"
@@ -81,16 +85,22 @@ class HeldQemu:
         """
         begin = time.monotonic()
         port: int | None = None
+        patience_s = BANNER_TIMEOUT_S
         while (elapsed_s := time.monotonic() - begin) < deadline_s:
             task.update(elapsed_s, None, tail(self._directory / CONSOLE_LOG, 1))
             if self._ended(POLL_S):
                 raise self.failure("the twin ended while it booted")
+            if port is None and UP_MARK not in self._console():
+                continue
             try:
                 port = port or self._port()
             except MonitorError:
                 continue
-            if speaks_ssh(port):
+            asked = time.monotonic()
+            if speaks_ssh(port, timeout_s=patience_s):
                 return port
+            if time.monotonic() - asked >= patience_s:
+                patience_s *= PATIENCE_GROWTH
         raise self.failure(f"the twin did not come up within {deadline_s:.0f} s")
 
     def detach(self) -> None:
@@ -127,6 +137,12 @@ class HeldQemu:
 
     def _ended(self, timeout_s: float) -> bool:
         return self.process is None or wait_for_exit(self.process, timeout_s)
+
+    def _console(self) -> bytes:
+        try:
+            return (self._directory / CONSOLE_LOG).read_bytes()
+        except FileNotFoundError:
+            return b""
 
     def _port(self) -> int:
         with Monitor(self._directory, MONITOR_SOCKET, timeout_s=BANNER_TIMEOUT_S) as monitor:

@@ -6,11 +6,10 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # matplotlib wants real colours: each of these stands for a variable of the page and is replaced in the finished SVG.
 INK, MUTED, GRID, ACCENT, BAND, BAD = "#010203", "#040506", "#070809", "#0a0b0c", "#0d0e0f", "#101112"
@@ -43,6 +42,11 @@ _SETTINGS: Any = {
 @contextmanager
 def new_figure(width_inches: float, height_inches: float) -> Iterator[Figure]:
     """Give an empty figure in the page's style; draw on it and call ``page_svg`` within the block."""
+    # A quarter of what a command takes to start, and only pages need it.
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.backends.backend_svg import FigureCanvasSVG  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
         FigureCanvasSVG(figure)

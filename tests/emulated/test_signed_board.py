@@ -23,7 +23,8 @@ NO_BENCH = (*TARGET, "--no-bench")
 def user(shell: Shell, tmp_path: Path) -> Iterator[Shell]:
     """A user with a configuration and a project of their own; the board ends as it began."""
     environment = {**shell.environment, CONFIG_VARIABLE: str(tmp_path / "config"), "COLUMNS": "200"}
-    write_project(tmp_path / "project", {'name = "ppocr-det"': 'name = "signed-app"'})
+    changes = {'name = "ppocr-det"': 'name = "signed-app"', "shape = [1, 3, 192, 384]": "shape = [1, 3, 64, 128]"}
+    write_project(tmp_path / "project", changes)
     yield Shell(directory=tmp_path / "project", environment=environment)
     shell.on_board('rm -rf "$HOME/.edgedeploy/.trust" "$HOME/.edgedeploy/signed-app"')
 
