@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.healthfile import Health
+
 FloatArray = NDArray[np.float32]
 
 
@@ -369,7 +371,10 @@ class GoldenOutput:
 
 @dataclass(frozen=True, kw_only=True)
 class FlashResult:
-    """What ``flash --json`` prints. ``verified`` is true only after the golden self-test passed on the board."""
+    """What ``flash --json`` prints. ``verified`` is true only after the golden self-test passed on the board.
+
+    ``health`` is what the active release proved after that; None for a trial.
+    """
 
     app: str
     board: str
@@ -381,6 +386,7 @@ class FlashResult:
     unchanged: bool
     golden: tuple[GoldenOutput, ...]
     steps: tuple[StepRecord, ...]
+    health: Health | None
 
     def to_json(self) -> dict[str, Any]:
         document = asdict(self)

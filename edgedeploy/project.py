@@ -22,6 +22,7 @@ from edgedeploy.artifacts import (
 )
 from edgedeploy.assets import PackagedFile
 from edgedeploy.errors import ProjectFileError, close_matches
+from edgedeploy.healthfile import Budget
 from edgedeploy.paths import resource_dir
 from edgedeploy.reading import can_be_detailed, describe_faults, key_of, read_toml, shown
 
@@ -143,6 +144,16 @@ class BenchSection(Section):
     emulated_runs: Annotated[int, Field(ge=1)] = 2
 
 
+class BudgetSection(Section):
+    """What a release may need on the board once it is active, else the board goes back to the one before."""
+
+    latency_ms: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    memory_mb: Annotated[float, Field(gt=0, le=1e9)] | None = None
+
+    def to_budget(self) -> Budget:
+        return Budget(latency_ms=self.latency_ms, memory_mb=self.memory_mb)
+
+
 class TargetSection(Section):
     """Where one of the user's boards answers; the table's name is the board's."""
 
@@ -180,6 +191,7 @@ class Project(Section):
     golden: GoldenSection = GoldenSection()
     quantization: QuantizationSection = QuantizationSection()
     bench: BenchSection = BenchSection()
+    budget: BudgetSection = BudgetSection()
     report: ReportSection = ReportSection()
     signing: SigningSection = SigningSection()
     targets: dict[str, TargetSection] = {}

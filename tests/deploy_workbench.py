@@ -23,28 +23,90 @@ from edgedeploy.artifacts import (
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import RollbackResult, rollback, status
 from edgedeploy.files import file_sha256
+from edgedeploy.healthfile import NO_BUDGET, Budget, parse_health
 from edgedeploy.progress import SILENT
 from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import Transport
 
 APP = "demo-app"
 
-# It passes only when run from a release whose weights are there, as the real one does.
+# It passes only when run from a release whose weights are there, as the real one does. The health gate's budgets are
+# judged by awk, with times and memory that the test chose.
 RUNNER = """#!/bin/sh
-[ "$1" = selftest ] && [ "$2" = --release ] || exit 2
+[ "$1" = selftest ] || [ "$1" = health ] || exit 2
+[ "$2" = --release ] || exit 2
 [ -f "$3/model/model.bin" ] && [ -f "$3/manifest.json" ] || {{ echo "error: no model" >&2; exit 4; }}
-{before}
-echo '{{"schema":1,"passed":{passed},"outputs":[{{"name":"out0","cosine":{cosine},"max_abs_error":1e-6,\
-"sqnr_db":90.0,"passed":{passed}}}],"duration_us":1,"peak_rss_bytes":1}}'
-exit {status}
+output='{{"name":"out0","cosine":{cosine},"max_abs_error":1e-6,"sqnr_db":90.0,"passed":{passed}}}'
+if [ "$1" = selftest ]; then
+  {before}
+  echo '{{"schema":1,"passed":{passed},"outputs":['"$output"'],"duration_us":1,"peak_rss_bytes":1}}'
+  exit {status}
+fi
+{health}
+runs=0 latency_budget=null memory_budget=null latency=null reason=''
+while [ $# -gt 3 ]; do
+  case $4 in --runs) runs=$5 ;; --latency-ms) latency_budget=$5 ;; --memory-mb) memory_budget=$5 ;; esac
+  shift 2
+done
+over() {{ [ "$2" != null ] && awk "BEGIN {{ exit !($1 > $2) }}"; }}
+if [ "$runs" -gt 0 ]; then
+  fits=true
+  if over {latency_ms} "$latency_budget"; then
+    fits=false reason="latency {latency_ms} ms, over the budget of $latency_budget ms"
+  fi
+  latency='{{"median_us":{latency_ms}e3,"min_us":1.0,"max_us":9.0,"runs":'$runs',"warmup":3,"threads":2,'
+  latency=$latency'"budget_ms":'$latency_budget',"passed":'$fits'}}'
+fi
+fits=true
+if over {memory_mb} "$memory_budget"; then
+  fits=false reason="${{reason:+$reason; }}memory {memory_mb} MB, over the budget of $memory_budget MB"
+fi
+passed=true status=0
+if [ -n "$reason" ]; then passed=false status=10; fi
+if [ {health_cosine} != 1.0 ]; then passed=false status=3 reason="outputs are beyond the limits"; fi
+golden=true
+if [ "$status" -eq 3 ]; then golden=false; fi
+output='{{"name":"out0","cosine":{health_cosine},"max_abs_error":1e-6,"sqnr_db":90.0,"passed":'$golden'}}'
+echo '{{"schema":1,"passed":'$passed',"reason":"'$reason'","golden":{{"passed":'$golden',"outputs":['"$output"']}},\
+"latency":'"$latency"',"memory":{{"peak_rss_bytes":{memory_mb}000000,"budget_mb":'$memory_budget',"passed":'$fits'}},\
+"duration_us":1}}'
+if [ "$status" -ne 0 ]; then echo "error: $reason" >&2; fi
+exit $status
 """
 
 
-def runner_script(*, passed: bool = True, cosine: float = 0.9999, status: int | None = None, before: str = ":") -> str:
-    """Return a stand-in for the on-board program."""
+def runner_script(
+    *,
+    passed: bool = True,
+    cosine: float = 0.9999,
+    status: int | None = None,
+    before: str = ":",
+    health: str = ":",
+    health_cosine: float = 1.0,
+    latency_ms: int = 12,
+    memory_mb: int = 80,
+) -> str:
+    """Return a stand-in for the on-board program.
+
+    Args:
+        passed, cosine, status: Of its self-test.
+        before: Shell commands that precede the self-test's answer.
+        health: The same for the health gate's.
+        health_cosine: Other than 1.0 fails the gate.
+        latency_ms, memory_mb: What the gate measures.
+    """
     if status is None:
         status = 0 if passed else 3
-    return RUNNER.format(passed=str(passed).lower(), cosine=cosine, status=status, before=before)
+    return RUNNER.format(
+        passed=str(passed).lower(),
+        cosine=cosine,
+        status=status,
+        before=before,
+        health=health,
+        health_cosine=health_cosine,
+        latency_ms=latency_ms,
+        memory_mb=memory_mb,
+    )
 
 
 def board_facts(**changes: object) -> BoardFacts:
@@ -139,23 +201,38 @@ class Workbench:
         break_lock: bool = False,
         selftest_deadline_s: float = 60,
         directory: str = "~/.edgedeploy",
+        hardware: bool = False,
+        budget: Budget = NO_BUDGET,
+        threads: int | None = None,
+        trial: bool = False,
     ) -> FlashResult:
         return flash(
             transport or self.transport(),
             bundle,
             board_name="rk3399",
             facts=board_facts(),
-            provenance=Provenance.QEMU_SYSTEM,
-            clock=Clock.REAL,
+            provenance=Provenance.HARDWARE if hardware else Provenance.QEMU_SYSTEM,
+            clock=None if hardware else Clock.REAL,
             progress=SILENT,
             directory=directory,
             keep=keep,
             break_lock=break_lock,
             selftest_deadline_s=selftest_deadline_s,
+            budget=budget,
+            threads=threads,
+            trial=trial,
         )
 
-    def rollback(self, to: str | None = None, *, transport: Transport | None = None) -> RollbackResult:
-        return rollback(transport or self.transport(), APP, to=to)
+    def rollback(
+        self,
+        to: str | None = None,
+        *,
+        transport: Transport | None = None,
+        hardware: bool = False,
+        budget: Budget = NO_BUDGET,
+    ) -> RollbackResult:
+        clock = None if hardware else Clock.REAL
+        return rollback(transport or self.transport(), APP, to=to, clock=clock, budget=budget)
 
     @property
     def current(self) -> str | None:
@@ -167,6 +244,7 @@ class Workbench:
     def check_whole(self) -> None:
         """Check what must hold after every command, failed or not, that unlocked the board."""
         assert sorted(path.name for path in self.root.iterdir() if path.name not in ("current", "history.jsonl")) == [
+            "health",
             "releases",
             "store",
         ]
@@ -181,6 +259,10 @@ class Workbench:
                     assert stored[digest].samefile(path)
                     linked.add(digest)
         assert set(stored) == linked, "the store holds exactly what the releases use"
+        for note in (self.root / "health").iterdir():
+            assert (self.root / "releases" / note.name).is_dir()
+            health = parse_health(note.read_text(encoding="utf-8"))
+            assert health is not None and health.release == note.name
 
 
 def make_workbench(tools: str, directory: Path, *, home: str = "home of board") -> Workbench:

@@ -28,7 +28,7 @@ SELFTEST_DEADLINE_S = 120.0
 EXIT_DEADLINE_S = 10.0
 TWINS = 2
 """Side by side, one virtual CPU each: what two cores can do at once."""
-NAMES = ["current", "history.jsonl", "releases", "store"]
+NAMES = ["current", "health", "history.jsonl", "releases", "store"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +154,8 @@ class Bench:
             problems.append(f"{found.current} is active")
         else:
             problems += _damage(transport, found.directory, old if active == "old" else new)
+        if found.current is not None and found.health is None:
+            problems.append("nothing is known of the active release's health")
         if finished and active != "new":
             problems.append("the flash was reported as done, and is not")
         if found.unfinished is not None and (found.unfinished.to != new.digest or found.unfinished.holder):
@@ -164,6 +166,9 @@ class Bench:
             problems.append(f"the next flash failed: {error.message}")
         else:
             problems += _leftovers(transport, found.directory, new)
+            health = status(transport, APP).health
+            if health is None or health.state != "proven":
+                problems.append(f"after the next flash its health is {health}")
         remedy = found.unfinished.remedy if found.unfinished else None
         return Outcome(cut=cut, active=active, unfinished=remedy, problems=tuple(problems))
 

@@ -13,6 +13,9 @@ nlohmann::ordered_json probe_command();
 
 // `passed` of the document decides the exit code.
 nlohmann::ordered_json selftest_command(const Options& options);
+// `passed` and `golden.passed` of the document decide the exit code.
+nlohmann::ordered_json health_command(const Options& options);
+
 nlohmann::ordered_json infer_command(const Options& options);
 nlohmann::ordered_json bench_command(const Options& options);
 nlohmann::ordered_json count_command(const Options& options);

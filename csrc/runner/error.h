@@ -18,6 +18,7 @@ enum class ExitCode {
   kMemory = 7,
   kInference = 8,
   kUntrusted = 9,
+  kOverBudget = 10,
 };
 
 class RunnerError : public std::runtime_error {

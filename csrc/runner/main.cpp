@@ -58,6 +58,12 @@ int run(const Options& options) {
       if (code != 0 || document["passed"]) return code;
       return fail(ExitCode::kSelfTestFailed, "the self-test is beyond its limits");
     }
+    case Command::kHealth: {
+      const ordered_json document = health_command(options);
+      const int code = print(document);
+      if (code != 0 || document["passed"]) return code;
+      return fail(document["golden"]["passed"] ? ExitCode::kOverBudget : ExitCode::kSelfTestFailed, document["reason"]);
+    }
     case Command::kInfer:
       return print(infer_command(options));
     case Command::kBench:

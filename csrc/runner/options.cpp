@@ -15,6 +15,7 @@ constexpr long kMaxRuns = 1000000;
 constexpr int kCountRuns = 2;
 constexpr long kMaxCpu = 1023;
 constexpr double kMaxSeconds = 86400;
+constexpr double kMaxBudget = 1e9;
 
 RunnerError usage(const std::string& message) { return RunnerError(ExitCode::kUsage, message); }
 
@@ -57,6 +58,15 @@ double seconds_value(const std::string& option, const std::string& text) {
   return value;
 }
 
+double budget_value(const std::string& option, const std::string& text) {
+  char* end = nullptr;
+  const double value = strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(value > 0) || value > kMaxBudget) {
+    throw usage(option + ": '" + text + "' is not a number above 0, up to 1e9");
+  }
+  return value;
+}
+
 std::vector<int> cpu_list(const std::string& text) {
   std::vector<int> cpus;
   size_t begin = 0;
@@ -80,10 +90,10 @@ void add_input(Options& options, const std::string& text) {
 
 Command command_of(const std::string& word) {
   static const std::map<std::string, Command> kCommands = {
-      {"version", Command::kVersion}, {"probe", Command::kProbe}, {"selftest", Command::kSelfTest},
-      {"infer", Command::kInfer},     {"bench", Command::kBench}, {"count", Command::kCount},
-      {"verify", Command::kVerify},   {"trust", Command::kTrust}, {"help", Command::kHelp},
-      {"--help", Command::kHelp},     {"-h", Command::kHelp},
+      {"version", Command::kVersion}, {"probe", Command::kProbe},   {"selftest", Command::kSelfTest},
+      {"health", Command::kHealth},   {"infer", Command::kInfer},   {"bench", Command::kBench},
+      {"count", Command::kCount},     {"verify", Command::kVerify}, {"trust", Command::kTrust},
+      {"help", Command::kHelp},       {"--help", Command::kHelp},   {"-h", Command::kHelp},
   };
   const auto found = kCommands.find(word);
   if (found == kCommands.end()) throw usage("unknown command '" + word + "'");
@@ -91,8 +101,8 @@ Command command_of(const std::string& word) {
 }
 
 bool loads_model(Command command) {
-  return command == Command::kSelfTest || command == Command::kInfer || command == Command::kBench ||
-         command == Command::kCount;
+  return command == Command::kSelfTest || command == Command::kHealth || command == Command::kInfer ||
+         command == Command::kBench || command == Command::kCount;
 }
 
 // Options of the commands that load a release. False if `option` is none of them.
@@ -122,16 +132,35 @@ bool take_data_option(const std::string& option, Arguments& arguments, Options& 
 
 bool take_runs_option(const std::string& option, Arguments& arguments, Options& options) {
   if (option != "--runs") return false;
-  options.runs = static_cast<int>(whole_number(option, arguments.value_of(option), 1, kMaxRuns));
+  const long least = options.command == Command::kHealth ? 0 : 1;
+  options.runs = static_cast<int>(whole_number(option, arguments.value_of(option), least, kMaxRuns));
   return true;
 }
 
-bool take_bench_option(const std::string& option, Arguments& arguments, Options& options) {
+bool take_timing_option(const std::string& option, Arguments& arguments, Options& options) {
   if (option == "--warmup") {
     options.warmup = static_cast<int>(whole_number(option, arguments.value_of(option), 0, kMaxRuns));
   } else if (option == "--seconds") {
     options.seconds = seconds_value(option, arguments.value_of(option));
-  } else if (option == "--cpus") {
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool take_budget_option(const std::string& option, Arguments& arguments, Options& options) {
+  if (option == "--latency-ms") {
+    options.latency_ms = budget_value(option, arguments.value_of(option));
+  } else if (option == "--memory-mb") {
+    options.memory_mb = budget_value(option, arguments.value_of(option));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool take_bench_option(const std::string& option, Arguments& arguments, Options& options) {
+  if (option == "--cpus") {
     options.cpus = cpu_list(arguments.value_of(option));
   } else if (option == "--layers") {
     options.layers = true;
@@ -163,6 +192,7 @@ bool take_option(const std::string& option, Arguments& arguments, Options& optio
   const bool infers = options.command == Command::kInfer;
   const bool benches = options.command == Command::kBench;
   const bool counts = options.command == Command::kCount;
+  const bool judges = options.command == Command::kHealth;
   const bool verifies = options.command == Command::kVerify;
   const bool trusts = options.command == Command::kTrust;
   if ((verifies || trusts) && option == "--trust") {
@@ -173,7 +203,9 @@ bool take_option(const std::string& option, Arguments& arguments, Options& optio
          (trusts && take_trust_option(option, arguments, options)) ||
          (loads_model(options.command) && take_model_option(option, arguments, options)) ||
          ((infers || benches || counts) && take_data_option(option, arguments, options)) ||
-         ((benches || counts) && take_runs_option(option, arguments, options)) ||
+         ((benches || counts || judges) && take_runs_option(option, arguments, options)) ||
+         ((benches || judges) && take_timing_option(option, arguments, options)) ||
+         (judges && take_budget_option(option, arguments, options)) ||
          (benches && take_bench_option(option, arguments, options));
 }
 
@@ -211,6 +243,8 @@ const char* usage_text() {
   return "usage: edgedeploy-runner version\n"
          "       edgedeploy-runner probe\n"
          "       edgedeploy-runner selftest --release DIR [--threads N] [--disable-layers]\n"
+         "       edgedeploy-runner health   --release DIR [--warmup N] [--runs N] [--seconds T] [--threads N]\n"
+         "                                  [--latency-ms L] [--memory-mb M] [--disable-layers]\n"
          "       edgedeploy-runner infer    --release DIR --input NAME=FILE.npy ... --output-dir DIR [--threads N]\n"
          "                                  [--disable-layers]\n"
          "       edgedeploy-runner bench    --release DIR [--input NAME=FILE.npy ...] [--warmup N] [--runs N]\n"

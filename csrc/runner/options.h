@@ -8,7 +8,7 @@
 
 namespace edgedeploy {
 
-enum class Command { kVersion, kProbe, kSelfTest, kInfer, kBench, kCount, kVerify, kTrust, kHelp };
+enum class Command { kVersion, kProbe, kSelfTest, kHealth, kInfer, kBench, kCount, kVerify, kTrust, kHelp };
 
 struct Options {
   Command command = Command::kHelp;
@@ -18,7 +18,9 @@ struct Options {
   int threads = 0;  // 0: the runner's choice.
   int warmup = 1;
   int runs = 5;  // Of kCount 2 unless given: what is counted comes after a run that warms memory pools and caches.
-  double seconds = 0;
+  double seconds = 0;     // Of kBench the least, of kHealth the most; 0: no bound.
+  double latency_ms = 0;  // Budgets of kHealth; 0: none.
+  double memory_mb = 0;
   std::vector<int> cpus;  // Empty: all.
   bool layers = false;
   bool disable_layers = false;

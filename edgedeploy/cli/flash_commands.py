@@ -19,6 +19,7 @@ from edgedeploy.cli.building import ToolchainOption
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.flashing import flash_target, roll_back_target
 from edgedeploy.cli.fleets import FleetFlash, flash_fleet
+from edgedeploy.cli.health_pages import show_health, show_history
 from edgedeploy.cli.members import (
     BoardsOption,
     FleetOption,
@@ -181,7 +182,7 @@ def _flash_one(
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)
         seen = target.as_probed(facts)
-        result = flash_target(seen, bundle, facts, break_lock=break_lock, progress=progress)
+        result = flash_target(seen, bundle, facts, project=opened.project, break_lock=break_lock, progress=progress)
         measured = None
         if not no_bench:
             measured = measuring.measure_and_report(
@@ -198,7 +199,7 @@ def _flash_one(
 
 @takes_target()
 def status(options: TargetOptions, as_json: JsonOption = False) -> None:
-    """Show the releases on the board and which one is active."""
+    """Show the releases on the board, which one is active, how healthy it is, and the history."""
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
@@ -220,12 +221,14 @@ def rollback(
     break_lock: BreakLockOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make an earlier release active again, after its self-test."""
+    """Make an earlier release active again; it proves itself as in a flash."""
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
-        app = opened.project.app.name
-        result = roll_back_target(target, app, to=to, break_lock=break_lock, progress=progress)
+        project = opened.project
+        result = roll_back_target(
+            target, project.app.name, project=project, to=to, break_lock=break_lock, progress=progress
+        )
         document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(result)}
     if as_json:
         print_json(document)
@@ -263,7 +266,9 @@ def _show_flash(result: FlashResult) -> None:
         table.add_row(step.name, f"{step.seconds:.1f}", f"{step.bytes:,}" if step.bytes else "", step.note)
     stdout.print(table)
     state = "already active" if result.unchanged else "active"
-    stdout.print(f"{result.app} {result.release[:12]} is {state} on {result.board} and passed its golden self-test.")
+    stdout.print(
+        f"{result.app} {result.release[:12]} is {state} on {result.board}, passed its golden self-test, and is healthy."
+    )
 
 
 def _show_status(found: BoardStatus) -> None:
@@ -280,5 +285,5 @@ def _show_status(found: BoardStatus) -> None:
     stdout.print(table)
     if found.unfinished is not None:
         stdout.print(found.unfinished.describe(), markup=False)
-    for item in found.history[-5:]:
-        stdout.print(f"{item.time}  {item.action} to {item.to[:12]}", markup=False)
+    show_health(found)
+    show_history(found)

@@ -7,6 +7,7 @@ from edgedeploy.cli.target import Connection
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import RollbackResult, rollback
 from edgedeploy.progress import Progress
+from edgedeploy.project import Project
 
 
 def flash_target(
@@ -14,6 +15,7 @@ def flash_target(
     bundle: Bundle,
     facts: BoardFacts,
     *,
+    project: Project,
     break_lock: bool,
     progress: Progress,
     records: list[StepRecord] | None = None,
@@ -29,12 +31,14 @@ def flash_target(
         directory=target.directory,
         progress=progress,
         break_lock=break_lock,
+        budget=project.budget.to_budget(),
+        threads=project.bench.threads,
         records=records,
     )
 
 
 def roll_back_target(
-    target: Connection, app: str, *, to: str | None, break_lock: bool, progress: Progress
+    target: Connection, app: str, *, project: Project, to: str | None, break_lock: bool, progress: Progress
 ) -> RollbackResult:
     """Make an earlier release of an app active again; see ``deploy.release``."""
     return rollback(
@@ -45,4 +49,6 @@ def roll_back_target(
         progress=progress,
         clock=target.clock,
         break_lock=break_lock,
+        budget=project.budget.to_budget(),
+        threads=project.bench.threads,
     )

@@ -176,6 +176,7 @@ class _Run:
                 replace(seen, transport=transport),
                 bundle,
                 facts,
+                project=self.common.opened.project,
                 break_lock=self.common.break_lock,
                 progress=progress,
                 records=state.steps,
@@ -193,6 +194,7 @@ class _Run:
             roll_back_target(
                 target,
                 result.app,
+                project=self.common.opened.project,
                 to=result.previous_release,
                 break_lock=self.common.break_lock,
                 progress=progress,

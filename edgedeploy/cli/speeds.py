@@ -135,6 +135,7 @@ class _Trial:
             directory=self.directory,
             keep=1,
             progress=self.progress,
+            trial=True,
         )
         return bench(
             self.target.transport,

@@ -17,6 +17,8 @@ from edgedeploy.artifacts import (
     StepRecord,
 )
 from edgedeploy.deploy import history, scripts
+from edgedeploy.deploy.activation import activate
+from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
 from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.preflight import check_programs, preflight
@@ -28,6 +30,7 @@ from edgedeploy.deploy.survey import Partial, Survey, take_survey
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import ChecksumMismatchError, UsageError
 from edgedeploy.files import start_sha256
+from edgedeploy.healthfile import NO_BUDGET, Budget
 from edgedeploy.progress import Progress
 from edgedeploy.transport.protocol import Transport
 
@@ -68,9 +71,12 @@ def flash(
     keep: int = KEPT_RELEASES,
     break_lock: bool = False,
     selftest_deadline_s: float | None = None,
+    budget: Budget = NO_BUDGET,
+    threads: int | None = None,
+    trial: bool = False,
     records: list[StepRecord] | None = None,
 ) -> FlashResult:
-    """Push a release, prove it on the board, make it current.
+    """Push a release, prove it on the board, make it current, and prove it once more as the active one.
 
     Args:
         transport: An open connection.
@@ -83,7 +89,11 @@ def flash(
         directory: On the board; the app's own directory is made in it.
         keep: Releases to keep, the new one included; the one before it is always kept.
         break_lock: Take over a lock that somebody holds.
-        selftest_deadline_s: None takes what suits hardware or a twin.
+        selftest_deadline_s: Of the self-test, and of the health gate after the switch; None takes what suits hardware
+            or a twin.
+        budget: What the active release may need, else the board goes back; the latency counts on hardware alone.
+        threads: That the latency is measured with; None takes every core.
+        trial: The release is measured and goes again: no health gate.
         records: Takes the steps as they end; of a flash that fails, the failed one is the last.
 
     Returns:
@@ -91,6 +101,7 @@ def flash(
 
     Raises:
         DeployError: A leaf of it that says what is wrong; the release active before stays active.
+        HealthError: The release was active and failed; the one before is active again.
         ConnectionFailedError: The connection failed; the board has the old or the new release active, whole.
     """
     check_app(bundle.app)
@@ -114,8 +125,8 @@ def flash(
         plan = make_plan(files, survey.have)
         step.note = f"{len(plan.missing)} of {len(files)} files are missing"
     visit = Visit(steps=steps, survey=survey, owner=owner)
-    activated = {survey.current, *(item.to for item in survey.history)}
-    with visit.abandoning(bundle.digest, created=bundle.digest not in activated):
+    created = bundle.digest != survey.current and bundle.digest not in history.kept_releases(survey.history)
+    with visit.abandoning(bundle.digest, created=created):
         with steps.step("preflight", "Checking that the release fits the board"):
             preflight(
                 bundle,
@@ -129,11 +140,15 @@ def flash(
         with steps.step("verify", "Verifying on the board") as step:
             _verify(visit, bundle.digest, plan, step)
         check_signature(visit, bundle.digest, app=bundle.app, size_bytes=bundle.size_bytes)
-        golden = visit.prove(bundle.digest, selftest_deadline_s or default_deadline_s(clock))
+        deadline_s = selftest_deadline_s or default_deadline_s(clock)
+        golden = visit.prove(bundle.digest, deadline_s)
         dropped = history.releases_to_drop(
             survey.history, becoming=bundle.digest, current=survey.current, present=survey.releases, keep=keep
         )
-        visit.activate(bundle.digest, action=history.FLASH, dropped=dropped)
+        emulated = provenance is not Provenance.HARDWARE
+        limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
+        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit, is_open=trial)
+        health = activate(visit, bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped)
     unchanged = survey.current == bundle.digest
     return FlashResult(
         app=bundle.app,
@@ -146,6 +161,7 @@ def flash(
         unchanged=unchanged,
         golden=golden,
         steps=tuple(steps.records),
+        health=health,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any, TypeGuard
 
 from edgedeploy.deploy.layout import is_digest
-from edgedeploy.deploy.status import Activation
+from edgedeploy.deploy.status import AUTOMATIC_ROLLBACK, Activation
 from edgedeploy.reading import load_json
 
 ROLLBACK = "rollback"
 FLASH = "flash"
+BACKWARDS = (ROLLBACK, AUTOMATIC_ROLLBACK)
 
 
 def parse_history(lines: Iterable[str]) -> tuple[Activation, ...]:
@@ -20,24 +22,42 @@ def parse_history(lines: Iterable[str]) -> tuple[Activation, ...]:
             document = load_json(line)
         except ValueError:
             continue
-        if isinstance(document, dict) and is_digest(str(document.get("to"))):
-            found.append(
-                Activation(time=str(document.get("time")), action=str(document.get("action")), to=str(document["to"]))
-            )
+        if isinstance(document, dict) and (activation := _activation(document)) is not None:
+            found.append(activation)
     return tuple(found)
+
+
+def _activation(document: dict[str, Any]) -> Activation | None:
+    action, to, left = str(document.get("action")), document.get("to"), document.get("from")
+    if not _is_release(to) and not (to is None and action == AUTOMATIC_ROLLBACK):
+        return None
+    return Activation(
+        time=str(document.get("time")),
+        action=action,
+        to=to,
+        left=left if _is_release(left) else None,
+        reason=str(document.get("reason", "")),
+    )
+
+
+def _is_release(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and is_digest(value)
 
 
 def succession(history: Iterable[Activation], *, current: str | None, present: Collection[str]) -> tuple[str, ...]:
     """Return the releases that were active in their turn, oldest first, ending with the current one.
 
-    A rollback takes what it left out of the line, so that the next one goes further back instead of forward again.
+    A rollback, automatic or not, takes what it left out of the line, so that the next one goes further back instead of
+    forward again.
 
     Example:
         Flashed A, B, C, rolled back to B: ``("A", "B")``, and the next rollback means A.
     """
     line: list[str] = []
     for activation in history:
-        if activation.action == ROLLBACK and activation.to in line:
+        if activation.to is None:
+            line.clear()
+        elif activation.action in BACKWARDS and activation.to in line:
             del line[line.index(activation.to) + 1 :]
         elif activation.to in line:
             line.remove(activation.to)
@@ -58,7 +78,18 @@ def previous_release(history: Iterable[Activation], *, current: str | None, pres
 
 def last_activations(history: Iterable[Activation]) -> dict[str, str]:
     """Return for each release when it last became current."""
-    return {activation.to: activation.time for activation in history}
+    return {activation.to: activation.time for activation in history if activation.to is not None}
+
+
+def kept_releases(history: Iterable[Activation]) -> frozenset[str]:
+    """Return the releases that were active and did not fail the health gate at once."""
+    kept: set[str] = set()
+    for activation in history:
+        if activation.action == AUTOMATIC_ROLLBACK and activation.left is not None:
+            kept.discard(activation.left)
+        if activation.to is not None:
+            kept.add(activation.to)
+    return frozenset(kept)
 
 
 def releases_to_drop(
@@ -69,7 +100,7 @@ def releases_to_drop(
     The current release and the one before it are never among them, however small ``keep``.
     """
     line = [digest for digest in succession(history, current=current, present=present) if digest != becoming]
-    recent = list(dict.fromkeys(activation.to for activation in reversed(history)))
+    recent = list(dict.fromkeys(activation.to for activation in reversed(history) if activation.to is not None))
     ranked = list(dict.fromkeys([becoming, *reversed(line), *recent, *sorted(present)]))
     ranked = [digest for digest in ranked if digest in present or digest == becoming]
     return tuple(ranked[max(keep, 2) :])

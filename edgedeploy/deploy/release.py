@@ -7,15 +7,19 @@ from typing import Any
 
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
+from edgedeploy.deploy.activation import activate
+from edgedeploy.deploy.activation_script import NOTHING
+from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
 from edgedeploy.deploy.lock import describe_holder, new_owner, parse_age, parse_owner
 from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
-from edgedeploy.deploy.status import BoardStatus, ReleaseInfo, Unfinished
+from edgedeploy.deploy.status import AUTOMATIC_ROLLBACK, BoardStatus, ReleaseInfo, Unfinished
 from edgedeploy.deploy.steps import Steps
-from edgedeploy.deploy.survey import Survey, current_release, take_survey
+from edgedeploy.deploy.survey import Survey, current_release, read_health, take_survey
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import NoReleaseError
+from edgedeploy.healthfile import NO_BUDGET, Budget, Health
 from edgedeploy.progress import SILENT, Progress
 from edgedeploy.reading import load_json
 from edgedeploy.transport.protocol import CommandResult, Transport
@@ -31,6 +35,7 @@ class RollbackResult:
     verified: bool
     golden: tuple[GoldenOutput, ...]
     steps: tuple[StepRecord, ...]
+    health: Health | None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "golden": [item.to_json() for item in self.golden]}
@@ -60,7 +65,7 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
     records = history.parse_history(value for key, value in lines if key == "history")
     activated = history.last_activations(records)
     # By the lines' order and not by their times: a board's clock may have been wrong.
-    order = {record.to: index for index, record in enumerate(records)}
+    order = {record.to: index for index, record in enumerate(records) if record.to is not None}
     current = current_release(values.get("current", ""))
     manifests = {
         digest: manifest for digest, _, manifest in (value.partition(" ") for key, value in lines if key == "manifest")
@@ -82,23 +87,25 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         store_bytes=store_bytes,
         history=records,
         unfinished=_unfinished(values, current),
+        health=read_health(value for key, value in lines if key == "health").get(current or ""),
     )
 
 
 def _unfinished(values: dict[str, str], current: str | None) -> Unfinished | None:
     """Return what the journal says; an empty one of a lock alone is a command that has just begun."""
-    to = values.get("journal-to", "")
-    if not is_digest(to):
+    to, action = values.get("journal-to", ""), values.get("journal-action", history.FLASH)
+    automatic = action == AUTOMATIC_ROLLBACK
+    if not is_digest(to) and not (automatic and to == NOTHING):
         return None
     holder = None
     if "lock" in values:
         age, _, note = values["lock"].partition(" ")
         holder = describe_holder(parse_owner(note), parse_age(age))
     return Unfinished(
-        action=values.get("journal-action", history.FLASH),
-        to=to,
+        action=action,
+        to=None if to == NOTHING else to,
         since=values.get("journal-time", ""),
-        remedy="finish" if current == to else "undo",
+        remedy="finish" if automatic or current == to else "undo",
         holder=holder,
     )
 
@@ -113,8 +120,10 @@ def rollback(
     clock: Clock | None = Clock.REAL,
     break_lock: bool = False,
     selftest_deadline_s: float | None = None,
+    budget: Budget = NO_BUDGET,
+    threads: int | None = None,
 ) -> RollbackResult:
-    """Make an earlier release current again, after its self-test.
+    """Make an earlier release current again, after its self-test; it passes the same gate as a flash.
 
     Args:
         transport: An open connection.
@@ -122,13 +131,15 @@ def rollback(
         directory: On the board, as given to the flash.
         to: A digest or its start; None means the release that was active before the current one.
         progress: Where steps are announced.
-        clock: Decides only how long the self-test may take; None is hardware, the shortest.
+        clock: Decides how long the self-test may take, and whether the latency counts; None is hardware.
         break_lock: Take over a lock that somebody holds.
-        selftest_deadline_s: None takes what suits ``clock``.
+        selftest_deadline_s: As of a flash; None takes what suits ``clock``.
+        budget, threads: As of a flash.
 
     Raises:
         NoReleaseError: Nothing to go back to, or ``to`` names no release or several.
         SelfTestError: The release fails on the board; the current one stays.
+        HealthError: The release was active and failed; the one before is active again.
     """
     check_app(app)
     check_directory(directory)
@@ -140,8 +151,11 @@ def rollback(
     with visit.abandoning():
         digest = _target(survey, app, to)
         signature.check_signature(visit, digest, app=app)
-        golden = visit.prove(digest, selftest_deadline_s or default_deadline_s(clock))
-        visit.activate(digest, action=history.ROLLBACK)
+        deadline_s, emulated = selftest_deadline_s or default_deadline_s(clock), clock is not None
+        golden = visit.prove(digest, deadline_s)
+        limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
+        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit)
+        health = activate(visit, digest, action=history.ROLLBACK, gate=gate)
     return RollbackResult(
         app=app,
         release=digest,
@@ -149,6 +163,7 @@ def rollback(
         verified=True,
         golden=golden,
         steps=tuple(steps.records),
+        health=health,
     )
 
 

@@ -53,7 +53,7 @@ def script_error(transport: Transport, name: str, result: CommandResult) -> Edge
         )
     if says_no_space(result.stderr):
         return DiskFullError(f"no space left on {transport.description}: {result.stderr.strip()}", hint=NO_SPACE_HINT)
-    hint = "the board needs a POSIX shell, awk, df, ln, mv -T, sha256sum, sync, and leave to write in the directory"
+    hint = "the board needs what docs/flash.md lists (a POSIX shell, mv -T, sync, timeout), and leave to write there"
     if READ_ONLY_TEXT in result.stderr:
         hint = READ_ONLY_HINT
     return RemoteCommandError(

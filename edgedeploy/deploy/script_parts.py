@@ -71,14 +71,31 @@ write_journal() {
 }
 """
 
-# time action from to host-as-JSON
+# Puts a release in the place of current, or nothing where it is given "-".
+SWITCH = """
+switch_to() {
+  if [ "$1" = - ]; then
+    check_lock
+    mv -fT current "lock/gone-$token"
+  else
+    ln -s "releases/$1" "lock/current-$token"
+    check_lock
+    mv -fT "lock/current-$token" current
+  fi
+  sync .
+}
+"""
+
+# time action from to|- host-as-JSON [reason]
 ADD_HISTORY = """
 add_history() {
   # A power cut may have left half a line: start a new one.
   if [ -s history.jsonl ] && [ -n "$(tail -c 1 history.jsonl)" ]; then echo >> history.jsonl; fi
   if [ -n "$3" ]; then before=\\"$3\\"; else before=null; fi
-  printf '{"time":"%s","action":"%s","from":%s,"to":"%s","host":%s}\\n' \\
-    "$1" "$2" "$before" "$4" "$5" >> history.jsonl
+  if [ "$4" = - ]; then after=null; else after=\\"$4\\"; fi
+  if [ -n "${6-}" ]; then why=,\\"reason\\":\\"$6\\"; else why=''; fi
+  printf '{"time":"%s","action":"%s","from":%s,"to":%s,"host":%s%s}\\n' \\
+    "$1" "$2" "$before" "$after" "$5" "$why" >> history.jsonl
   sync history.jsonl .
 }
 """
@@ -145,13 +162,36 @@ fi
 trap unlock EXIT
 """
 
-# Finishes or undoes what the journal says was under way; a release that arrived and is asked for again stays.
+# Finishes or undoes what the journal says was under way; a release that arrived and is asked for again stays. What is
+# active changes only where the health gate's verdict is in the journal: then the board goes back.
 RECOVER = """
 was_active() {
   awk -v to="\\"to\\":\\"$1\\"" 'index($0, to) { found = 1 } END { exit !found }' history.jsonl 2>/dev/null
 }
+finish_automatic() {
+  outcome=finished
+  now_active=$(readlink current 2>/dev/null || true)
+  if [ -n "$j_from" ] && [ "$now_active" = "releases/$j_from" ]; then
+    if [ "$j_to" != - ] && [ ! -d "releases/$j_to" ]; then
+      outcome=undone
+      return
+    fi
+    switch_to "$j_to"
+  elif [ "${now_active:-releases/-}" != "releases/$j_to" ]; then
+    outcome=undone
+    return
+  fi
+  if [ "$j_to" = - ]; then to_json=null; else to_json=\\"$j_to\\"; fi
+  case $(tail -n 1 history.jsonl 2>/dev/null || true) in
+    *"\\"action\\":\\"automatic-rollback\\""*"\\"to\\":$to_json"*"}") ;;
+    *) add_history "$j_time" "$j_action" "$j_from" "$j_to" "$j_host" "$j_reason" ;;
+  esac
+  if [ "$j_drop" = yes ] && [ "$j_from" != "$digest" ] && [ -d "releases/$j_from" ]; then
+    mv -T "releases/$j_from" "releases/.old-$token"
+  fi
+}
 if [ -f journal ]; then
-  j_action='' j_to='' j_from='' j_time='' j_host=''
+  j_action='' j_to='' j_from='' j_time='' j_host='' j_drop='' j_reason=''
   while read -r key value; do
     case $key in
       action) j_action=$value ;;
@@ -159,11 +199,16 @@ if [ -f journal ]; then
       from) j_from=$value ;;
       time) j_time=$value ;;
       host) j_host=$value ;;
+      drop) j_drop=$value ;;
+      reason) j_reason=$value ;;
     esac
   done < journal
-  case $j_to in *[!0-9a-f]*) j_to='' ;; esac
+  case $j_action$j_to in automatic-rollback-) ;; *) case $j_to in *[!0-9a-f]*) j_to='' ;; esac ;; esac
+  case $j_from in *[!0-9a-f]*) j_from='' ;; esac
   if [ -z "$j_to" ]; then
     outcome=unreadable
+  elif [ "$j_action" = automatic-rollback ]; then
+    finish_automatic
   elif [ "$(readlink current 2>/dev/null || true)" = "releases/$j_to" ]; then
     outcome=finished
     case $(tail -n 1 history.jsonl 2>/dev/null || true) in
@@ -178,7 +223,7 @@ if [ -f journal ]; then
       mv -T "releases/$j_to" "releases/.old-$token"
     fi
   fi
-  case $j_action in flash | rollback) ;; *) j_action=- ;; esac
+  case $j_action in flash | rollback | automatic-rollback) ;; *) j_action=- ;; esac
   printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "${j_to:--}"
 fi
 rm -rf releases/.new-* releases/.old-* releases/*/.link-*
@@ -190,5 +235,18 @@ rm -rf .lock-* .broken-* 2>/dev/null || true
 COLLECT_GARBAGE = """
 ls -ln store | awk '$1 ~ /^-/ && $2 == 1 { print $NF }' | while read -r name; do
   rm -f "store/$name"
+done
+for note in health/*; do
+  if [ -f "$note" ] && [ ! -d "releases/${note#health/}" ]; then rm -f "$note"; fi
+done
+"""
+
+SAY_HEALTH = """
+for note in health/*; do
+  if [ -f "$note" ]; then
+    printf 'health %s ' "${note#health/}"
+    head -c 65536 "$note" | tr -d '\\n'
+    echo
+  fi
 done
 """

@@ -5,8 +5,8 @@ must not meddle with the next flash. ``mv -T`` and ``test -ef`` are beyond POSIX
 
 A power cut may come between any two commands. So whatever gets its final name is on the disk before (``sync`` of the
 file, then of the directory that names it), and ``journal`` says what is under way from the survey to the end: the next
-survey finishes what ``current`` points to already and undoes the rest. It never moves ``current`` itself. A ``sync``
-too old to take names settles the whole disk, which is as good.
+survey finishes what ``current`` points to already and undoes the rest. It moves ``current`` only to carry out a verdict
+of the health gate. A ``sync`` too old to take names settles the whole disk, which is as good.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from edgedeploy.deploy.script_parts import (
     READ_BOOT,
     READ_LOCK,
     RECOVER,
+    SAY_HEALTH,
     START,
+    SWITCH,
     TAKE_LOCK,
     TRUST,
     WRITE_JOURNAL,
@@ -36,8 +38,8 @@ SURVEY = (
 find_list
 printf 'trust %s\\n' "$list"
 token=$3 owner=$4 breaking=$5 digest=$6 count=$7 host=$8
-if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ]; then
-  mkdir -p "$root/store" "$root/releases"
+if [ ! -d "$root/store" ] || [ ! -d "$root/releases" ] || [ ! -d "$root/health" ]; then
+  mkdir -p "$root/store" "$root/releases" "$root/health"
   # Directories above may be closed to this user.
   for parent in "$root" "$root/.." "$root/../.."; do sync "$parent" 2>/dev/null || true; done
 fi
@@ -49,6 +51,7 @@ cd "$root"
     + TAKE_LOCK
     + WRITE_JOURNAL
     + ADD_HISTORY
+    + SWITCH
     + RECOVER
     + f"""
 from=$(readlink current 2>/dev/null || true)
@@ -93,6 +96,7 @@ for release in releases/*; do
   if [ -d "$release" ]; then printf 'release %s\\n' "${{release#releases/}}"; fi
 done
 if [ -f history.jsonl ]; then tail -n 200 history.jsonl | awk '{{ print "history", $0 }}'; fi
+{SAY_HEALTH}
 if [ "$digest" = - ]; then
   rm -f journal
 else
@@ -166,61 +170,6 @@ echo stored
 """
 )
 
-# root token digest action host-as-JSON list-of-trusted-keys-at-the-survey [release to drop ...]
-ACTIVATE = (
-    START
-    + CHECK_LOCK
-    + TRUST
-    + WRITE_JOURNAL
-    + ADD_HISTORY
-    + f"""
-digest=$3 action=$4 host=$5 known_list=$6
-shift 6
-# The release was checked against the keys of then, or not at all.
-check_list() {{
-  find_list
-  if [ "$list" != "$known_list" ]; then
-    echo trust-changed
-    exit 0
-  fi
-}}
-check_list
-if [ ! -d "releases/$digest" ]; then
-  echo "releases/$digest is gone" >&2
-  exit 1
-fi
-from=$(readlink current 2>/dev/null || true)
-from=${{from#releases/}}
-now={NOW}
-if [ "$from" != "$digest" ]; then
-  write_journal "action $action" "to $digest" "from $from" "time $now" "host $host"
-  sync store "releases/$digest" releases
-  ln -s "releases/$digest" "lock/current-$token"
-  check_list
-  check_lock
-  mv -fT "lock/current-$token" current
-  sync .
-fi
-echo switched
-trap unlock EXIT
-check_lock
-if [ "$from" != "$digest" ]; then add_history "$now" "$action" "$from" "$digest" "$host"; fi
-for old in "$@"; do
-  if [ "$old" = "$digest" ] || [ "$old" = "$from" ]; then continue; fi
-  check_lock
-  mv -T "releases/$old" "releases/.old-$old"
-  rm -rf "releases/.old-$old"
-done
-check_lock
-"""
-    + COLLECT_GARBAGE
-    + """
-check_lock
-rm -f journal
-echo cleaned
-"""
-)
-
 # root token digest-of-the-release-to-remove-or-dash
 ABANDON = (
     START
@@ -238,10 +187,14 @@ fi
     + COLLECT_GARBAGE
     + """
 # After a switch that could not say so, the journal is what the line of history is added by.
+# A verdict of the health gate that was not carried out yet stays too.
 to=$(awk '$1 == "to" { print $2 }' journal 2>/dev/null || true)
 from=$(awk '$1 == "from" { print $2 }' journal 2>/dev/null || true)
+action=$(awk '$1 == "action" { print $2 }' journal 2>/dev/null || true)
 check_lock
-if [ "$to" = "$from" ] || [ "$(readlink current 2>/dev/null || true)" != "releases/$to" ]; then rm -f journal; fi
+if [ "$action" = automatic-rollback ]; then
+  :
+elif [ "$to" = "$from" ] || [ "$(readlink current 2>/dev/null || true)" != "releases/$to" ]; then rm -f journal; fi
 """
 )
 
@@ -276,6 +229,9 @@ for release in releases/*; do
   fi
 done
 if [ -f history.jsonl ]; then tail -n 200 history.jsonl | awk '{ print "history", $0 }'; fi
+"""
+    + SAY_HEALTH
+    + """
 echo end
 """
 )

@@ -14,8 +14,9 @@ from edgedeploy.deploy.history import parse_history
 from edgedeploy.deploy.layout import is_digest
 from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_age, parse_owner
 from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_deadline_s
-from edgedeploy.deploy.status import Activation
+from edgedeploy.deploy.status import Activation, describe_change
 from edgedeploy.errors import RemoteCommandError
+from edgedeploy.healthfile import Health, parse_health
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 KIB = 1024
@@ -35,6 +36,7 @@ class Survey:
         intact: The release is there already, every file linked to a store file of the right hash and mode.
         partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
         recovered: What was found cut off and put in order, None where nothing was.
+        health: By release, what the health gate found out about it, as far as it can be read.
     """
 
     root: PurePosixPath
@@ -48,6 +50,7 @@ class Survey:
     history: tuple[Activation, ...]
     partial: Mapping[str, Partial] = field(default_factory=dict)
     recovered: Recovered | None = None
+    health: Mapping[str, Health] = field(default_factory=dict)
 
     @property
     def has_trusted_keys(self) -> bool:
@@ -65,7 +68,10 @@ class Partial:
 
 @dataclass(frozen=True, kw_only=True)
 class Recovered:
-    """``outcome``: ``finished``, ``undone``, ``resumed`` (by this very command) or ``unreadable``."""
+    """``outcome``: ``finished``, ``undone``, ``resumed`` (by this very command) or ``unreadable``.
+
+    ``to`` is a release, or ``-`` for none.
+    """
 
     outcome: str
     action: str
@@ -76,7 +82,7 @@ class Recovered:
         if self.outcome == "unreadable":
             return "something was cut off on the board before; its journal is not readable"
         doing = {"resumed": "is taken up again"}.get(self.outcome, f"was {self.outcome}")
-        return f"a {self.action} to {self.to[:12]} had been cut off; it {doing}"
+        return f"{describe_change(self.action, None if self.to == NO_DIGEST else self.to)} had been cut off; it {doing}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +156,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             history=parse_history(value for key, value in lines if key == "history"),
             partial=dict(_partial(value) for key, value in lines if key == "partial"),
             recovered=_recovered(values["recovered"]) if "recovered" in values else None,
+            health=read_health(value for key, value in lines if key == "health"),
         )
     except (KeyError, ValueError) as error:
         raise RemoteCommandError(
@@ -164,6 +171,21 @@ def current_release(link: str) -> str | None:
     """Return the digest that ``current`` points to; None where it is missing or points elsewhere."""
     digest = link.removeprefix("releases/")
     return digest if link.startswith("releases/") and is_digest(digest) else None
+
+
+def read_health(lines: Iterable[str]) -> dict[str, Health]:
+    """Return what the board keeps of its releases' health; what cannot be read is left out.
+
+    Args:
+        lines: ``DIGEST DOCUMENT`` each.
+    """
+    found = {}
+    for line in lines:
+        digest, _, document = line.partition(" ")
+        health = parse_health(document)
+        if health is not None and health.release == digest:
+            found[digest] = health
+    return found
 
 
 def _trusted_list(value: str) -> str:

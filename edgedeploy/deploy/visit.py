@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgedeploy.artifacts import GoldenOutput, StepRecord
+from edgedeploy.artifacts import GoldenOutput
 from edgedeploy.deploy import scripts
 from edgedeploy.deploy.lock import Owner
-from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, report_lines, run_script, script_error
+from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, run_script
 from edgedeploy.deploy.selftest import run_selftest
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import NO_DIGEST, Survey
-from edgedeploy.errors import AlteredReleaseError, ConnectionFailedError, TrustError
+from edgedeploy.errors import AlteredReleaseError, ConnectionFailedError, HealthError
 from edgedeploy.transport.protocol import CommandResult, Transport
 
 
@@ -70,6 +68,9 @@ class Visit:
         """
         try:
             yield
+        except HealthError:
+            # The script that found it out has put the board in order and unlocked it.
+            raise
         except BaseException as error:
             doomed = release if created or isinstance(error, AlteredReleaseError) else NO_DIGEST
             # A second failure of the connection adds nothing to the one under way.
@@ -83,25 +84,3 @@ class Visit:
             golden = run_selftest(self.transport, self.survey.root / "releases" / digest, deadline_s=deadline_s)
             step.note = f"cosine {min(item.cosine for item in golden):.6f}"
         return golden
-
-    def activate(self, digest: str, *, action: str, dropped: tuple[str, ...] = ()) -> None:
-        """Switch ``current``, write history, drop old releases, unlock: one command, recorded as two steps."""
-        with self.steps.step("activate", f"Activating {digest[:12]}") as step:
-            # Should the connection break now, nobody knows which one it is.
-            self.steps.active = None
-            host = json.dumps(socket.gethostname())
-            known = (digest, action, host, self.survey.trusted_list)
-            result = self.run_script("activate", scripts.ACTIVATE, *known, *dropped, check=False)
-            said = {key for key, _ in report_lines(result)}
-            if "trust-changed" in said:
-                self.steps.active = self.survey.current
-                raise TrustError("the board's trusted keys changed during this command", hint="run it again")
-            if "switched" not in said:
-                raise script_error(self.transport, "activate", result)
-            step.note = "already current" if self.survey.current == digest else ""
-        note = f"dropped {len(dropped)}" if dropped else ""
-        if "cleaned" not in said:
-            # The new release is active and proven: leftovers are no reason to call it failed.
-            note = "not everything old could be removed"
-            self.steps.progress.say(f"warning: {note}: {result.stderr.strip()}")
-        self.steps.records.append(StepRecord(name="clean", seconds=0.0, note=note))

@@ -1,8 +1,8 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement, 9x quantization, 10x signatures, 12x fleets and labs. ``docs/errors.md`` has a paragraph
-for each slug; a test holds the two together.
+7x deployment, 8x measurement, 9x quantization, 10x signatures, 11x health, 12x fleets and labs. ``docs/errors.md`` has
+a paragraph for each slug; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from edgedeploy.errors.fleets import (
     StoppedError,
     UnknownPlaceError,
 )
+from edgedeploy.errors.health import HealthError, LatencyBudgetError, MemoryBudgetError, UnhealthyError
 from edgedeploy.errors.inputs import (
     AssetError,
     ComparisonError,
@@ -145,6 +146,7 @@ __all__ = [
     "FleetError",
     "FleetFileError",
     "GlibcTooOldError",
+    "HealthError",
     "ImageBuildError",
     "IncomparableRunsError",
     "InputError",
@@ -152,7 +154,9 @@ __all__ = [
     "InterruptionError",
     "KeyFileError",
     "LabUnreachableError",
+    "LatencyBudgetError",
     "MeasurementError",
+    "MemoryBudgetError",
     "MetricError",
     "MissingFileError",
     "MissingIsaFeatureError",
@@ -181,6 +185,7 @@ __all__ = [
     "TransferError",
     "TruncatedWeightsError",
     "TrustError",
+    "UnhealthyError",
     "UnknownBoardError",
     "UnknownHostKeyError",
     "UnknownPlaceError",

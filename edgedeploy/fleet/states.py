@@ -85,6 +85,7 @@ class BoardState:
     def to_json(self) -> dict[str, Any]:
         """Return an element of ``boards`` in what ``flash --json`` prints for a fleet."""
         result = self.result
+        told = result.to_json() if result else {}
         return {
             "name": self.name,
             "board": self.board,
@@ -96,6 +97,8 @@ class BoardState:
             "verified": result.verified if result else False,
             "provenance": result.provenance.value if result else None,
             "clock": result.clock.value if result and result.clock else None,
+            "golden": told.get("golden"),
+            "health": told.get("health"),
             "error": self.error.to_json()["error"] if self.error else None,
             "rollback_error": self.rollback_error.to_json()["error"] if self.rollback_error else None,
             "seconds": round(self.seconds, 3),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -24,8 +25,10 @@ from edgedeploy.emulate.initramfs import Entry, archive, twin_archive
 from edgedeploy.emulate.machine import TwinSpec
 from edgedeploy.errors import (
     BoardBusyError,
+    ConnectionFailedError,
     ConnectionLostError,
     DiskFullError,
+    EdgedeployError,
     MissingIsaFeatureError,
     RemoteCommandError,
     SelfTestError,
@@ -44,6 +47,7 @@ pytestmark = pytest.mark.emulated
 SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=2, memory_mib=1024)
 NAME = "deploy-test"
 FILLER = ".filler"
+PATIENCE_S = 120
 
 
 READ_ONLY_SWITCH = "/dev/shm/read-only"
@@ -110,6 +114,7 @@ def test_flash_again_change_and_roll_back(board: SshTransport, files: Workbench)
     result = push(board, first)
     assert result.verified and not result.unchanged
     assert next(step for step in result.steps if step.name == "push").bytes == first.size_bytes
+    assert result.health is not None and result.health.state == "proven"
     again = push(board, first)
     assert again.unchanged and again.verified
     assert sum(step.round_trips for step in again.steps) <= 3
@@ -128,6 +133,45 @@ def test_failing_selftest_leaves_the_old_release(board: SshTransport, files: Wor
     with pytest.raises(SelfTestError, match="stays active"):
         push(board, files.bundle("weights 2", runner=runner_script(passed=False, cosine=0.1)))
     assert listing(board) == before
+
+
+def test_a_host_that_is_gone_before_the_verdict(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """The board goes back by itself, with its end of the connection closed."""
+    good = files.bundle()
+    bad = files.bundle("weights 2", runner=runner_script(health='until [ -e "$HOME/go" ]; do sleep 0.2; done; exit 8'))
+    push(board, good)
+    caught: list[EdgedeployError] = []
+    doomed = connect(running.ssh, deadline_s=60)
+
+    def flash_until_the_connection_ends() -> None:
+        with pytest.raises(EdgedeployError) as error:
+            push(doomed, bad)
+        caught.append(error.value)
+
+    thread = threading.Thread(target=flash_until_the_connection_ends)
+    thread.start()
+    try:
+        wait_for(lambda: status(board, APP).current == bad.digest)
+        doomed.close()
+        thread.join(PATIENCE_S)
+        assert isinstance(caught[0], ConnectionFailedError)
+        assert status(board, APP).current == bad.digest, "nobody has judged it yet"
+    finally:
+        board.run('touch "$HOME/go"')
+    wait_for(lambda: status(board, APP).unfinished is None)
+    board.run('rm "$HOME/go"')
+    found = status(board, APP)
+    assert found.current == good.digest
+    assert (found.history[-1].action, found.history[-1].to) == ("automatic-rollback", good.digest)
+    assert [release.digest for release in found.releases] == [good.digest]
+    assert push(board, good).unchanged
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def test_preflight_against_the_probed_board(board: SshTransport, files: Workbench) -> None:

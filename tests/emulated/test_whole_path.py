@@ -11,7 +11,7 @@ import pytest
 from board_shell import BOARD, TARGET, Shell, write_project
 from labgrid_lab import labgrid_lab
 
-from edgedeploy.errors import ChangedHostKeyError, NoReleaseError, SelfTestError
+from edgedeploy.errors import ChangedHostKeyError, MemoryBudgetError, NoReleaseError, SelfTestError
 from edgedeploy.runfile import read_run
 
 pytestmark = [pytest.mark.emulated, pytest.mark.timeout(1200)]
@@ -110,14 +110,22 @@ def test_bench_report_and_compare(shell: Shell, flashed: dict[str, Any]) -> None
 
 
 def test_status_and_a_second_release_and_rollback(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
-    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.02"})
+    budget = "[budget]\nlatency_ms = 0.001\nmemory_mb = 10000\n\n[report]\n"
+    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.02", "[report]\n": budget})
     other = Shell(directory=tmp_path, environment=shell.environment)
     second = other.json("flash", *TARGET, "--no-bench")
     assert second["previous_release"] == flashed["release"]
+    # A twin's time is no board's: that budget is not judged.
+    assert (second["health"]["state"], second["health"]["latency"]) == ("proven", None)
+    assert 5 < second["health"]["memory_mb"] < 500
     pushed = next(step for step in second["steps"] if step["name"] == "push")
     assert pushed["bytes"] < 10_000  # the model, the runner and the golden arrays are in the board's store
     status = shell.json("status", *TARGET)
     assert status["current"] == second["release"]
+    assert status["health"] == second["health"]
+    shown = other.run("status", *TARGET).stdout
+    assert "not judged: emulated; budget 0.001 ms" in shown and "MB at its peak; budget 10000 MB" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert {item["digest"] for item in status["releases"]} == {flashed["release"], second["release"]}
     back = shell.json("rollback", *TARGET)
     assert back["release"] == flashed["release"]
@@ -132,6 +140,21 @@ def test_a_release_that_fails_its_self_test_stays_inactive(
     error = other.json("flash", *TARGET, "--no-bench", status=SelfTestError.exit_code)["error"]
     assert "step self-test" in error["message"]
     assert shell.json("status", *TARGET)["current"] == flashed["release"]
+
+
+def test_a_release_over_its_budget_goes_back_by_itself(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+    budget = "[budget]\nmemory_mb = 1\n\n[report]\n"
+    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.03", "[report]\n": budget})
+    other = Shell(directory=tmp_path, environment=shell.environment)
+    error = other.json("flash", *TARGET, "--no-bench", status=MemoryBudgetError.exit_code)["error"]
+    assert "MB at its peak, over the budget of 1 MB; rolled back automatically" in error["message"]
+    assert f"release {flashed['release'][:12]} is active again" in error["message"]
+    status = shell.json("status", *TARGET)
+    assert (status["current"], status["health"]["state"]) == (flashed["release"], "proven")
+    assert [item["action"] for item in status["history"]][-2:] == ["flash", "automatic-rollback"]
+    shown = shell.run("status", *TARGET).stdout
+    assert "rolled back automatically from" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_rollback_of_an_app_that_is_not_there(shell: Shell, tmp_path: Path) -> None:

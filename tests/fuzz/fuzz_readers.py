@@ -20,8 +20,10 @@ from edgedeploy.boards.load import read_board_file
 from edgedeploy.bundle.keys import read_public_key
 from edgedeploy.bundle.load import SOURCES_FILE, load_bundle
 from edgedeploy.bundle.manifest import MANIFEST_FILE, parse_manifest, preprocessing_fingerprint
+from edgedeploy.cli.health_pages import health_rows
 from edgedeploy.cyclesfile import read_cycles
-from edgedeploy.deploy.history import parse_history, succession
+from edgedeploy.deploy.gate import health_error
+from edgedeploy.deploy.history import kept_releases, parse_history, succession
 from edgedeploy.deploy.lock import is_dead, parse_owner
 from edgedeploy.deploy.release import parse_status
 from edgedeploy.deploy.selftest import parse_selftest
@@ -35,6 +37,7 @@ from edgedeploy.fleetfile import load_fleet
 from edgedeploy.graph import format_param, parse_param, read_graph
 from edgedeploy.graph.check import check_graph
 from edgedeploy.graph.weights import weights_bytes
+from edgedeploy.healthfile import parse_health
 from edgedeploy.preprocessing import load_sample
 from edgedeploy.project import PROJECT_FILE, load_project
 from edgedeploy.quantfile import read_quantization
@@ -199,9 +202,19 @@ def _owner(content: bytes, _: Path) -> None:
         is_dead(owner)
 
 
+def _health(content: bytes, _: Path) -> None:
+    health = parse_health(_text(content))
+    if health is not None:
+        assert json.dumps(health.to_json(), allow_nan=False)
+        assert health_rows(health)
+        assert str(health_error(health, now="nothing is active"))
+
+
 def _history(content: bytes, _: Path) -> None:
     history = parse_history(_text(content).splitlines())
     succession(history, current=seeds.DIGEST, present=(seeds.DIGEST,))
+    kept_releases(history)
+    assert all(item.describe() for item in history)
 
 
 def _survey(content: bytes, _: Path) -> None:
@@ -266,6 +279,7 @@ READERS = {
     "active-release": Reader(read=_active_release, seeds=seeds.active_releases),
     "selftest": Reader(read=_selftest, seeds=seeds.selftests),
     "owner": Reader(read=_owner, seeds=seeds.owners),
+    "health": Reader(read=_health, seeds=seeds.healths),
     "elf": Reader(read=_elf, seeds=seeds.programs),
     "history": Reader(read=_history, seeds=seeds.histories),
     "survey": Reader(read=_survey, seeds=seeds.surveys),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cycles_records import record
+from health_notes import note, older_answer
 from numpy.typing import NDArray
 from quantization_records import quantization_record
 from random_nets import random_net
@@ -176,7 +177,13 @@ def owners() -> tuple[bytes, ...]:
 
 def histories() -> tuple[bytes, ...]:
     line = {"time": "2026-01-02T03:04:05Z", "action": "flash", "to": DIGEST}
-    return (canonical_json(line) + canonical_json({**line, "action": "rollback"}),)
+    back = {**line, "action": "automatic-rollback", "from": DIGEST, "to": None, "reason": "latency 35 ms"}
+    return (canonical_json(line) + canonical_json({**line, "action": "rollback"}) + canonical_json(back),)
+
+
+def healths() -> tuple[bytes, ...]:
+    pending = note(state="pending", answer=None)
+    return tuple(canonical_json(item) for item in (note(), note(answer=older_answer()), pending))
 
 
 def surveys() -> tuple[bytes, ...]:

@@ -30,6 +30,7 @@ def passed() -> FlashResult:
         verified=True,
         unchanged=False,
         golden=(),
+        health=None,
         steps=(),
     )
 

@@ -19,6 +19,7 @@ BASE = [
     "paths",
     "progress",
     "publickey",
+    "healthfile",
     "artifacts",
     "elffile",
     "latency_stats",

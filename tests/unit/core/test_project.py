@@ -9,6 +9,7 @@ import pytest
 from edgedeploy.artifacts import ColorOrder, Resize
 from edgedeploy.bundle.manifest import preprocessing_fingerprint
 from edgedeploy.errors import ProjectFileError
+from edgedeploy.healthfile import NO_BUDGET, Budget
 from edgedeploy.paths import resource_dir
 from edgedeploy.project import (
     DEMO_DIRECTORY,
@@ -50,6 +51,7 @@ def test_minimal_file_has_stated_defaults(tmp_path: Path) -> None:
     assert spec.preprocessing.resize is Resize.BILINEAR
     assert project.bench.runs == 30
     assert project.report.overlay == "none"
+    assert project.budget.to_budget() == NO_BUDGET
     assert project.quantization.enabled is False
     assert (project.quantization.data, project.quantization.metric) == (None, "cosine")
 
@@ -86,6 +88,10 @@ def test_demo_is_valid_and_used_where_there_is_no_file(tmp_path: Path) -> None:
         (("[app]", '[quantization]\ncalibrator = "best"\n[app]'), "'absmax', 'percentile', 'kl' or 'mse'"),
         (("[app]", "[quantization]\nmax_drop = -1\n[app]"), "quantization.max_drop"),
         (("[app]", '[quantization]\nkeep_float = "conv"\n[app]'), "quantization.keep_float"),
+        (("[app]", "[budget]\nlatency_ms = 0\n[app]"), "budget.latency_ms: Input should be greater than 0"),
+        (("[app]", "[budget]\nmemory_mb = nan\n[app]"), "budget.memory_mb"),
+        (("[app]", '[budget]\nlatency_ms = "fast"\n[app]'), "budget.latency_ms"),
+        (("[app]", "[budget]\nlatency_us = 3\n[app]"), "budget.latency_us"),
         (("[app]", "[app"), "not valid TOML"),
     ],
 )
@@ -104,6 +110,11 @@ def test_all_faults_are_listed_and_unknown_keys_get_a_close_match(tmp_path: Path
     assert "app.name" in caught.value.message
     assert "shpae" in caught.value.message
     assert "shape" in caught.value.hint
+
+
+def test_budgets(tmp_path: Path) -> None:
+    text = MINIMAL.replace("[app]", "[budget]\nlatency_ms = 20\nmemory_mb = 150.5\n[app]")
+    assert load_project(_write(tmp_path, text)).budget.to_budget() == Budget(latency_ms=20, memory_mb=150.5)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import subprocess
 
 import pytest
 
-from edgedeploy.deploy import script_parts, scripts, trust_scripts
+from edgedeploy.deploy import activation_script, script_parts, scripts, trust_scripts
 
-NAMES = ("SURVEY", "STORE", "ACTIVATE", "ABANDON", "STATUS")
+NAMES = ("SURVEY", "STORE", "ABANDON", "STATUS")
 TRUST_NAMES = ("VERIFY", "READ_KEYS", "PREPARE", "CHANGE")
 TEXTS = {name: getattr(scripts, name) for name in NAMES} | {name: getattr(trust_scripts, name) for name in TRUST_NAMES}
+TEXTS["ACTIVATE"] = activation_script.ACTIVATE
 LONGEST_ARGUMENT_BYTES = 128 * 1024
 
 
@@ -29,7 +30,7 @@ def test_scripts_stop_at_the_first_error_and_fit_one_argument(name: str) -> None
 
 @pytest.mark.parametrize("name", ["STORE", "ACTIVATE", "ABANDON"])
 def test_scripts_that_change_the_board_check_the_lock_first(name: str) -> None:
-    text = getattr(scripts, name)
+    text = TEXTS[name]
     assert (
         0
         < text.index(str(script_parts.LOCK_LOST_STATUS))

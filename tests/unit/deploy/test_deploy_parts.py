@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,9 @@ from deploy_workbench import board_facts
 
 from edgedeploy.artifacts import BinaryRequirements, BundleFile, CpuCore
 from edgedeploy.deploy.flash import make_plan, resume_offset
+from edgedeploy.deploy.gate import Gate, limit_s, way_back
 from edgedeploy.deploy.history import (
+    kept_releases,
     last_activations,
     parse_history,
     previous_release,
@@ -33,6 +36,7 @@ from edgedeploy.errors import (
     RemoteCommandError,
     WrongArchitectureError,
 )
+from edgedeploy.healthfile import Budget, Health
 from edgedeploy.transport.exchange import READ_ONLY_HINT, write_error
 from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import CommandResult
@@ -291,3 +295,66 @@ def test_what_the_board_has_of_a_file_counts_only_when_it_is_its_start(tmp_path:
     assert resume_offset(file, Partial(size_bytes=4, sha256=start)) == 4
     assert resume_offset(file, Partial(size_bytes=4, sha256=A)) == 0
     assert resume_offset(file, Partial(size_bytes=11, sha256=start)) == 0
+
+
+def back(left: str, to: str | None) -> Activation:
+    """The health gate went from one release to another, or to none."""
+    return Activation(time="t", action="automatic-rollback", to=to and to * 64, left=left * 64, reason="slow")
+
+
+def test_what_the_gate_left_is_no_release_to_go_back_to() -> None:
+    steps = (*activations("a", "b", "c"), back("c", "b"))
+    assert succession(steps, current=B, present=ALL) == (A, B)
+    assert previous_release(steps, current=B, present=ALL) == A
+    assert kept_releases(steps) == {A, B}
+    assert kept_releases((*steps, *activations("c"))) == {A, B, C}
+    first = (*activations("a"), back("a", None))
+    assert succession(first, current=None, present=ALL) == ()
+    assert kept_releases(first) == frozenset()
+    assert last_activations(first) == {A: "t0"}
+
+
+def test_a_rollback_that_failed_its_gate_changes_nothing() -> None:
+    steps = (*activations("a", "b", "c", "<b"), back("b", "c"))
+    assert succession(steps, current=C, present=ALL) == (A, B, C)
+
+
+def test_history_of_the_gate() -> None:
+    line = f'{{"time":"t","action":"automatic-rollback","from":"{A}","to":null,"host":"h","reason":"slow"}}'
+    assert parse_history([line]) == (back("a", None),)
+    assert parse_history([line.replace("automatic-rollback", "flash")]) == (), "only the gate leaves nothing active"
+
+
+def test_where_the_board_goes_when_the_gate_fails() -> None:
+    found = parse_survey(result(REPORT))
+    assert isinstance(found, Survey)
+    survey = replace(found, current=B, releases=(A, B, C), history=activations("a", "c", "b"))
+    budget = Budget(latency_ms=5)
+    pending = Health(release=B, state="pending", time="t", back=A, reason="", emulated=False, budget=budget)
+    assert way_back(replace(survey, current=None), B) == "-"
+    assert way_back(survey, C) == B
+    assert way_back(survey, B) == "stay"
+    assert way_back(replace(survey, health={B: replace(pending, state="proven")}), B) == "stay"
+    assert way_back(replace(survey, health={B: pending}), B) == A
+    assert way_back(replace(survey, health={B: replace(pending, back=None)}), B) == "-"
+    assert way_back(replace(survey, health={B: replace(pending, back=D)}), B) == C, "that one is gone"
+    assert way_back(replace(survey, health={B: replace(pending, back=D)}, releases=(B,)), B) == "stay"
+
+
+def test_terms_of_the_gate() -> None:
+    gate = Gate(budget=Budget(latency_ms=0.5, memory_mb=200), threads=4, emulated=False, limit_s=120)
+    assert gate.words() == "--warmup 3 --runs 20 --seconds 10 --threads 4 --latency-ms 0.5 --memory-mb 200"
+    assert replace(gate, emulated=True, threads=None).words() == "--warmup 3 --runs 0 --seconds 10 --memory-mb 200"
+    assert json.loads(gate.terms()) == {"emulated": False, "latency_ms": 0.5, "memory_mb": 200}
+    proven = Health(release=A, state="proven", time="t", back=None, reason="", emulated=False, budget=gate.budget)
+    assert gate.is_held(proven)
+    assert not gate.is_held(None)
+    assert not gate.is_held(replace(proven, state="failed"))
+    assert not gate.is_held(replace(proven, emulated=True))
+    assert not gate.is_held(replace(proven, budget=Budget(latency_ms=0.6, memory_mb=200)))
+
+
+def test_a_slow_model_has_time_for_all_its_inferences() -> None:
+    assert limit_s(120, selftest_s=1, emulated=False) == 134
+    assert limit_s(120, selftest_s=100, emulated=False) > 7 * 100
+    assert limit_s(900, selftest_s=100, emulated=True) == 1100

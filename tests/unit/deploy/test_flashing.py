@@ -31,7 +31,7 @@ from edgedeploy.errors import (
 from edgedeploy.transport.fake import Fault, FaultKind, FaultyTransport
 from edgedeploy.transport.local import LocalTransport
 
-STEPS = ["inspect", "preflight", "push", "verify", "self-test", "activate", "clean"]
+STEPS = ["inspect", "preflight", "push", "verify", "self-test", "activate", "health", "clean"]
 
 
 def test_first_flash(bench: Workbench) -> None:

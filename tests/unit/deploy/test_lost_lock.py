@@ -15,7 +15,7 @@ from deploy_workbench import APP, Workbench, runner_script
 from power_witness import Powered, Witness, restart
 
 from edgedeploy.deploy.release import status
-from edgedeploy.errors import ConnectionLostError, EdgedeployError, SelfTestError
+from edgedeploy.errors import BoardBusyError, ConnectionLostError, EdgedeployError, SelfTestError
 
 pytestmark = pytest.mark.parametrize("bench", ["system"], indirect=True)
 
@@ -83,7 +83,8 @@ def test_a_script_that_outlives_its_lock_leaves_the_next_ones_alone(bench: Workb
     takes = f'if [ "$(readlink current)" = "releases/{slow.digest}" ] && [ ! -e "{token}" ]; then'
     taking = f': > "{token}"; rm -rf lock; mkdir lock; echo other > lock/token; : > lock/owner'
     replace_program(bench, tmp_path / "programs", "sync", f'{takes} {taking}; fi\nexec "$real" "$@"')
-    bench.flash(slow)
+    with pytest.raises(BoardBusyError, match="taken over"):
+        bench.flash(slow)
     assert (bench.root / "lock" / "token").read_text(encoding="utf-8") == "other\n"
     assert (bench.root / "journal").exists(), "the next one finishes what it says"
     assert bench.flash(bench.bundle("weights 3"), break_lock=True).verified

@@ -64,7 +64,7 @@ def test_rollback_goes_back_step_by_step_and_not_forward_again(bench: Workbench)
         bench.flash(bundle)
     result = bench.rollback()
     assert (result.release, result.previous_release, result.verified) == (bundles[1].digest, bundles[2].digest, True)
-    assert [step.name for step in result.steps] == ["inspect", "self-test", "activate", "clean"]
+    assert [step.name for step in result.steps] == ["inspect", "self-test", "activate", "health", "clean"]
     assert bench.current == bundles[1].digest
     assert bench.rollback().release == bundles[0].digest
     with pytest.raises(NoReleaseError):

@@ -37,6 +37,7 @@ def result(*, unchanged: bool = False, previous: str | None = "old") -> FlashRes
         verified=True,
         unchanged=unchanged,
         golden=(),
+        health=None,
         steps=(),
     )
 
