@@ -78,6 +78,7 @@ def test_a_fleet_gets_a_release_in_waves_and_gets_it_once(fleet: SshFleet, monke
         assert item["verified"] is True
         assert item["provenance"] == "hardware"
         assert item["error"] is None
+        assert item["health"]["state"] == "proven"
         names = [step["name"] for step in item["steps"]]
         assert names[:2] == ["connect", "probe"]
         assert {"inspect", "push", "verify", "self-test", "activate"} < set(names)
