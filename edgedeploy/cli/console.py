@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from edgedeploy.errors import EdgedeployError
+from edgedeploy.errors import EdgedeployError, InternalError
 from edgedeploy.progress import Task, time_left
 
 _REPORT_EVERY_S = 10.0
@@ -113,6 +115,15 @@ def print_error(error: EdgedeployError, *, as_json: bool) -> None:
         stderr.print(Text.assemble(("hint", "bold cyan"), f": {error.hint}"), soft_wrap=True)
     if as_json:
         print_json(error.to_json())
+
+
+def keep_traceback(error: Exception) -> InternalError:
+    """Write an unexpected exception's traceback to a file, and return the error that names it."""
+    with tempfile.NamedTemporaryFile("w", prefix="edgedeploy-", suffix=".log", delete=False) as log:
+        traceback.print_exception(error, file=log)
+    return InternalError(
+        f"{type(error).__name__}: {error}", hint=f"this is a fault of edgedeploy; please report it with {log.name}"
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import FlashResult
+from edgedeploy.artifacts import FlashResult, Provenance
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.probe import probe
+from edgedeploy.build import ToolchainFamily
 from edgedeploy.cli import measuring
 from edgedeploy.cli.building import ToolchainOption
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
+from edgedeploy.cli.flashing import flash_target, roll_back_target
+from edgedeploy.cli.fleets import FleetFlash, flash_fleet
 from edgedeploy.cli.health_pages import show_health, show_history
+from edgedeploy.cli.members import (
+    BoardsOption,
+    FleetOption,
+    FleetOptions,
+    MaxFailuresOption,
+    ParallelOption,
+    RollBackOption,
+    WavesOption,
+    members_of_boards,
+    members_of_file,
+    rules_for,
+)
 from edgedeploy.cli.model_commands import AcceptOption
 from edgedeploy.cli.options import JsonOption, TargetOptions, takes_target
-from edgedeploy.cli.projects import open_project
+from edgedeploy.cli.places import CoordinatorOption, PlaceOption, coordinator_address, held_places
+from edgedeploy.cli.projects import OpenProject, open_project
 from edgedeploy.cli.releases import bundle_for
 from edgedeploy.cli.signing import SignKeyOption, signing_key
-from edgedeploy.cli.target import connection, require_target
-from edgedeploy.deploy.flash import flash as flash_bundle
-from edgedeploy.deploy.release import rollback as rollback_release
+from edgedeploy.cli.target import Connection, connection, lent_connection, require_target
 from edgedeploy.deploy.release import status as release_status
 from edgedeploy.deploy.status import BoardStatus
+from edgedeploy.errors import UsageError
+from edgedeploy.fleetfile import load_fleet
+from edgedeploy.lab.coordinator import Lease
 
 BreakLockOption = Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")]
 
@@ -35,28 +54,119 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
 
 
-@takes_target()
+@takes_target(board=None)
 def flash(
     options: TargetOptions,
+    boards: BoardsOption = None,
+    fleet: FleetOption = None,
+    place: PlaceOption = None,
+    coordinator: CoordinatorOption = None,
+    waves: WavesOption = None,
+    max_failures: MaxFailuresOption = None,
+    parallel: ParallelOption = None,
+    roll_back_wave: RollBackOption = False,
     accept_differences: AcceptOption = False,
     break_lock: BreakLockOption = False,
     sign_key: SignKeyOption = None,
     toolchain: ToolchainOption = None,
     no_bench: Annotated[
-        bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report.")
+        bool, typer.Option("--no-bench", help="Stop after activation: no benchmark, no report. A fleet has none.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Convert, build, push, verify, activate, benchmark and report: the whole path."""
+    """Convert, build, push, verify, activate, benchmark and report: the whole path, for one board or a fleet."""
+    chosen = FleetOptions(waves=waves, max_failures=max_failures, parallel=parallel, roll_back_wave=roll_back_wave)
+    boards = boards or []
+    _require_boards(options, boards, fleet, place, chosen)
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
+    if fleet is None and len(boards) == 1:
+        with held_places(
+            (place,) if place else (), coordinator_address(coordinator, None), progress=progress
+        ) as leases:
+            result, measured = _flash_one(
+                replace(options, board=boards[0]),
+                opened,
+                leases.get(place) if place else None,
+                accept_differences=accept_differences,
+                break_lock=break_lock,
+                sign_key=sign_key,
+                toolchain=toolchain,
+                no_bench=no_bench,
+                progress=progress,
+            )
+        _tell_flash(result, measured, as_json=as_json)
+        return
+    listed = load_fleet(fleet) if fleet else None
+    members = (
+        members_of_file(listed, fleet, options, opened)
+        if listed is not None and fleet is not None
+        else members_of_boards(boards, options, opened)
+    )
+    sizes, rules = rules_for(chosen, listed, members)
+    key = signing_key(opened, sign_key)
+    places = tuple(member.place for member in members if member.place is not None)
+    address = coordinator_address(coordinator, listed.labgrid.coordinator if listed and listed.labgrid else None)
+    common = FleetFlash(
+        opened=opened,
+        key=key,
+        toolchain=toolchain,
+        accept_differences=accept_differences,
+        break_lock=break_lock,
+    )
+    with held_places(places, address, progress=progress) as leases:
+        flash_fleet(common, members, leases, sizes=sizes, rules=rules, as_json=as_json, progress=progress)
+
+
+def _require_boards(
+    options: TargetOptions, boards: list[str], fleet: Path | None, place: str | None, chosen: FleetOptions
+) -> None:
+    """Check that the options name one board or one fleet.
+
+    Raises:
+        UsageError: They name none, or contradict each other.
+    """
+    if fleet is None and not boards:
+        raise UsageError("nothing says which board to flash", hint="give --board NAME, or --fleet FILE for many")
+    if fleet is not None and boards:
+        raise UsageError("--board and --fleet exclude each other", hint="the fleet file lists the boards")
+    several = fleet is not None or len(boards) > 1
+    if several and place:
+        raise UsageError("--place is of one board", hint="a fleet file names a place for each board: place = NAME")
+    if not several and chosen.named:
+        raise UsageError(f"{chosen.named} is for many boards", hint="give --board several times, or --fleet FILE")
+    if place and (options.host or options.emulated):
+        raise UsageError("--place excludes --host and --emulated", hint="the place says where the board is")
+    if place and (options.clock or options.fresh):
+        raise UsageError("--clock and --fresh are for twins that a command starts", hint="leave them out")
+
+
+def _flash_one(
+    options: TargetOptions,
+    opened: OpenProject,
+    lease: Lease | None,
+    *,
+    accept_differences: bool,
+    break_lock: bool,
+    sign_key: str | None,
+    toolchain: ToolchainFamily | None,
+    no_bench: bool,
+    progress: ConsoleProgress,
+) -> tuple[FlashResult, measuring.Measured | None]:
     definition = load_board(options.board, project_dir=opened.directory)
-    require_target(options, definition, opened.project)
+    if lease is None:
+        require_target(options, definition, opened.project)
+
+    def connected() -> AbstractContextManager[Connection]:
+        if lease is None:
+            return connection(options, opened, progress=progress)
+        return lent_connection(options, definition, lease.service)
+
     key = signing_key(opened, sign_key)
     live = None
     if not options.emulated:
         # A board that does not answer is said before minutes go into converting and building for it.
-        with connection(options, opened, progress=progress) as target:
+        with connected() as target:
             live = probe(target.transport)
             progress.say(f"{target.transport.description} answers: {live.os_name}, {live.libc or 'unknown C library'}")
     bundle = bundle_for(
@@ -68,39 +178,23 @@ def flash(
         facts=live,
         progress=progress,
     )
-    with connection(options, opened, progress=progress) as target:
+    with connected() as target:
         with progress.task(f"Probing {target.transport.description}"):
             facts = probe(target.transport)
-        result = flash_bundle(
-            target.transport,
-            bundle,
-            board_name=definition.name,
-            facts=facts,
-            provenance=target.provenance,
-            clock=target.clock,
-            directory=target.directory,
-            progress=progress,
-            break_lock=break_lock,
-            budget=opened.project.budget.to_budget(),
-            threads=opened.project.bench.threads,
-        )
+        seen = target.as_probed(facts)
+        result = flash_target(seen, bundle, facts, project=opened.project, break_lock=break_lock, progress=progress)
         measured = None
         if not no_bench:
             measured = measuring.measure_and_report(
-                target,
+                seen,
                 opened,
                 facts,
-                plan=measuring.planned(opened.project, emulated=options.emulated),
-                command=measuring.rerun_command(options, target.clock),
+                plan=measuring.planned(opened.project, emulated=seen.provenance is not Provenance.HARDWARE),
+                command=measuring.rerun_command(_as_host(options, lease), seen.clock),
                 golden=result.golden,
                 progress=progress,
             )
-    if as_json:
-        print_json(_flash_document(result, measured))
-        return
-    _show_flash(result)
-    if measured is not None:
-        measuring.show(measured)
+    return result, measured
 
 
 @takes_target()
@@ -131,22 +225,32 @@ def rollback(
     progress = ConsoleProgress()
     opened = open_project(options.project, progress=progress)
     with connection(options, opened, progress=progress) as target:
-        result = rollback_release(
-            target.transport,
-            opened.project.app.name,
-            directory=target.directory,
-            to=to,
-            progress=progress,
-            clock=target.clock,
-            break_lock=break_lock,
-            budget=opened.project.budget.to_budget(),
-            threads=opened.project.bench.threads,
+        project = opened.project
+        result = roll_back_target(
+            target, project.app.name, project=project, to=to, break_lock=break_lock, progress=progress
         )
         document = {"board": target.board.name, "provenance": target.provenance.value, **asdict(result)}
     if as_json:
         print_json(document)
     else:
         stdout.print(f"active: {document['release']} (was {document['previous_release']})", markup=False)
+
+
+def _as_host(options: TargetOptions, lease: Lease | None) -> TargetOptions:
+    if lease is None:
+        return options
+    service = lease.service
+    address = f"[{service.address}]" if ":" in service.address else service.address
+    return replace(options, host=f"{service.user}@{address}:{service.port}")
+
+
+def _tell_flash(result: FlashResult, measured: measuring.Measured | None, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_flash_document(result, measured))
+        return
+    _show_flash(result)
+    if measured is not None:
+        measuring.show(measured)
 
 
 def _flash_document(result: FlashResult, measured: measuring.Measured | None) -> dict[str, Any]:

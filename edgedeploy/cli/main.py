@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import traceback
 from typing import Annotated
 
 import typer
@@ -21,8 +19,8 @@ from edgedeploy.cli import (
     quantize_commands,
     setup_commands,
 )
-from edgedeploy.cli.console import print_error, print_json, stderr
-from edgedeploy.errors import EXIT_USAGE, EdgedeployError, InternalError, UsageError
+from edgedeploy.cli.console import keep_traceback, print_error, print_json, stderr
+from edgedeploy.errors import EXIT_USAGE, EdgedeployError, UsageError
 
 EXIT_INTERRUPTED = 130
 
@@ -84,15 +82,7 @@ def main(arguments: list[str]) -> int:
         stderr.print("interrupted")
         return EXIT_INTERRUPTED
     except Exception as error:
-        fault = _keep_traceback(error)
+        fault = keep_traceback(error)
         print_error(fault, as_json="--json" in arguments)
         return fault.exit_code
     return 0
-
-
-def _keep_traceback(error: Exception) -> InternalError:
-    with tempfile.NamedTemporaryFile("w", prefix="edgedeploy-", suffix=".log", delete=False) as log:
-        traceback.print_exception(error, file=log)
-    return InternalError(
-        f"{type(error).__name__}: {error}", hint=f"this is a fault of edgedeploy; please report it with {log.name}"
-    )

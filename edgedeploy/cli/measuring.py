@@ -64,10 +64,10 @@ def rerun_command(options: TargetOptions, clock: Clock | None, plan: BenchOption
     """Return the command line that measures the active release again in the same way."""
     board = str(Path(options.board).absolute()) if options.board.endswith(".toml") else options.board
     words = ["edgedeploy", "bench", "--board", board]
-    if clock:
-        words += ["--emulated", "--clock", clock.value]
-    elif options.host:
+    if options.host:
         words += ["--host", options.host]
+    elif clock:
+        words += ["--emulated", "--clock", clock.value]
     if options.key:
         words += ["--key", str(options.key.absolute())]
     if options.directory:
@@ -92,7 +92,7 @@ def measure_and_report(
     progress: ConsoleProgress,
 ) -> Measured:
     """Benchmark what is active on the board; keep run.json and report.html under the project's ``.edgedeploy/runs``."""
-    project = opened.project
+    project, target = opened.project, target.as_probed(facts)
     with tempfile.TemporaryDirectory() as scratch:
         record = bench(
             target.transport,

@@ -61,14 +61,15 @@ class TargetOptions:
 
 
 def takes_target(
-    *, board: object = BoardOption, default_board: str | None = None
+    *, board: object | None = BoardOption, default_board: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of ``TargetOptions``, and hand them to it as its first argument.
 
     Typer reads a command's options from its signature; the result's has the target's options before the command's own.
 
     Args:
-        board: How the board is named: the option ``--board``, or an argument's annotation.
+        board: How the board is named: the option ``--board``, or an argument's annotation; None: the command names its
+            boards itself, and ``TargetOptions.board`` is empty.
         default_board: What the command gets where none is named; None: one has to be.
     """
     defaults = {} if default_board is None else {"board": default_board}
@@ -76,6 +77,7 @@ def takes_target(
     shared = [
         parameter.replace(annotation=hints[parameter.name], default=defaults.get(parameter.name, parameter.default))
         for parameter in inspect.signature(TargetOptions).parameters.values()
+        if board is not None or parameter.name != "board"
     ]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -86,7 +88,8 @@ def takes_target(
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
-            target = TargetOptions(**{parameter.name: values.pop(parameter.name) for parameter in shared})
+            given = {parameter.name: values.pop(parameter.name) for parameter in shared}
+            target = TargetOptions(**{"board": "", **given})
             command(target, **values)
 
         wrapper.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import typer
-
-from edgedeploy.artifacts import Clock, Provenance, SshEndpoint, TwinEndpoint
+from edgedeploy.artifacts import BoardFacts, Clock, Provenance, SshEndpoint, TwinEndpoint
 from edgedeploy.boards.load import load_board
 from edgedeploy.boards.model import Board
-from edgedeploy.cli.console import ConsoleProgress, stderr
 from edgedeploy.cli.options import TargetOptions
+from edgedeploy.cli.people import People, at_terminal
 from edgedeploy.cli.projects import OpenProject
-from edgedeploy.cli.twins import counting_twin, running_twin
+from edgedeploy.cli.twins import counting_twin, running_twin, twin_at
 from edgedeploy.errors import NoTargetError, UsageError
+from edgedeploy.lab.resources import NetworkService
+from edgedeploy.progress import Progress
 from edgedeploy.project import Project
 from edgedeploy.transport import ssh
-from edgedeploy.transport.host_keys import HostKey
 from edgedeploy.transport.protocol import Transport
+
+QEMU_MODEL = "linux,dummy-virt"
+"""What the device tree of QEMU's virtual machine, and of no board, says that it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """A board that answers. ``twin`` is set for an emulated one."""
+    """A board that answers. ``twin`` is set for an emulated one that this machine knows of."""
 
     board: Board
     transport: Transport
@@ -36,33 +37,76 @@ class Connection:
 
     @property
     def clock(self) -> Clock | None:
-        return self.twin.clock if self.twin else None
+        if self.twin is not None:
+            return self.twin.clock
+        return None if self.provenance is Provenance.HARDWARE else Clock.REAL
+
+    def as_probed(self, facts: BoardFacts) -> Connection:
+        """Return the connection with what the board says it is: a twin of another machine is no hardware.
+
+        Nobody says on which clock that one runs: the real one is taken, which is the usual.
+        """
+        if self.provenance is Provenance.HARDWARE and facts.model == QEMU_MODEL:
+            return replace(self, provenance=Provenance.QEMU_SYSTEM)
+        return self
 
 
 @contextmanager
-def connection(options: TargetOptions, opened: OpenProject, *, progress: ConsoleProgress) -> Iterator[Connection]:
+def connection(
+    options: TargetOptions,
+    opened: OpenProject,
+    *,
+    progress: Progress,
+    twin_name: str | None = None,
+    people: People | None = None,
+) -> Iterator[Connection]:
     """Open the connection that the options ask for; a twin that this started is stopped at the end.
+
+    Args:
+        twin_name: Of the twin; the board's otherwise.
+        people: Who is asked; None: whoever sits at the terminal.
 
     Raises:
         NoTargetError, UsageError: As ``require_target``.
     """
     board = load_board(options.board, project_dir=opened.directory)
     require_target(options, board, opened.project)
+    people = people or at_terminal()
     if options.emulated:
         with (
-            running_twin(board, clock=options.clock, fresh=options.fresh, progress=progress) as twin,
-            _on_twin(options, board, twin) as target,
+            running_twin(board, name=twin_name, clock=options.clock, fresh=options.fresh, progress=progress) as twin,
+            _on_twin(options, board, twin, people) as target,
         ):
             yield target
     else:
-        with _on_board(options, board, opened) as target:
+        with _on_board(options, board, _endpoint(options, board, opened), people) as target:
             yield target
 
 
 @contextmanager
-def counting_connection(
-    options: TargetOptions, opened: OpenProject, *, progress: ConsoleProgress
+def lent_connection(
+    options: TargetOptions, board: Board, service: NetworkService, *, people: People | None = None
 ) -> Iterator[Connection]:
+    """Open the connection to a board that a lab lends; a twin of this machine is known as one by its port."""
+    people = people or at_terminal()
+    twin = twin_at(service.address, service.port)
+    if twin is not None:
+        with _on_twin(options, board, twin, people) as target:
+            yield target
+        return
+    endpoint = SshEndpoint(
+        host=service.address,
+        port=service.port,
+        user=service.user,
+        key_file=options.key,
+        host_key_fingerprint=options.host_key_fingerprint,
+    )
+    with _on_board(options, board, endpoint, people, password=service.password) as target:
+        yield target
+
+
+@contextmanager
+def counting_connection(options: TargetOptions, opened: OpenProject, *, progress: Progress) -> Iterator[Connection]:
     """As ``connection``, but a twin counts instructions: beside one that is kept running on the other clock.
 
     Raises:
@@ -71,16 +115,16 @@ def counting_connection(
     board = load_board(options.board, project_dir=opened.directory)
     require_target(options, board, opened.project)
     if options.emulated:
-        with counting_twin(board, progress=progress) as twin, _on_twin(options, board, twin) as target:
+        with counting_twin(board, progress=progress) as twin, _on_twin(options, board, twin, at_terminal()) as target:
             yield target
     else:
-        with _on_board(options, board, opened) as target:
+        with _on_board(options, board, _endpoint(options, board, opened), at_terminal()) as target:
             yield target
 
 
 @contextmanager
-def _on_twin(options: TargetOptions, board: Board, twin: TwinEndpoint) -> Iterator[Connection]:
-    with _connect(twin.ssh) as transport:
+def _on_twin(options: TargetOptions, board: Board, twin: TwinEndpoint, people: People) -> Iterator[Connection]:
+    with _connect(twin.ssh, people) as transport:
         yield Connection(
             board=board,
             transport=transport,
@@ -91,8 +135,10 @@ def _on_twin(options: TargetOptions, board: Board, twin: TwinEndpoint) -> Iterat
 
 
 @contextmanager
-def _on_board(options: TargetOptions, board: Board, opened: OpenProject) -> Iterator[Connection]:
-    with _connect(_endpoint(options, board, opened)) as transport:
+def _on_board(
+    options: TargetOptions, board: Board, endpoint: SshEndpoint, people: People, *, password: str | None = None
+) -> Iterator[Connection]:
+    with _connect(endpoint, people, password=password) as transport:
         yield Connection(
             board=board,
             transport=transport,
@@ -160,19 +206,5 @@ def _endpoint(options: TargetOptions, board: Board, opened: OpenProject) -> SshE
     return SshEndpoint(host=host, port=port, user=user, key_file=key, host_key_fingerprint=options.host_key_fingerprint)
 
 
-def _connect(endpoint: SshEndpoint) -> ssh.SshTransport:
-    interactive = sys.stdin.isatty()
-    return ssh.connect(
-        endpoint,
-        ask=_ask_about_host_key if interactive else None,
-        password_prompt=_ask_password if interactive else None,
-    )
-
-
-def _ask_about_host_key(key: HostKey) -> bool:
-    stderr.print(f"{key.name} shows the {key.key_type} key {key.fingerprint} for the first time.", markup=False)
-    return typer.confirm("Is that the board's key, and shall it be trusted from now on?", err=True)
-
-
-def _ask_password(question: str) -> str:
-    return str(typer.prompt(question, hide_input=True, err=True))
+def _connect(endpoint: SshEndpoint, people: People, *, password: str | None = None) -> ssh.SshTransport:
+    return ssh.connect(endpoint, ask=people.accept_host_key, password_prompt=people.tell_secret, password=password)

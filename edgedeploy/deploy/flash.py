@@ -15,6 +15,7 @@ from edgedeploy.artifacts import (
     Clock,
     FlashResult,
     Provenance,
+    StepRecord,
 )
 from edgedeploy.deploy import history, scripts
 from edgedeploy.deploy.activation import activate
@@ -75,6 +76,7 @@ def flash(
     budget: Budget = NO_BUDGET,
     threads: int | None = None,
     trial: bool = False,
+    records: list[StepRecord] | None = None,
 ) -> FlashResult:
     """Push a release, prove it on the board, make it current, and prove it once more as the active one.
 
@@ -94,6 +96,7 @@ def flash(
         budget: What the active release may need, else the board goes back; the latency counts on hardware alone.
         threads: That the latency is measured with; None takes every core.
         trial: The release is measured and goes again: no health gate.
+        records: Takes the steps as they end; of a flash that fails, the failed one is the last.
 
     Returns:
         The record; ``verified`` is true, for everything else raises.
@@ -108,7 +111,7 @@ def flash(
     if keep < 1:
         raise UsageError(f"keep must be 1 or more, not {keep}")
     files = release_files(bundle)
-    steps = Steps(transport, progress, f"flash of {bundle.app}")
+    steps = Steps(transport, progress, f"flash of {bundle.app}", records=[] if records is None else records)
     check_programs(bundle, facts)
     owner = new_owner()
     known = default_known_files()

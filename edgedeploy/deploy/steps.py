@@ -12,6 +12,8 @@ from edgedeploy.errors import EdgedeployError
 from edgedeploy.progress import Progress, Task
 from edgedeploy.transport.protocol import Transport
 
+FAILED = "failed"
+
 
 @dataclass
 class RunningStep:
@@ -39,23 +41,26 @@ class Steps:
         """Record what happens inside as the step ``name``; people see ``title``."""
         before = self.transport.traffic
         started = time.monotonic()
+        note = FAILED
         try:
             with self.progress.task(title) as task:
                 running = RunningStep(task)
                 yield running
+            note = running.note
         except EdgedeployError as error:
             self._name_step(error, name)
             raise
-        after = self.transport.traffic
-        self.records.append(
-            StepRecord(
-                name=name,
-                seconds=time.monotonic() - started,
-                bytes=after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes,
-                round_trips=after.round_trips - before.round_trips,
-                note=running.note,
+        finally:
+            after = self.transport.traffic
+            self.records.append(
+                StepRecord(
+                    name=name,
+                    seconds=time.monotonic() - started,
+                    bytes=after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes,
+                    round_trips=after.round_trips - before.round_trips,
+                    note=note,
+                )
             )
-        )
 
     def _name_step(self, error: EdgedeployError, name: str) -> None:
         stays = f" (release {self.active[:12]} stays active)" if self.active else ""

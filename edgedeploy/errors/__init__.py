@@ -1,8 +1,8 @@
 """The error tree: every failure a user can meet has a type, a slug, a hint and its own exit code.
 
 Exit codes come in tens, one ten for each family: 1x input, 2x model, 3x board, 4x emulator, 5x build, 6x connection,
-7x deployment, 8x measurement, 9x quantization, 10x signatures, 11x health. ``docs/errors.md`` has a paragraph for each
-slug; a test holds the two together.
+7x deployment, 8x measurement, 9x quantization, 10x signatures, 11x health, 12x fleets and labs. ``docs/errors.md`` has
+a paragraph for each slug; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -47,12 +47,23 @@ from edgedeploy.errors.deployment import (
     SelfTestError,
     WrongArchitectureError,
 )
+from edgedeploy.errors.fleets import (
+    BoardsFailedError,
+    FleetError,
+    InterruptionError,
+    LabUnreachableError,
+    PlaceBusyError,
+    PlaceResourceError,
+    StoppedError,
+    UnknownPlaceError,
+)
 from edgedeploy.errors.health import HealthError, LatencyBudgetError, MemoryBudgetError, UnhealthyError
 from edgedeploy.errors.inputs import (
     AssetError,
     ComparisonError,
     ConversionError,
     CorruptModelError,
+    FleetFileError,
     InputError,
     MissingFileError,
     ModelError,
@@ -110,6 +121,7 @@ __all__ = [
     "BoardBusyError",
     "BoardError",
     "BoardFileError",
+    "BoardsFailedError",
     "BuildError",
     "BuildFailedError",
     "BundleError",
@@ -131,13 +143,17 @@ __all__ = [
     "EmulatorError",
     "EmulatorNotRunningError",
     "EngineSourceError",
+    "FleetError",
+    "FleetFileError",
     "GlibcTooOldError",
     "HealthError",
     "ImageBuildError",
     "IncomparableRunsError",
     "InputError",
     "InternalError",
+    "InterruptionError",
     "KeyFileError",
+    "LabUnreachableError",
     "LatencyBudgetError",
     "MeasurementError",
     "MemoryBudgetError",
@@ -152,6 +168,8 @@ __all__ = [
     "NotEnoughMemoryError",
     "ParamSyntaxError",
     "PassphraseError",
+    "PlaceBusyError",
+    "PlaceResourceError",
     "ProbeError",
     "ProjectFileError",
     "QuantizationError",
@@ -163,12 +181,14 @@ __all__ = [
     "SignatureError",
     "SigningError",
     "SlowerError",
+    "StoppedError",
     "TransferError",
     "TruncatedWeightsError",
     "TrustError",
     "UnhealthyError",
     "UnknownBoardError",
     "UnknownHostKeyError",
+    "UnknownPlaceError",
     "UnknownSignerError",
     "UnknownTripleError",
     "UnreachableHostError",

@@ -35,6 +35,13 @@ class AssetError(InputError):
     exit_code = 13
 
 
+class FleetFileError(InputError):
+    """A fleet file is not valid: names key, value and what is allowed."""
+
+    slug = "fleet-file"
+    exit_code = 14
+
+
 class ModelError(EdgedeployError):
     """The model cannot be brought to ncnn as it is."""
 

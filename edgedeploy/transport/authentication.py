@@ -40,13 +40,20 @@ class Attempts:
         return self.permits("password") or self.permits("keyboard-interactive")
 
 
-def authenticate(session: paramiko.Transport, endpoint: SshEndpoint, password_prompt: PasswordPrompt | None) -> None:
+def authenticate(
+    session: paramiko.Transport,
+    endpoint: SshEndpoint,
+    password_prompt: PasswordPrompt | None,
+    *,
+    password: str | None = None,
+) -> None:
     """Log in: a given key file, else the agent's keys and the user's default ones; then a password.
 
     Args:
         session: Connected, its host key verified.
         endpoint: User and key file.
         password_prompt: None where nobody can be asked.
+        password: One that is known already; tried once.
 
     Raises:
         AuthenticationError: Nothing was accepted; the message lists what was tried.
@@ -60,6 +67,8 @@ def authenticate(session: paramiko.Transport, endpoint: SshEndpoint, password_pr
             for label, key in _keys(endpoint, attempts, password_prompt):
                 if _try_key(session, endpoint, label, key, attempts):
                     return
+        if password is not None and attempts.permits_password and _send_password(session, endpoint, password, attempts):
+            return
         if (
             password_prompt
             and attempts.permits_password
@@ -101,15 +110,20 @@ def _try_password(
         password = prompt(f"Password for {endpoint}: ")
         if not password:
             return False
-        attempts.tried.append("password")
-        try:
-            session.auth_password(endpoint.user, password)
-        except paramiko.AuthenticationException as refusal:
-            if not session.is_active() or "timeout" in str(refusal).lower():
-                raise
-            continue
-        return session.is_authenticated()
+        if _send_password(session, endpoint, password, attempts):
+            return True
     return False
+
+
+def _send_password(session: paramiko.Transport, endpoint: SshEndpoint, password: str, attempts: Attempts) -> bool:
+    attempts.tried.append("password")
+    try:
+        session.auth_password(endpoint.user, password)
+    except paramiko.AuthenticationException as refusal:
+        if not session.is_active() or "timeout" in str(refusal).lower():
+            raise
+        return False
+    return session.is_authenticated()
 
 
 def _keys(

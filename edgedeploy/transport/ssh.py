@@ -271,6 +271,7 @@ def connect(
     *,
     ask: HostKeyPrompt | None = None,
     password_prompt: PasswordPrompt | None = None,
+    password: str | None = None,
     deadline_s: float = CONNECT_DEADLINE_S,
 ) -> SshTransport:
     """Connect, verify the host key, log in.
@@ -279,6 +280,7 @@ def connect(
         endpoint: Where and as whom.
         ask: Who accepts an unknown host key; None where nobody can be asked.
         password_prompt: Who knows passwords and passphrases; None where nobody can be asked.
+        password: One that is known already, such as a lab's; tried before anybody is asked.
         deadline_s: For everything but the time people take to answer.
 
     Returns:
@@ -300,7 +302,7 @@ def connect(
         shown = HostKey(name=name, key_type=key.get_name(), blob=key.asbytes())
         verify(shown, known, path=path, expected_fingerprint=endpoint.host_key_fingerprint, ask=ask)
         session.auth_timeout = deadline_s
-        authenticate(session, endpoint, password_prompt)
+        authenticate(session, endpoint, password_prompt, password=password)
     except BaseException:
         session.close()
         raise

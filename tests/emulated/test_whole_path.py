@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from board_shell import BOARD, TARGET, Shell, write_project
+from labgrid_lab import labgrid_lab
 
 from edgedeploy.errors import ChangedHostKeyError, MemoryBudgetError, NoReleaseError, SelfTestError
 from edgedeploy.runfile import read_run
@@ -73,6 +74,29 @@ def test_a_second_flash_sends_nothing_in_three_round_trips(shell: Shell, flashed
     steps = {step["name"]: step for step in again["steps"]}
     assert steps["push"]["bytes"] == 0
     assert sum(step["round_trips"] for step in again["steps"]) <= 3
+
+
+def test_a_twin_that_a_lab_lends(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+    (twin,) = shell.json("emulator", "list")
+    service = {"address": "127.0.0.1", "username": twin["ssh"]["user"], "port": twin["ssh"]["port"]}
+    with labgrid_lab(tmp_path, {"desk": service}) as lab:
+        lab.add_place("desk", "lab/desk/NetworkService")
+        words = ["flash", "--board", BOARD, "--place", "desk", "--coordinator", lab.address, "--no-bench"]
+        again = shell.json(*words)
+        assert (again["release"], again["unchanged"]) == (flashed["release"], True)
+        assert (again["provenance"], again["clock"]) == ("qemu-system", "real"), "a lent twin is a twin"
+        assert lab.owner("desk") is None
+
+
+def test_a_fleet_of_twins(shell: Shell, flashed: dict[str, Any]) -> None:
+    document = shell.json("flash", "--board", BOARD, "--board", "rpi3", "--emulated", "--waves", "rest")
+    assert [(item["name"], item["status"], item["provenance"]) for item in document["boards"]] == [
+        (BOARD, "unchanged", "qemu-system"),
+        ("rpi3", "flashed", "qemu-system"),
+    ]
+    assert document["boards"][0]["release"] == flashed["release"]
+    assert all(item["verified"] for item in document["boards"])
+    assert [item["name"] for item in shell.json("emulator", "list")] == [BOARD], "what it started is ended"
 
 
 def test_bench_report_and_compare(shell: Shell, flashed: dict[str, Any]) -> None:

@@ -32,6 +32,8 @@ from edgedeploy.deploy.survey import Survey, parse_survey
 from edgedeploy.deploy.trust import check_changed, parse_trusted_keys
 from edgedeploy.elffile import read_elf
 from edgedeploy.errors import EdgedeployError, InternalError, TrustError
+from edgedeploy.fleet.waves import wave_counts
+from edgedeploy.fleetfile import load_fleet
 from edgedeploy.graph import format_param, parse_param, read_graph
 from edgedeploy.graph.check import check_graph
 from edgedeploy.graph.weights import weights_bytes
@@ -157,6 +159,11 @@ def _project(content: bytes, directory: Path) -> None:
     assert project.postprocessing_spec
 
 
+def _fleet(content: bytes, directory: Path) -> None:
+    fleet = load_fleet(_file(directory, "fleet.toml", content))
+    assert sum(wave_counts(fleet.waves.sizes, len(fleet.boards))) == len(fleet.boards)
+
+
 def _table(content: bytes, directory: Path) -> None:
     table = read_table(_file(directory, "net.table", content))
     assert parse_table(format_table(table)) == table
@@ -264,6 +271,7 @@ READERS = {
     "cycles": Reader(read=_cycles, seeds=seeds.cycles),
     "board": Reader(read=_board, seeds=seeds.boards),
     "project": Reader(read=_project, seeds=seeds.projects),
+    "fleet": Reader(read=_fleet, seeds=seeds.fleets),
     "table": Reader(read=_table, seeds=seeds.tables),
     "labels": Reader(read=_labels, seeds=seeds.label_files),
     "npy": Reader(read=_arrays(".npy"), seeds=seeds.arrays),

@@ -126,6 +126,16 @@ def projects() -> tuple[bytes, ...]:
     return ((ROOT / "examples" / "ppocr-det" / "edgedeploy.toml").read_bytes(),)
 
 
+def fleets() -> tuple[bytes, ...]:
+    return (
+        b'parallel = 4\n[waves]\nsizes = [1, "25%", "rest"]\nmax_failures = 1\nroll_back = true\n'
+        b'[labgrid]\ncoordinator = "lab:20408"\n'
+        b'[[boards]]\nname = "a"\nboard = "rk3399"\nhost = "rock@192.0.2.7:22"\nkey_file = "k"\ndirectory = "~/d"\n'
+        b'[[boards]]\nname = "b"\nboard = "rpi4"\nplace = "door-1"\n'
+        b'[[boards]]\nname = "c"\nboard = "./mine.toml"\nemulated = true\n',
+    )
+
+
 def tables() -> tuple[bytes, ...]:
     return (b"conv_param_0 156.639840 536.133057 27.1 \nfc_param_0 1.0 8219.168945 \nconv 0.845193 \nfc 87.230003 \n",)
 

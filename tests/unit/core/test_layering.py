@@ -30,8 +30,9 @@ BASE = [
     "cyclesfile",
     "modelcache",
     "project",
+    "fleetfile",
 ]
-STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report", "cycles"}
+STAGES = {"convert", "quantize", "build", "bundle", "emulate", "deploy", "bench", "report", "cycles", "fleet", "lab"}
 RANK = dict.fromkeys(BASE, 0) | {"graph": 1, "boards": 1, "transport": 2} | dict.fromkeys(STAGES, 3) | {"cli": 4}
 USERS_OF_TRANSPORT = {"deploy", "bench", "cli", "transport"}
 PROBE = "boards/probe.py"

@@ -113,3 +113,17 @@ def test_nobody_to_ask_is_told_how(serve: Serve) -> None:
     with pytest.raises(AuthenticationError) as caught:
         connect(endpoint, ask=lambda key: True)
     assert "ssh-copy-id" in caught.value.hint and "in a terminal" in caught.value.hint
+
+
+@pytest.mark.parametrize("method", ["password", "keyboard-interactive"])
+def test_a_password_that_is_known_is_tried_before_anybody_is_asked(serve: Serve, method: str) -> None:
+    server, endpoint = serve(method)
+    with connect(endpoint, ask=lambda key: True, password=PASSWORD):
+        assert server.guesses == [PASSWORD]
+    server, endpoint = serve(method)
+    with connect(endpoint, ask=lambda key: True, password="the lab's", password_prompt=lambda question: PASSWORD):
+        assert server.guesses == ["the lab's", PASSWORD]
+    server, endpoint = serve(method)
+    with pytest.raises(AuthenticationError) as caught:
+        connect(endpoint, ask=lambda key: True, password="the lab's")
+    assert "the lab's" not in f"{caught.value.message}{caught.value.hint}"

@@ -1,0 +1,1 @@
+"""Boards that a lab lends: acquired, used, released."""
