@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -33,7 +33,14 @@ from edgedeploy.files import file_sha256
 from edgedeploy.transport import ssh
 from edgedeploy.transport.exchange import Counter
 from edgedeploy.transport.local import LocalTransport
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, Transport, command_line
+from edgedeploy.transport.protocol import (
+    DEFAULT_DEADLINE_S,
+    TRANSFER_STALL_S,
+    CommandResult,
+    Traffic,
+    Transport,
+    command_line,
+)
 
 APP = "fleet-bench"
 TWIN = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=1, memory_mib=256)
@@ -130,6 +137,13 @@ class RecordingTransport(LocalTransport):
         self._answers.append(answer)
         return answer
 
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        answer = super().stream(command, chunks, stall_s=stall_s)
+        self._answers.append(answer)
+        return answer
+
 
 class ReplayTransport:
     """A board that answers what a real flash was answered, after the time that its link takes.
@@ -172,6 +186,20 @@ class ReplayTransport:
         time.sleep(self._latency_s)
         if check and answer.exit_status:
             raise RemoteCommandError(command="replayed", exit_status=answer.exit_status, stderr=answer.stderr)
+        return answer
+
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Take what is sent as fast as the link does, then answer with the next recorded result."""
+        del stall_s
+        self._counter.round_trips += 1
+        self._send(len(command_line(command)))
+        for chunk in chunks:
+            self._send(len(chunk))
+        answer = next(self._answers)
+        self._counter.received_bytes += len(answer.stdout)
+        time.sleep(self._latency_s)
         return answer
 
     def put(

@@ -1,6 +1,6 @@
 """Places of a labgrid coordinator, over the protocol that its clients, exporters and coordinator speak (gRPC).
 
-``docs/decisions/0007-labgrid-by-its-protocol.md`` says why not by its command or its client's classes.
+``docs/decisions/0008-labgrid-by-its-protocol.md`` says why not by its command or its client's classes.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
 from edgedeploy.errors import StoppedError
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, CommandResult, Traffic, Transport
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Traffic, Transport
 
 
 class StoppableTransport:
@@ -44,6 +44,19 @@ class StoppableTransport:
         """Run a command; see the protocol."""
         self._look()
         return self._inner.run(command, stdin=stdin, deadline_s=deadline_s, check=check, on_stderr_line=on_stderr_line)
+
+    def stream(
+        self, command: Sequence[str] | str, chunks: Iterable[bytes], *, stall_s: float = TRANSFER_STALL_S
+    ) -> CommandResult:
+        """Feed a command; see the protocol."""
+
+        def watched() -> Iterator[bytes]:
+            for chunk in chunks:
+                self._look()
+                yield chunk
+
+        self._look()
+        return self._inner.stream(command, watched(), stall_s=stall_s)
 
     def put(
         self,

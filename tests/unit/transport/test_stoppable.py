@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -69,6 +69,21 @@ def test_a_file_under_way_is_left_unfinished(bench: Workbench, tmp_path: Path) -
         transport.put(source, PurePosixPath(tmp_path / "there"), on_bytes=lambda done, total: seen.append(done))
     assert seen == [CHUNK_BYTES]
     assert (tmp_path / "there").stat().st_size == 2 * CHUNK_BYTES
+
+
+def test_a_stream_under_way_ends_early(bench: Workbench) -> None:
+    taken = []
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(9):
+            taken.append(number)
+            yield bytes([number])
+
+    transport = StoppableTransport(bench.transport(), CountedLooks(4))
+    with pytest.raises(StoppedError):
+        transport.stream("cat > /dev/null", chunks())
+    assert taken == [0, 1, 2]
+    assert transport.run("echo yes").stdout == "yes\n"
 
 
 def test_a_flash_stopped_at_any_point_leaves_the_board_whole(bench: Workbench) -> None:
