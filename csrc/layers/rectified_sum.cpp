@@ -8,12 +8,9 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
 #include "layers/codes_of_floats.h"
 #include "layers/output_tile.h"
+#include "layers/rectified_sum_asimdhp.h"
 
 namespace edgedeploy {
 
@@ -62,32 +59,6 @@ void add_to_codes(const float* a, const float* b, int64_t quad_stride, int64_t p
     codes_of_8(values[0], values[1], scale, codes);
   }
 }
-
-#if defined(__aarch64__)
-#define WITH_HALVES __attribute__((target("arch=armv8.2-a+fp16")))
-
-WITH_HALVES inline float16x8_t rectified_sum(const __fp16* a, const __fp16* b) {
-  const int16x8_t sum = vreinterpretq_s16_f16(vaddq_f16(vld1q_f16(a), vld1q_f16(b)));
-  return vreinterpretq_f16_s16(vmaxq_s16(sum, vdupq_n_s16(0)));
-}
-
-WITH_HALVES void add(const __fp16* a, const __fp16* b, int64_t count, __fp16* into) {
-  int64_t i = 0;
-  for (; i + kChannelGroup <= count; i += kChannelGroup) vst1q_f16(into + i, rectified_sum(a + i, b + i));
-  for (; i < count; ++i) {
-    const float sum = static_cast<float>(a[i]) + static_cast<float>(b[i]);
-    into[i] = static_cast<__fp16>(std::max(sum, 0.0f));
-  }
-}
-
-// As the engine quantizes halves: in half precision.
-WITH_HALVES void add_to_codes(const __fp16* a, const __fp16* b, int64_t count, float scale, int8_t* codes) {
-  const float16x8_t scales = vdupq_n_f16(static_cast<__fp16>(scale));
-  for (int64_t i = 0; i < count; i += kChannelGroup) {
-    vst1_s8(codes + i, vqmovn_s16(vcvtaq_s16_f16(vmulq_f16(rectified_sum(a + i, b + i), scales))));
-  }
-}
-#endif
 
 bool are_alike(const ncnn::Mat& a, const ncnn::Mat& b) {
   return a.dims == b.dims && a.w == b.w && a.h == b.h && a.d == b.d && a.c == b.c && a.elemsize == b.elemsize &&
@@ -168,8 +139,8 @@ int RectifiedSum::forward(const std::vector<ncnn::Mat>& bottom_blobs, std::vecto
     if (has_halves_) {
       const __fp16* halves[] = {static_cast<const __fp16*>(left), static_cast<const __fp16*>(right)};
       const int64_t count = pixels * a.elempack;
-      if (to_codes) add_to_codes(halves[0], halves[1], count, code_scale_, static_cast<int8_t*>(into));
-      if (!to_codes) add(halves[0], halves[1], count, static_cast<__fp16*>(into));
+      if (to_codes) add_halves_to_codes(halves[0], halves[1], count, code_scale_, static_cast<int8_t*>(into));
+      if (!to_codes) add_halves(halves[0], halves[1], count, static_cast<__fp16*>(into));
       continue;
     }
 #endif
