@@ -50,6 +50,7 @@ def test_flash_ships_int8_and_proves_it_there(bars: Shell, shipped: CompletedPro
 
 
 @pytest.mark.timeout(2400)
+@pytest.mark.nightly
 def test_a_runner_by_zig_uses_the_boards_glibc_and_answers_the_same(
     bars: Shell, shipped: CompletedProcess[str]
 ) -> None:

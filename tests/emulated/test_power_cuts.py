@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.emulated]
 
 FEW_POINTS = 20
 MANY_POINTS = 200
-OPERATIONS = {"survey", "put", "store", "self-test", "activate"}
+OPERATIONS = {"survey", "stream", "self-test", "activate"}
 
 
 def check(points: int, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
