@@ -28,7 +28,7 @@ from edgedeploy.artifacts import (
 )
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.machine import TwinSpec
-from edgedeploy.errors import RemoteCommandError
+from edgedeploy.errors import RemoteCommandError, TransferError
 from edgedeploy.files import file_sha256
 from edgedeploy.transport import ssh
 from edgedeploy.transport.exchange import Counter
@@ -224,7 +224,8 @@ class ReplayTransport:
         time.sleep(self._latency_s)
 
     def get(self, source: PurePosixPath, destination: Path) -> None:
-        raise NotImplementedError("a flash reads no file of the board")
+        """A flash reads no file of the board, so none was recorded."""
+        raise TransferError(f"{source} was not recorded, and cannot go to {destination}", hint="replay a flash")
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Self
 
 from edgedeploy.errors import ConnectionLostError
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Traffic, Transport
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Transport
+from edgedeploy.transport.wrapped import WrappedTransport
 
 
 class FaultKind(str, Enum):
@@ -36,27 +35,19 @@ class Fault:
     operation: int
 
 
-class FaultyTransport:
+class FaultyTransport(WrappedTransport):
     """Passes everything to ``inner`` except for the one fault. After a lost connection every call fails.
 
     ``commands`` lists the commands run so far, ``puts`` the destinations of the files put, ``stream`` for each stream.
     """
 
     def __init__(self, inner: Transport, fault: Fault | None = None) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._fault = fault
         self._lost = False
         self.operations = 0
         self.commands: list[str] = []
         self.puts: list[PurePosixPath] = []
-
-    @property
-    def description(self) -> str:
-        return self._inner.description
-
-    @property
-    def traffic(self) -> Traffic:
-        return self._inner.traffic
 
     def run(
         self,
@@ -120,17 +111,6 @@ class FaultyTransport:
         breaks = self._begin()
         self._inner.get(source, destination)
         self._end(breaks)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def _kind(self) -> FaultKind | None:

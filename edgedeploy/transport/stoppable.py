@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import Self
 
 from edgedeploy.errors import StoppedError
-from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Traffic, Transport
+from edgedeploy.transport.protocol import DEFAULT_DEADLINE_S, TRANSFER_STALL_S, CommandResult, Transport
+from edgedeploy.transport.wrapped import WrappedTransport
 
 
-class StoppableTransport:
+class StoppableTransport(WrappedTransport):
     """Passes everything to ``inner``; once ``stopped`` says so, the next operation raises instead, one time only.
 
     What is done while an error is handled, that one or another, is cleaning up and goes through. A command that runs
@@ -20,17 +19,9 @@ class StoppableTransport:
     """
 
     def __init__(self, inner: Transport, stopped: Callable[[], bool]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._stopped = stopped
         self._raised = False
-
-    @property
-    def description(self) -> str:
-        return self._inner.description
-
-    @property
-    def traffic(self) -> Traffic:
-        return self._inner.traffic
 
     def run(
         self,
@@ -81,17 +72,6 @@ class StoppableTransport:
         """Copy a file; see the protocol."""
         self._look()
         self._inner.get(source, destination)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _look(self) -> None:
         if sys.exception() is None and not self._raised and self._stopped():
