@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -28,8 +28,8 @@ def register(app: typer.Typer) -> None:
 @takes_target()
 def bench(
     options: TargetOptions,
-    runs: Annotated[Optional[int], typer.Option("--runs", min=1, help="Timed runs, exactly.")] = None,  # noqa: UP045
-    threads: Annotated[Optional[int], typer.Option("--threads", min=1, help="Engine threads.")] = None,  # noqa: UP045
+    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Timed runs, exactly.")] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Engine threads.")] = None,
     cpus: Annotated[str, typer.Option("--cpus", help="Pin to these cores, such as 4,5.")] = "",
     as_json: JsonOption = False,
 ) -> None:

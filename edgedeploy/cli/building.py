@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from edgedeploy.build.runtime import build_runtime
 from edgedeploy.progress import Progress
 
 ToolchainOption = Annotated[
-    Optional[ToolchainFamily],  # noqa: UP045
+    ToolchainFamily | None,
     typer.Option(
         "--toolchain",
         help="debian: GCC, a static program. zig: pip's clang, linked against the board's glibc version. "

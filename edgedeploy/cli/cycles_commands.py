@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def cycles(
     model: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(
             "--model",
             "-m",
@@ -43,33 +43,33 @@ def cycles(
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="Of a built-in network: its int8 form.")] = False,
     core: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--core", help="Arm's name of the core, such as cortex-a76."),
     ] = None,
     board: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--board", "-b", help="A board: its fastest core, or --core of it, and its caches."),
     ] = None,
     against: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--against", metavar="stock|FILE", help="The engine's own layers, or an earlier result."),
     ] = None,
     fail_if_slower: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--fail-if-slower", metavar="PERCENT", help="With --against: exit with 83 beyond it."),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="Engine threads.")] = 1,
     precision: Annotated[
-        Optional[Precision],  # noqa: UP045
+        Precision | None,
         typer.Option("--precision", help="With --model: of float layers, where the core can; fp16 otherwise."),
     ] = None,
     shapes: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--input-shape", metavar="NAME=C,H,W", help="Of a file whose Input layers do not say it."),
     ] = None,
     memory: Annotated[bool, typer.Option("--memory", help="Simulate caches too (slow): accesses and misses.")] = False,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", dir_okay=False, help="Write the result as JSON, also for --against later."),
     ] = None,
     project: ProjectOption = HERE,

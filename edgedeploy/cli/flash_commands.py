@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -215,7 +215,7 @@ def status(options: TargetOptions, as_json: JsonOption = False) -> None:
 def rollback(
     options: TargetOptions,
     to: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--to", help="Digest (or its start) of the release; the one before the active otherwise."),
     ] = None,
     break_lock: BreakLockOption = False,

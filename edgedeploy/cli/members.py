@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,23 +22,23 @@ BOARDS_AT_A_TIME = 8
 TWINS_AT_A_TIME = 2
 
 BoardsOption = Annotated[
-    Optional[list[str]],  # noqa: UP045  (typer reads the annotation at run time)
+    list[str] | None,
     typer.Option("--board", "-b", help="Board name, or a path to your own board .toml; several times for a fleet."),
 ]
 FleetOption = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option("--fleet", help="A fleet file in place of --board: many boards, their hosts and waves."),
 ]
 WavesOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--waves", metavar="SIZES", help="Of a fleet, such as 1,25%,rest; the last is repeated."),
 ]
 MaxFailuresOption = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option("--max-failures", min=0, max=MOST_BOARDS, help="Boards of a wave that may fail before it stops."),
 ]
 ParallelOption = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option("--parallel", min=1, max=MOST_PARALLEL, help="Boards at a time."),
 ]
 RollBackOption = Annotated[

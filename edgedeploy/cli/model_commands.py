@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -36,23 +36,23 @@ AcceptOption = Annotated[
 
 def convert(
     model: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Argument(help="A model file (.onnx, .pt); the project's otherwise."),
     ] = None,
     shapes: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--input", "-i", metavar="NAME=1,C,H,W", help="An input's static shape; once for each input."),
     ] = None,
     samples: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        list[Path] | None,
         typer.Option("--sample", "-s", help="With MODEL: .npy or .npz to compare on; random values otherwise."),
     ] = None,
     precision: Annotated[
-        Optional[Precision],  # noqa: UP045
+        Precision | None,
         typer.Option("--precision", help="What float layers store and compute in; the project's otherwise."),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", file_okay=False, help="Copy model.param and model.bin into this directory."),
     ] = None,
     project: ProjectOption = HERE,
@@ -103,7 +103,7 @@ def build(
     board: BoardOption = "rk3399",
     project: ProjectOption = HERE,
     wheel: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--wheel", file_okay=False, help="Also build the Python operators' wheel into this directory."),
     ] = None,
     toolchain: ToolchainOption = None,

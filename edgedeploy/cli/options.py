@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -21,7 +21,7 @@ ProjectOption = Annotated[
 ]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board name, or a path to your own board .toml.")]
 ClockOption = Annotated[
-    Optional[Clock],  # noqa: UP045  (typer reads the annotation at run time)
+    Clock | None,
     typer.Option(
         "--clock",
         help="Twin's clock: real (all vCPUs; the default) or instructions (deterministic, one vCPU).",
@@ -39,22 +39,22 @@ class TargetOptions:
 
     board: BoardOption
     host: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--host", help="USER@ADDRESS[:PORT] of a real board."),
     ] = None
     emulated: Annotated[bool, typer.Option("--emulated", help="Use the board's emulated twin.")] = False
     clock: ClockOption = None
     fresh: FreshOption = False
     key: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--key", exists=True, dir_okay=False, help="Private key file for --host."),
     ] = None
     host_key_fingerprint: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--host-key-fingerprint", help="SHA256:... accepted at first contact."),
     ] = None
     directory: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--directory", help="Base directory on the board; the board definition's otherwise."),
     ] = None
     project: ProjectOption = HERE

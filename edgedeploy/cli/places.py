@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,11 +17,11 @@ COORDINATOR_VARIABLE = "LG_COORDINATOR"
 DEFAULT_COORDINATOR = "127.0.0.1:20408"
 
 PlaceOption = Annotated[
-    Optional[str],  # noqa: UP045  (typer reads the annotation at run time)
+    str | None,
     typer.Option("--place", help="A labgrid place that lends the board: acquired, used, released."),
 ]
 CoordinatorOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         "--coordinator", metavar="ADDRESS[:PORT]", help="Of the lab; the fleet file's, else LG_COORDINATOR otherwise."
     ),

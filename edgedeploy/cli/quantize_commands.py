@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -42,64 +42,64 @@ def register(app: typer.Typer) -> None:
 def quantize(
     options: TargetOptions,
     model: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Argument(help="A .param with its .bin, an .onnx or a .pt file; the project's model otherwise."),
     ] = None,
     shapes: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--input", "-i", metavar="NAME=1,C,H,W", help="With MODEL: an input's shape; once for each."),
     ] = None,
     data: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--data", "-d", help="Calibration data: a directory, an .npy file, or FILE.py:FUNCTION."),
     ] = None,
     evaluation: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--evaluation", help="Data to judge on; items that calibration leaves over otherwise."),
     ] = None,
-    images: Annotated[Optional[int], typer.Option("--images", min=1, help="Calibrate on so many.")] = None,  # noqa: UP045
-    seed: Annotated[Optional[int], typer.Option("--seed", min=0, help="Of every random choice.")] = None,  # noqa: UP045
+    images: Annotated[int | None, typer.Option("--images", min=1, help="Calibrate on so many.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of every random choice.")] = None,
     calibrator: Annotated[
-        Optional[Calibrator],  # noqa: UP045
+        Calibrator | None,
         typer.Option("--calibrator", help="How the range of a blob is chosen."),
     ] = None,
     percentile: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--percentile", min=50.0, max=100.0, help="For that calibrator, in percent."),
     ] = None,
     metric: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--metric", help="top1, cosine, or FILE.py:FUNCTION."),
     ] = None,
     max_drop: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--max-drop", min=0.0, help="Points of the metric that may be lost; else layers stay in float."),
     ] = None,
     min_sqnr: Annotated[
-        Optional[float],  # noqa: UP045
+        float | None,
         typer.Option("--min-sqnr", metavar="DB", help="That the outputs are to have; else layers stay in float."),
     ] = None,
     keep_float: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option("--keep-float", metavar="LAYER", help="Leave this layer in float; once for each."),
     ] = None,
     stock: Annotated[
-        Optional[bool],  # noqa: UP045
+        bool | None,
         typer.Option("--stock", help="For programs with the engine's own layers alone, not our runner."),
     ] = None,
     search: Annotated[
         bool, typer.Option("--search", help="Try other settings too, and measure what each layer costs.")
     ] = False,
     scheduler: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="A Dask scheduler to work on; this machine otherwise."),
     ] = None,
     table: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--table", dir_okay=False, help="Write the calibration table in ncnn's text format."),
     ] = None,
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", file_okay=False, help="Copy model, record and report into this directory."),
     ] = None,
     accept_differences: AcceptOption = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from edgedeploy.bundle.keys import PassphrasePrompt, SigningKey, load_signing_ke
 from edgedeploy.cli.projects import OpenProject
 
 SignKeyOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option("--sign-key", metavar="KEY", help="Name or private key file that signs; the project's otherwise."),
 ]
 
