@@ -37,6 +37,7 @@ from edgedeploy.errors import (
 )
 from edgedeploy.paths import STATE_VARIABLE
 from edgedeploy.progress import SILENT
+from edgedeploy.transport import ssh
 from edgedeploy.transport.exchange import READ_ONLY_HINT
 from edgedeploy.transport.fake import FaultyTransport
 from edgedeploy.transport.protocol import Transport
@@ -44,7 +45,7 @@ from edgedeploy.transport.ssh import SshTransport, connect
 
 pytestmark = pytest.mark.emulated
 
-SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=2, memory_mib=1024)
+SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=1, memory_mib=512)
 NAME = "deploy-test"
 FILLER = ".filler"
 PATIENCE_S = 120
@@ -179,7 +180,7 @@ def test_preflight_against_the_probed_board(board: SshTransport, files: Workbenc
     wrong = replace(bundle, requirements=replace(bundle.requirements, architecture="x86_64"))
     with pytest.raises(WrongArchitectureError, match="for x86_64, the board is aarch64"):
         push(board, wrong)
-    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0, 1\)"):
+    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0\)"):
         push(board, replace(bundle, requirements=replace(bundle.requirements, isa=("asimd", "asimddp"))))
     assert board.run('[ -e "$HOME/.edgedeploy" ]', check=False).exit_status != 0
 
@@ -231,6 +232,8 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
 
 LARGE_BYTES = 8_000_000
 CUT_AFTER_BYTES = 5_000_000
+SHORT_PATIENCE_MS = 6_000
+"""In place of half a minute: the same option of the socket, and a test that waits less."""
 
 
 class Pulled(FaultyTransport):
@@ -261,15 +264,19 @@ def large(files: Workbench, seed: int) -> Bundle:
     return files.bundle(f"weights {seed}", extra={"large": random.Random(seed).randbytes(LARGE_BYTES)})
 
 
-def test_cable_pulled_for_good(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+def test_cable_pulled_for_good(
+    running: TwinEndpoint, board: SshTransport, files: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The connection is given up, and the board is as it was."""
     good = files.bundle()
     push(board, good)
+    monkeypatch.setattr(ssh, "UNANSWERED_MS", SHORT_PATIENCE_MS)
     try:
         with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
             push(Pulled(doomed), large(files, 1))
     finally:
         twin.set_link(NAME, connected=True)
+        monkeypatch.undo()
     with connect(running.ssh, deadline_s=60) as fresh:
         assert status(fresh, APP).current == good.digest
 
