@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from edgedeploy.artifacts import FloatArray
 from edgedeploy.cli.quantize_data import Sources
 from edgedeploy.cli.subjects import Subject
 from edgedeploy.files import file_sha256
@@ -33,6 +34,7 @@ from edgedeploy.quantfile import (
     TargetRecord,
     TrialEntry,
     WeightBits,
+    WeightScales,
     WorstItem,
 )
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
@@ -139,6 +141,7 @@ def fidelity(sqnr_db: float, cosine: float) -> Fidelity:
 
 
 def _layer(choice: LayerChoice, graph: Graph, error: LayerError | None) -> LayerEntry:
+    own = error if choice.int8 else None
     return LayerEntry(
         name=choice.name,
         type=choice.type,
@@ -149,10 +152,11 @@ def _layer(choice: LayerChoice, graph: Graph, error: LayerError | None) -> Layer
         requantized=choice.output is not None,
         activation=_activation(graph.layer(choice.name)),
         weight_bits=_bits(choice.weight_bits),
+        weight_scales=_scales(choice.weight_scales),
         accumulator=_accumulator(choice),
         winograd=choice.winograd.value,
-        clipping=None if error is None else error.clipping,
-        own=None if error is None else fidelity(error.own_sqnr_db, error.own_cosine),
+        clipping=None if own is None else own.clipping,
+        own=None if own is None else fidelity(own.own_sqnr_db, own.own_cosine),
         accumulated=None if error is None else fidelity(error.accumulated_sqnr_db, error.accumulated_cosine),
         bias_correction=float(choice.bias_correction),
     )
@@ -182,6 +186,10 @@ def _bits(bits: tuple[int, ...]) -> WeightBits | None:
         return None
     reduced = sum(item < FULL_BITS for item in bits)
     return WeightBits(least=min(bits), most=max(bits), reduced_channels=reduced, channels=len(bits))
+
+
+def _scales(scales: FloatArray) -> WeightScales | None:
+    return WeightScales(least=float(scales.min()), most=float(scales.max())) if scales.size else None
 
 
 def _accumulator(choice: LayerChoice) -> AccumulatorEntry | None:
@@ -218,6 +226,7 @@ def _metric(about: About, made: Made) -> MetricRecord:
         name=found.metric,
         data=about.sources.evaluation.record,
         shares_calibration=about.sources.shared,
+        labelled=about.sources.evaluation.labelled,
         float_score=found.float_score,
         int8_score=found.int8_score,
         drop=found.drop,
@@ -252,6 +261,7 @@ def _layer_sensitivities(precision: PrecisionSearch | None) -> tuple[Sensitivity
             layer=layer.name,
             alone_db=layer.sqnr_db if layer.noise else None,
             noise_share=min(1.0, layer.noise_share),
+            drop=layer.drop,
             cost=layer.cost,
         )
         for layer in (precision.layers if precision is not None else ())

@@ -56,6 +56,10 @@ class Encoding:
         """Return the numbers, float32, from the middle of the range in its direction: as codes, but not rounded."""
         return (self.direction * (np.asarray(numbers, dtype=np.float64) - self.middle)).astype(np.float32)
 
+    def from_middle(self, moved: NDArray[Any]) -> FloatArray:
+        """Return the numbers, float32, that ``moved`` made these of."""
+        return (self.direction * np.asarray(moved, dtype=np.float64) + self.middle).astype(np.float32)
+
     @property
     def lowest(self) -> float:
         """The smallest number there is a code for."""

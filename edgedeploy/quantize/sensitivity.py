@@ -1,4 +1,4 @@
-"""How much error each layer in int8 makes by itself, and what it would cost in float."""
+"""How much error each layer in int8 makes by itself, what the metric loses by it, and what it would cost in float."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class LayerSensitivity:
         noise: Energy of the outputs' error over that of the outputs: of a typical item, or the mean of all.
         noise_share: Share of the sum over all layers. The errors of layers add up, so about this much of the network's
             error goes away with the layer in float.
+        drop: Points of the task metric that the layer loses.
         macs: Multiplications of one inference.
         cost: Of the layer in float: its multiplications and the conversions around it, as a share of all
             multiplications of layers that can be int8.
@@ -35,6 +36,7 @@ class LayerSensitivity:
     name: str
     noise: float
     noise_share: float
+    drop: float
     macs: int
     cost: float
 
@@ -125,8 +127,9 @@ def measure_layers(
             name=name,
             noise=own,
             noise_share=own / noise if noise else 0.0,
+            drop=measured.drop,
             macs=costs[name].macs,
             cost=costs[name].total / macs if macs else 0.0,
         )
-        for name, own in zip(names, noises, strict=True)
+        for name, own, measured in zip(names, noises, found, strict=True)
     )

@@ -42,7 +42,7 @@ def render_quantization_html(record: QuantizationRecord, *, images: Sequence[Rep
             steps=details.step_rows(record),
             kept_layers=details.kept_rows(record),
             kept_together=details.kept_together(record),
-            sensitive_layers=details.sensitivity_rows(record.metric.layers, TOP_SENSITIVITIES),
+            sensitive_layers=details.sensitivity_rows(record, record.metric.layers, TOP_SENSITIVITIES),
             trials=details.trial_rows(record),
             speed=details.speed_rows(record),
             speed_facts=details.speed_facts(record),

@@ -10,9 +10,11 @@ from edgedeploy.quantfile import (
     EncodingEntry,
     Fidelity,
     LayerEntry,
+    PassEntry,
     QuantizationRecord,
     SensitivityEntry,
     SpeedFigure,
+    WeightScales,
     WorstItem,
 )
 from edgedeploy.report import wording
@@ -39,6 +41,7 @@ class LayerRow:
     cosine: str
     range: str
     scale: str
+    weight_scales: str
     activation: str
     bits: str
     bits_note: str
@@ -65,6 +68,7 @@ class StepRow:
 class SensitivityRow:
     layer: str
     alone: str
+    drop: str
     noise: str
     cost: str
 
@@ -124,7 +128,7 @@ def step_rows(record: QuantizationRecord) -> tuple[StepRow, ...]:
 
 
 def sensitivity_rows(
-    entries: Sequence[SensitivityEntry], count: int, *, by_error: bool = True
+    record: QuantizationRecord, entries: Sequence[SensitivityEntry], count: int, *, by_error: bool = True
 ) -> tuple[SensitivityRow, ...]:
     """Return the layers that lose most by themselves, most first, or the first ones as they come."""
     ordered = sorted(entries, key=lambda entry: entry.noise_share, reverse=True) if by_error else entries
@@ -132,6 +136,7 @@ def sensitivity_rows(
         SensitivityRow(
             layer=entry.layer,
             alone=_db(entry.alone_db),
+            drop=_score(entry.drop, record),
             noise=wording.percent(entry.noise_share),
             cost=wording.percent(entry.cost),
         )
@@ -141,7 +146,7 @@ def sensitivity_rows(
 
 def kept_rows(record: QuantizationRecord) -> tuple[SensitivityRow, ...]:
     """Return the layers that were put back to float, in the network's order: what each won, and what it costs."""
-    return sensitivity_rows(_kept(record), len(record.metric.put_back), by_error=False)
+    return sensitivity_rows(record, _kept(record), len(record.metric.put_back), by_error=False)
 
 
 def kept_together(record: QuantizationRecord) -> str:
@@ -203,8 +208,8 @@ def pass_rows(record: QuantizationRecord) -> tuple[PassRow, ...]:
         PassRow(
             name=item.name,
             layers=f"{item.layers_before} → {item.layers_after}",
-            difference=NOTHING if item.max_difference is None else f"{item.max_difference:.1e}",
-            kept="kept" if item.kept else "undone",
+            difference=_difference(item.max_difference),
+            kept=_outcome(item),
         )
         for item in record.passes
     )
@@ -268,6 +273,7 @@ def _layer_row(layer: LayerEntry) -> LayerRow:
         cosine=_cosine(whole.cosine),
         range=_range(layer.input),
         scale=NOTHING if layer.input is None else wording.number(layer.input.scale),
+        weight_scales=_weight_scales(layer.weight_scales),
         activation=layer.activation,
         bits=_bits(layer),
         bits_note=_bits_note(layer),
@@ -315,6 +321,26 @@ def _near_zero(value: float, reach: float) -> float:
 
 def _signed(value: float) -> str:
     return "0" if value == 0 else wording.number(value).replace("-", "−")
+
+
+def _weight_scales(scales: WeightScales | None) -> str:
+    if scales is None:
+        return NOTHING
+    ends = [wording.number(end) for end in (scales.least, scales.most)]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _difference(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return "none" if value == 0 else f"{value:.1e}"
+
+
+def _outcome(item: PassEntry) -> str:
+    if not item.kept:
+        return "undone"
+    # A pass that found something was held against the network before it.
+    return "nothing to do" if item.max_difference is None else "kept"
 
 
 def _bits(layer: LayerEntry) -> str:

@@ -100,8 +100,12 @@ def test_a_project_is_quantized_and_reported(project: Path, tmp_path: Path, caps
     assert {layer.name for layer in record.layers if layer.int8} == {layer.name for layer in record.layers}
     assert any(layer.requantized for layer in record.layers)
     assert {layer.activation for layer in record.layers} >= {"relu", "clip 0 to 6", "none"}
+    assert all(
+        layer.weight_scales and 0 < layer.weight_scales.least <= layer.weight_scales.most for layer in record.layers
+    )
     assert all(layer.own is not None and layer.own.sqnr_db and layer.own.sqnr_db > 15 for layer in record.layers)
     assert record.metric.name == "top1"
+    assert record.metric.labelled == 15
     assert record.metric.held is True
     assert record.metric.float_score >= 90
     assert abs(record.metric.drop - (record.metric.float_score - record.metric.int8_score)) < 1e-9
@@ -192,6 +196,8 @@ def test_layers_go_back_to_float_for_a_ratio_of_signal_to_error(
     record = read_document(succeed(capsys, project, "--min-sqnr", "45", "--images", "16"))
     assert record.metric.min_sqnr_db == 45.0 and record.metric.max_drop is None and record.metric.held
     assert record.metric.put_back and record.float_layers
+    assert all(layer.own is None and layer.accumulated is not None for layer in record.float_layers)
+    assert all(entry.drop is not None for entry in record.metric.layers)
     assert all(output.error.sqnr_db is None or output.error.sqnr_db >= 45 for output in record.outputs)
     assert {step.holds for step in record.metric.steps} >= {True}
     assert all(step.holds == ((step.sqnr_after or 0.0) >= 45) for step in record.metric.steps)

@@ -67,6 +67,8 @@ def test_sensitivities_are_of_layers_alone_in_int8(net: Searched) -> None:
         others = [name for name in candidates if name != layer.name]
         alone = evaluate(net.prepared.source, assemble(net.prepared, keep_float=others), net.data, sample, Cosine())
         assert layer.noise == alone.typical_noise > 0
+        assert layer.drop == alone.drop
+    assert max(net.found.layers, key=lambda layer: layer.drop).name == "depthwise"
     assert sum(layer.noise_share for layer in net.found.layers) == pytest.approx(1.0)
     assert max(net.found.layers, key=lambda layer: layer.noise_share).name == "depthwise"
 

@@ -92,7 +92,7 @@ def item(name: str, value: float = 0.0, label: int | None = None) -> Item:
 def test_the_hash_is_of_names_labels_and_values() -> None:
     data = Listed((item("a"), item("b", 1.0, 3)))
     found = read_all(data, range(2))
-    assert found.names == ("a", "b")
+    assert (found.names, found.labelled) == (("a", "b"), 1)
     assert read_all(data, range(2)) == found
     for other in (item("c", 1.0, 3), item("b", 1.5, 3), item("b", 1.0, 4), item("b", 1.0)):
         assert read_all(replace(data, items=(data.items[0], other)), range(2)).sha256 != found.sha256
