@@ -85,6 +85,17 @@ def copy_to(kept: Kept, quantized: Quantized, directory: Path) -> None:
     copy_file(kept.page_file, directory / PAGE_FILE)
 
 
+def copy_table(quantized: Quantized, path: Path) -> None:
+    """Copy the calibration table to a path, and the float network that it belongs to beside it: FILE.param, FILE.bin.
+
+    Raises:
+        CalibrationTableError: There is none.
+    """
+    copy_file(quantized.entry.table, path)
+    copy_file(quantized.entry.float_param, path.with_name(f"{path.name}.param"))
+    copy_file(quantized.entry.float_weights, path.with_name(f"{path.name}.bin"))
+
+
 def thumbnails(record: QuantizationRecord, evaluation: Data) -> tuple[ReportImage, ...]:
     """Return small pictures of the items on which int8 differs most; none of items that are no images."""
     return tuple(_thumbnails(record, evaluation))

@@ -29,6 +29,7 @@ from edgedeploy.quantfile import (
     PrecisionStep,
     QuantizationRecord,
     SensitivityEntry,
+    Setting,
     SkippedEntry,
     SpeedSection,
     TargetRecord,
@@ -98,7 +99,7 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
         versions=about.versions,
         command=about.command,
         target=TargetRecord(board=about.target.name, dotprod=about.target.dotprod, own_layers=about.target.own_layers),
-        settings=made.settings.to_json(),
+        settings=_settings(made, about.section),
         trials=_trials(made.trials),
         data=about.sources.calibration.record,
         passes=tuple(
@@ -133,6 +134,15 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
         files=files,
         warnings=about.sources.warnings,
     )
+
+
+def _settings(made: Made, section: QuantizationSection) -> dict[str, Setting]:
+    """Return what decided the result; with a table there is no calibrator."""
+    settings: dict[str, Setting] = made.prepared.settings.to_json()
+    if section.from_table is not None:
+        settings = {name: value for name, value in settings.items() if name not in ("calibrator", "percentile")}
+        settings["from_table"] = section.from_table
+    return settings
 
 
 def fidelity(sqnr_db: float, cosine: float) -> Fidelity:

@@ -18,6 +18,8 @@ from edgedeploy.quantize.equalize import Equalization
 from edgedeploy.quantize.ranges import encoding_for
 from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics
+from edgedeploy.quantize.table import CalibrationTable
+from edgedeploy.quantize.table_scales import weight_scales_of
 from edgedeploy.quantize.write import int8_layer, offering_layer
 
 INT8_OPTIONS = EngineOptions(winograd43=False, packing=False)
@@ -41,6 +43,7 @@ class Prepared:
         statistics: Source blob -> what calibration saw of it.
         encodings: Source blob -> how it is encoded with all candidates in int8.
         decisions: Layer -> weights and biases; of candidates whose inputs the engine quantizes there is none.
+        table: Whose scales they have; None: they were chosen.
     """
 
     source: Graph
@@ -54,6 +57,7 @@ class Prepared:
     statistics: Mapping[str, BlobStatistics]
     encodings: Mapping[str, Encoding]
     decisions: Mapping[str, Decision]
+    table: CalibrationTable | None = None
 
 
 def assemble(
@@ -89,7 +93,7 @@ def assemble(
             layers.append(int8_layer(layer, decision.weights, source=source, handed_on=handed_on))
             choices.append(_choice(layer, decision, source, handed_on))
         elif layer.name in int8:
-            layers.append(int8_dynamic_layer(layer))
+            layers.append(int8_dynamic_layer(layer, weight_scales_of(prepared.table, layer)))
             choices.append(LayerChoice(name=layer.name, type=layer.type, int8=True))
         else:
             offered = encodings[layer.outputs[0]] if layer.outputs[0] in moved else None
