@@ -192,6 +192,8 @@ class SensitivityEntry(Frozen):
         noise_share: Share of the error of all layers, each measured alone: about what goes away with it in float.
         drop: Points of the metric on the same items; null: not known.
         cost: Its multiplications, and the conversions around it, as a share of all that int8 layers could do.
+        wins_db: Decibels that the worst output wins with this layer alone in float; null: not measured.
+        wins: Points of the metric that it wins; null: not measured.
     """
 
     layer: str
@@ -199,6 +201,8 @@ class SensitivityEntry(Frozen):
     drop: MaybeFloat = None
     noise_share: Share
     cost: Annotated[float, Field(ge=0)]
+    wins_db: MaybeFloat = None
+    wins: MaybeFloat = None
 
 
 class PrecisionStep(Frozen):

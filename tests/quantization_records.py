@@ -118,7 +118,9 @@ def metric_record(**changes: Any) -> MetricRecord:
             ),
         ),
         "layers": (
-            SensitivityEntry(layer="conv_5", alone_db=23.1, drop=12.5, noise_share=0.51, cost=0.04),
+            SensitivityEntry(
+                layer="conv_5", alone_db=23.1, drop=12.5, noise_share=0.51, cost=0.04, wins_db=3.26, wins=-0.5
+            ),
             SensitivityEntry(layer="conv_2", alone_db=None, noise_share=0.0, cost=0.1),
         ),
     }

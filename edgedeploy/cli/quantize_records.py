@@ -273,6 +273,8 @@ def _layer_sensitivities(precision: PrecisionSearch | None) -> tuple[Sensitivity
             noise_share=min(1.0, layer.noise_share),
             drop=layer.drop,
             cost=layer.cost,
+            wins_db=layer.wins_db,
+            wins=layer.wins,
         )
         for layer in (precision.layers if precision is not None else ())
     )

@@ -43,6 +43,7 @@ def render_quantization_html(record: QuantizationRecord, *, images: Sequence[Rep
             kept_layers=details.kept_rows(record),
             kept_together=details.kept_together(record),
             sensitive_layers=details.sensitivity_rows(record, record.metric.layers, TOP_SENSITIVITIES),
+            left_out=any(entry.wins_db is not None for entry in record.metric.layers),
             trials=details.trial_rows(record),
             speed=details.speed_rows(record),
             speed_facts=details.speed_facts(record),

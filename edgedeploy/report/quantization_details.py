@@ -71,6 +71,7 @@ class SensitivityRow:
     drop: str
     noise: str
     cost: str
+    wins: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +140,16 @@ def sensitivity_rows(
             drop=_score(entry.drop, record),
             noise=wording.percent(entry.noise_share),
             cost=wording.percent(entry.cost),
+            wins=_wins(entry, record),
         )
         for entry in ordered[:count]
     )
+
+
+def _wins(entry: SensitivityEntry, record: QuantizationRecord) -> str:
+    if entry.wins_db is None:
+        return NOTHING
+    return f"{wording.signed(entry.wins_db, 1)} dB, {wording.signed(entry.wins or 0.0, 2)}"
 
 
 def kept_rows(record: QuantizationRecord) -> tuple[SensitivityRow, ...]:

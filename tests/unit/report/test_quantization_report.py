@@ -18,6 +18,7 @@ from edgedeploy.quantfile import (
     EqualizationEntry,
     Fidelity,
     QuantizationRecord,
+    SensitivityEntry,
     SpeedSection,
     TargetRecord,
     WeightBits,
@@ -314,6 +315,12 @@ def test_worst_items_with_and_without_pictures(image: ReportImage) -> None:
 def test_exact_layers_are_said_to_be_so() -> None:
     record = with_layer(0, own=Fidelity(sqnr_db=None, cosine=1.0))
     assert "exact" in page_of(record).by_id["layers"]
+
+
+def test_what_a_layer_alone_in_float_wins_is_shown_where_it_was_measured() -> None:
+    assert "4.0 %+3.3 dB, −0.50" in page_of(quantization_record()).by_id["precision"]
+    plain = metric_record(layers=(SensitivityEntry(layer="conv_5", alone_db=23.1, noise_share=1.0, cost=0.04),))
+    assert "Alone in float wins" not in page_of(quantization_record(metric=plain)).by_id["precision"]
 
 
 def test_a_float_layers_accumulated_error_is_shown() -> None:
