@@ -142,6 +142,8 @@ def quantize(
         raise UsageError("a table has its scales already, whatever the calibrator", hint="leave one of them out")
     given = {key: value for key, value in said.items() if value is not None}
     base = QuantizationSection() if model is not None else opened.project.quantization
+    if percentile is not None and given.get("calibrator", base.calibrator) != Calibrator.PERCENTILE.value:
+        raise UsageError("--percentile is for one of the calibrators", hint="add --calibrator percentile")
     precision = Precision.FP32 if model is not None else opened.project.model.precision
     wish = Wish(
         section=base.model_copy(update=given),

@@ -10,10 +10,11 @@ from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes import PassRecord
 from edgedeploy.graph.passes.edits import wiring_of
 from edgedeploy.graph.passes.linear import Values
+from edgedeploy.quantize.accumulators import MOST_BITS
 from edgedeploy.quantize.chains import Chains, copies_of, find_chains
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
 from edgedeploy.quantize.decide import Decision
-from edgedeploy.quantize.dynamic import int8_dynamic_layer
+from edgedeploy.quantize.dynamic import dynamic_scales, int8_dynamic_layer
 from edgedeploy.quantize.equalize import Equalization
 from edgedeploy.quantize.ranges import encoding_for
 from edgedeploy.quantize.settings import Settings, Target
@@ -94,7 +95,7 @@ def assemble(
             choices.append(_choice(layer, decision, source, handed_on))
         elif layer.name in int8:
             layers.append(int8_dynamic_layer(layer, weight_scales_of(prepared.table, layer)))
-            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=True))
+            choices.append(_dynamic_choice(layers[-1]))
         else:
             offered = encodings[layer.outputs[0]] if layer.outputs[0] in moved else None
             layers.append(layer if offered is None else offering_layer(layer, offered))
@@ -129,6 +130,13 @@ def _float_choice(layer: Layer, prepared: Prepared) -> list[LayerChoice]:
     if layer.name in prepared.left:
         return [LayerChoice(name=layer.name, type=layer.type, int8=False, reason=prepared.left[layer.name])]
     return []
+
+
+def _dynamic_choice(written: Layer) -> LayerChoice:
+    scales = dynamic_scales(written)
+    return LayerChoice(
+        name=written.name, type=written.type, int8=True, weight_scales=scales, weight_bits=(MOST_BITS,) * len(scales)
+    )
 
 
 def _choice(layer: Layer, decision: Decision, source: Encoding, handed_on: Encoding | None) -> LayerChoice:

@@ -87,7 +87,8 @@ class LayerChoice:
         int8: False: it stays in float, and ``reason`` says why.
         input: How the codes that it multiplies stand for numbers.
         output: How the codes that it hands on do; None where it hands on floats.
-        weight_scales: Codes a unit, float32: one an output channel, or one a group.
+        weight_scales: Codes a unit, float32: one an output channel, or one a group; of layers that scale their inputs
+            themselves those of all matrices.
         weight_bits: Of each output channel (or group): 8, or fewer for the accumulators' sake.
         accumulator_bound: Largest magnitude that calibration leads one to expect; None where it was not looked at.
         accumulator_limit: Largest that the target's code computes exactly.

@@ -36,6 +36,7 @@ DYNAMIC_TYPES = frozenset(_INT8_TERM_KEYS)
 """The engine quantizes their inputs itself, for each inference anew: only their weights are ours to choose."""
 
 _BLOCK_QUANTIZED_FROM = 400
+_SCALES = "_scales"
 _INTEGER_STORAGES = frozenset({Storage.INT8, Storage.PACKED})
 """Of anything smaller the scale is no float32."""
 
@@ -89,6 +90,12 @@ def int8_dynamic_layer(layer: Layer, scales: Mapping[str, FloatArray] = MappingP
     return replace(written, weights=tuple(weights[slot.name] for slot in layout_of(written)))
 
 
+def dynamic_scales(layer: Layer) -> FloatArray:
+    """Return the scales of all weights of a layer that ``int8_dynamic_layer`` wrote, float32."""
+    found = [weight.array.ravel() for weight in layer.weights if weight.name.endswith(_SCALES)]
+    return np.concatenate(found).astype(np.float32)
+
+
 def _matrices(layer: Layer) -> dict[str, int | None]:
     """Name the weights that become codes, with the axis along which they share a scale; None: both."""
     if layer.type == "Gemm":
@@ -120,4 +127,4 @@ def _quantized(weight: Weight, axis: int | None, given: FloatArray | None) -> tu
 
 def _scales_name(weight: str) -> str:
     """Return for example ``weight_xc_scales`` or ``q_scales``."""
-    return f"{weight.removesuffix('_weight')}_scales"
+    return f"{weight.removesuffix('_weight')}{_SCALES}"

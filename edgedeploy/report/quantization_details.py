@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from edgedeploy.artifacts import Provenance
 from edgedeploy.quantfile import (
     EncodingEntry,
     Fidelity,
@@ -13,7 +12,6 @@ from edgedeploy.quantfile import (
     PassEntry,
     QuantizationRecord,
     SensitivityEntry,
-    SpeedFigure,
     WeightScales,
     WorstItem,
 )
@@ -22,6 +20,8 @@ from edgedeploy.report.details import Fact
 from edgedeploy.report.quantization_summary import score, worst_layers
 
 NOTHING = "–"
+CHOSEN_ANEW = "chosen anew"
+"""Where the engine scales each input by itself."""
 LARGEST_CODE = 127
 SHORT_HEADROOM_BITS = 1.0
 _TRIED = ("calibrator", "percentile", "equalize", "ranges")
@@ -80,14 +80,6 @@ class TrialRow:
     drop: str
     sqnr: str
     chosen: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeedRow:
-    label: str
-    value: str
-    runs: str
-    part: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,31 +177,6 @@ def trial_rows(record: QuantizationRecord) -> tuple[TrialRow, ...]:
     )
 
 
-def speed_rows(record: QuantizationRecord) -> tuple[SpeedRow, ...]:
-    """Return the measured releases; ``part`` is of the slowest."""
-    speed = record.speed.measured
-    if speed is None:
-        return ()
-    figures = [figure for figure in (speed.float32, speed.float16, speed.int8) if figure is not None]
-    largest = max(figure.value for figure in figures) or 1.0
-    return tuple(_speed_row(figure, speed.unit, largest) for figure in figures)
-
-
-def speed_facts(record: QuantizationRecord) -> tuple[Fact, ...]:
-    """Return how the speed was measured; empty where it was not."""
-    speed = record.speed.measured
-    if speed is None:
-        return ()
-    interval = speed.interval
-    shown = f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval is not None else ""
-    where = "the board" if speed.provenance is Provenance.HARDWARE else "the emulated twin, by counting instructions"
-    return (
-        Fact(name="Measured on", value=where),
-        Fact(name="int8 against the best float", value=f"{speed.ratio:.3f}{shown}: {speed.verdict}"),
-        Fact(name="Recommended", value=speed.recommendation),
-    )
-
-
 def pass_rows(record: QuantizationRecord) -> tuple[PassRow, ...]:
     """Return the graph passes in order."""
     return tuple(
@@ -279,7 +246,7 @@ def _layer_row(layer: LayerEntry) -> LayerRow:
         own_cosine=_cosine(own.cosine),
         sqnr=_fidelity_db(layer.accumulated),
         cosine=_cosine(whole.cosine),
-        range=_range(layer.input),
+        range=CHOSEN_ANEW if layer.int8 and layer.input is None else _range(layer.input),
         scale=NOTHING if layer.input is None else wording.number(layer.input.scale),
         weight_scales=_weight_scales(layer.weight_scales),
         activation=layer.activation,
@@ -370,15 +337,6 @@ def _headroom(layer: LayerEntry) -> str:
     if layer.accumulator is None or layer.accumulator.headroom_bits is None:
         return NOTHING
     return f"{layer.accumulator.headroom_bits:.1f} bits"
-
-
-def _speed_row(figure: SpeedFigure, unit: str, largest: float) -> SpeedRow:
-    return SpeedRow(
-        label=figure.label,
-        value=f"{wording.number(figure.value)} {unit}",
-        runs=wording.plural(figure.runs, "run"),
-        part=figure.value / largest,
-    )
 
 
 def _fidelity_db(value: Fidelity | None) -> str:

@@ -283,6 +283,7 @@ def test_a_converted_model_file(project: Path, tmp_path: Path, capsys: pytest.Ca
         (("--metric", "bad.py:high"), MetricError, "1.5"),
         (("--metric", "bad.py:random", "--max-drop", "0"), AccuracyError, "every layer in float"),
         (("--input", "x=1,1,8,8"), UsageError, "model file"),
+        (("--percentile", "99.9"), UsageError, "one of the calibrators"),
         (("--emulated", "--host", "a@b"), UsageError, "exclude"),
         (("--emulated", "--clock", "real"), UsageError, "counts instructions"),
     ],
@@ -294,7 +295,7 @@ def test_what_cannot_be(
     (project / "empty").mkdir()
     shutil.copytree(project / IMAGES, project / "grey")
     for path in (project / "grey").rglob("*.png"):
-        path.write_bytes(_grey_png())
+        cv2.imwrite(str(path), np.full((16, 16), 100, np.uint8))
     (project / "bad.py").write_text(
         "def high(item, expected, found):\n"
         "    return 1.5\n"
@@ -304,10 +305,6 @@ def test_what_cannot_be(
     )
     error = fail(capsys, kind.exit_code, project, *words)
     assert said in error["message"]
-
-
-def _grey_png() -> bytes:
-    return bytes(cv2.imencode(".png", np.full((16, 16), 100, np.uint8))[1].tobytes())
 
 
 def test_unreadable_files_are_all_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,9 @@ def test_layers_that_scale_their_inputs_take_the_tables_weights_scales() -> None
         assert written.weight(f"weight_{name}_scales").array.ravel() == pytest.approx(scales)
         assert np.abs(written.weight(f"weight_{name}").array).max() in (63, 64)
     assert assemble(prepared).choice("gemm").int8, "the format has no name for its scales"
+    choice = assemble(prepared).choice("gru")
+    assert choice.weight_scales == pytest.approx(np.concatenate(list(lines.values())))
+    assert choice.weight_bits == (8,) * 36
     expected, found = (
         Engine.from_graph(net, options=ONE_THREAD).run(["out0"], data.item(0).tensors)["out0"]
         for net in (graph, assemble(prepared).graph)

@@ -312,6 +312,11 @@ def test_worst_items_with_and_without_pictures(image: ReportImage) -> None:
     assert "were not told apart" in page_of(quantization_record(worst=())).by_id["worst"]
 
 
+def test_layers_that_scale_their_inputs_have_no_range_of_their_own() -> None:
+    page = page_of(with_layer(0, type="GRU", input=None, accumulator=None))
+    assert "conv_0GRU41.039.0chosen anew" in page.by_id["layers"]
+
+
 def test_exact_layers_are_said_to_be_so() -> None:
     record = with_layer(0, own=Fidelity(sqnr_db=None, cosine=1.0))
     assert "exact" in page_of(record).by_id["layers"]
