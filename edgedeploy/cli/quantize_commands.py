@@ -114,6 +114,8 @@ def quantize(
 ) -> None:
     """Bring a model to int8 and report what it costs; with a target, also whether it is faster there."""
     progress = ConsoleProgress()
+    if table is not None and not table.absolute().parent.is_dir():
+        raise UsageError(f"{table} cannot be written: there is no such directory", hint="make it first")
     opened = open_project(options.project, progress=progress)
     options = replace(options, board=options.board or default_board(opened.project))
     board = load_board(options.board, project_dir=opened.directory)
@@ -169,7 +171,10 @@ def quantize(
         print_json(_document(kept, quantized))
         return
     render_quantization_terminal(kept.record, stdout)
-    for name, path in (("model", quantized.entry.param), ("record", kept.record_file), ("report", kept.page_file)):
+    places = [("model", quantized.entry.param), ("record", kept.record_file), ("report", kept.page_file)]
+    if table is not None:
+        places.append(("table", table.absolute()))
+    for name, path in places:
         stdout.print(f"{name:7} {path}", markup=False, soft_wrap=True)
 
 

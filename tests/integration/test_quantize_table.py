@@ -71,6 +71,17 @@ def test_what_was_written_is_read_with_the_network_beside_it(
     assert all(output.error.sqnr_db is None or output.error.sqnr_db > 20 for output in record.outputs)
 
 
+def test_files_go_where_they_can_be_written(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    (tmp_path / "taken.table.param").mkdir()
+    for place in (("--table", "nowhere/net.table"), ("--table", "taken.table"), ("--output", "file/deep")):
+        error = run(capsys, "net.param", *words, *place, status=UsageError.exit_code)["error"]
+        assert place[1] in error["message"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")) == []
+
+
 def test_another_table_makes_another_model(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
