@@ -51,6 +51,7 @@ def test_a_place_is_ours_during_the_block_and_nobodys_after(lab: Lab, session: C
     with session.place("door-1", progress=SILENT) as lease:
         assert lab.owner("door-1") == session.identity
         assert lease.service == NetworkService(address="192.0.2.7", port=2222, user="rock", password="rockchip")
+        assert "rockchip" not in repr(lease)
     assert lab.owner("door-1") is None
 
 
