@@ -109,6 +109,21 @@ def left_behind(coordinator: str, identity: str) -> Iterator[Note]:
             path.unlink(missing_ok=True)
 
 
+def parse_note(text: str) -> Note | None:
+    """Return a note, None where it is damaged or not written yet."""
+    try:
+        found = load_json(text)
+        return Note(
+            coordinator=str(found["coordinator"]),
+            place=str(found["place"]),
+            identity=str(found["identity"]),
+            changed=float(found["changed"]),
+            pid=int(found["pid"]),
+        )
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
 def _folder() -> Path:
     return state_dir() / "places"
 
@@ -127,14 +142,4 @@ def _locked(stream: BinaryIO) -> bool:
 
 
 def _read(stream: BinaryIO) -> Note | None:
-    try:
-        found = load_json(stream.read(_LARGEST_NOTE_BYTES).decode())
-        return Note(
-            coordinator=str(found["coordinator"]),
-            place=str(found["place"]),
-            identity=str(found["identity"]),
-            changed=float(found["changed"]),
-            pid=int(found["pid"]),
-        )
-    except (ValueError, TypeError, KeyError, OverflowError):
-        return None
+    return parse_note(stream.read(_LARGEST_NOTE_BYTES).decode(errors="replace"))
