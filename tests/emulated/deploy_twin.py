@@ -12,12 +12,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from deploy_workbench import APP
+from deploy_workbench import APP, runner_script
 
 from edgedeploy import emulate
 from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, SshEndpoint, StepRecord, TwinEndpoint
 from edgedeploy.boards.probe import probe
+from edgedeploy.build.runtime import build_runtime
 from edgedeploy.deploy.flash import flash
+from edgedeploy.deploy.stream import NAME as NAME_OF_STREAM
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.image import ensure_image
 from edgedeploy.emulate.initramfs import Entry, archive, twin_archive
@@ -40,7 +42,7 @@ INSTALL = """
 """
 ERRANDS = """#!/usr/bin/busybox sh
 cd /dev/shm || exit 1
-while busybox usleep 200000; do
+while busybox usleep 500000; do
     if [ -e errand ]; then
         sh errand > said 2>&1
         echo $? > done
@@ -57,7 +59,10 @@ mkdir -p cgroup/small
 echo 24M > cgroup/small/memory.max
 cat starving > cgroup/small/cgroup.procs
 """
-STARVING = "echo $$ > /dev/shm/starving; until [ -e /dev/shm/go ]; do sleep 0.2; done"
+STARVING = (
+    "echo $$ > /dev/shm/starving; tries=0; "
+    "until [ -e /dev/shm/go ]; do tries=$((tries + 1)); [ $tries -lt 600 ] || exit 9; sleep 0.2; done"
+)
 
 
 def _with_errands(original: Callable[[Mapping[str, bytes]], bytes]) -> Callable[[Mapping[str, bytes]], bytes]:
@@ -89,7 +94,9 @@ def as_root(transport: Transport, script: str) -> str:
     """Have the twin's root process run a script and return what it says."""
     told = transport.run(
         f"cd /dev/shm; rm -f done; printf '%s\\n' {shlex.quote(script)} > errand.new; mv errand.new errand; "
-        "until [ -s done ]; do sleep 0.1; done; cat said; exit $(cat done)"
+        "until [ -s done ]; do sleep 0.1; done; cat said; read -r status < done; "
+        "[ $status -eq 0 ] || { cat said >&2; exit $status; }",
+        deadline_s=PATIENCE_S,
     )
     return told.stdout
 
@@ -146,6 +153,15 @@ def _flash_as_another_host(endpoint: SshEndpoint, bundle: Bundle) -> None:
         push(transport, bundle)
 
 
+def receiving_runner(transport: Transport) -> str:
+    """Return a stand-in for the on-board program that has files unpacked by the real one, which is put on the board."""
+    real = build_runtime("aarch64-linux-gnu", progress=SILENT).runner
+    transport.put(real, PurePosixPath("receiver"), mode=0o755)
+    first, rest = runner_script().split("\n", 1)
+    handed = 'case $1 in receive | version) exec "$HOME/receiver" "$@" ;; esac'
+    return f"{first}\n# {NAME_OF_STREAM.decode()}\n{handed}\n{rest}"
+
+
 def pushed(result: FlashResult) -> StepRecord:
     return next(step for step in result.steps if step.name == "push")
 
@@ -163,7 +179,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def starve(transport: Transport) -> None:
     """Wait for a process that says that it is starving, and take its memory away."""
-    transport.run("until [ -s /dev/shm/starving ]; do sleep 0.2; done")
+    transport.run("until [ -s /dev/shm/starving ]; do sleep 0.2; done", deadline_s=PATIENCE_S)
     as_root(transport, STARVE)
     transport.run("touch /dev/shm/go")
 

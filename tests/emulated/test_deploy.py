@@ -24,6 +24,7 @@ from deploy_twin import (
     listing,
     push,
     pushed,
+    receiving_runner,
     starve,
     wait_for,
 )
@@ -180,8 +181,9 @@ def pull() -> None:
     twin.set_link(NAME, connected=False)
 
 
-def large(files: Workbench, seed: int) -> Bundle:
-    return files.bundle(f"weights {seed}", extra={"large": random.Random(seed).randbytes(LARGE_BYTES)})
+def large(files: Workbench, seed: int, *, runner: str | None = None) -> Bundle:
+    content = random.Random(seed).randbytes(LARGE_BYTES)
+    return files.bundle(f"weights {seed}", extra={"large": content}, runner=runner)
 
 
 def test_cable_pulled_for_good(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
@@ -210,15 +212,19 @@ def test_cable_pulled_for_some_seconds(board: SshTransport, files: Workbench) ->
     assert pushed(result).bytes == bundle.size_bytes
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 def test_link_lost_in_the_middle_of_a_file(
-    running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path
+    running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path, streamed: bool
 ) -> None:
-    """The board does not notice, so its end of the connection still waits when the next flash comes and resumes.
+    """Of one that travels by itself, and of one within the stream.
+
+    The board does not notice, so its end of the connection still waits when the next flash comes and resumes.
 
     Not by the twin's cable: the user network of QEMU 7.2 ends QEMU (soread: buf_len != 0) when the host hangs up while
     more waits for the cable than it buffers.
     """
-    good, bundle = files.bundle(), large(files, 3)
+    runner = receiving_runner(board) if streamed else None
+    good, bundle = files.bundle(runner=runner), large(files, 3, runner=runner)
     push(board, good)
     known = tmp_path / "known_hosts"
     assert running.ssh.known_hosts is not None
@@ -237,6 +243,7 @@ def test_link_lost_in_the_middle_of_a_file(
             push(board, bundle)
         result = push(board, bundle, break_lock=True)
     assert "bytes were there already" in pushed(result).note
+    assert (pushed(result).round_trips == 1) == streamed
     assert pushed(result).bytes < bundle.size_bytes - CUT_AFTER_BYTES // 2
     assert status(board, APP).current == bundle.digest
 
@@ -268,7 +275,6 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
     good = files.bundle()
     push(board, good)
     before = listing(board)
-    as_root(board, "dmesg -C")
     hungry = runner_script(before=f"{STARVING}; exec tail /dev/zero")
     starver = threading.Thread(target=starve, args=(board,))
     starver.start()
@@ -278,7 +284,7 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
     finally:
         starver.join(PATIENCE_S)
         board.run("rm -f /dev/shm/go /dev/shm/starving")
-    assert "Memory cgroup out of memory: Killed process" in as_root(board, "dmesg")
+    assert "oom_kill 1" in as_root(board, "cat cgroup/small/memory.events").splitlines()
     assert listing(board) == before
     assert push(board, good).unchanged
 
@@ -287,9 +293,9 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
     ("fault", "error", "told"),
     [
         ({"before": "kill -SEGV $$"}, SelfTestError, "status 139, segmentation fault"),
-        ({"before": "sleep 600"}, DeadlineError, "5 s"),
-        ({"health": "kill -SEGV $$"}, UnhealthyError, "139"),
-        ({"health": "sleep 600"}, UnhealthyError, "did not end"),
+        ({"before": "exec sleep 600"}, DeadlineError, "10 s"),
+        ({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139"),
+        ({"health": "exec sleep 600"}, UnhealthyError, r"more than \d+ s, or the memory ran out"),
     ],
 )
 def test_runner_that_crashes_or_hangs(
@@ -300,10 +306,11 @@ def test_runner_that_crashes_or_hangs(
     push(board, good)
     before = listing(board)
     with pytest.raises(error, match=told):
-        push(board, files.bundle("weights 2", runner=runner_script(**fault)), selftest_deadline_s=5)
+        push(board, files.bundle("weights 2", runner=runner_script(**fault)), selftest_deadline_s=10)
     assert listing(board) == before
     assert status(board, APP).current == good.digest
-    assert board.run("pgrep -x sleep", check=False).stdout == ""
+    programs = board.run("ps -eo args").stdout
+    assert "sshd" in programs and "sleep 600" not in programs
     assert push(board, good).unchanged
 
 
@@ -367,12 +374,13 @@ def test_host_process_that_is_killed(running: TwinEndpoint, board: SshTransport,
     with another_host(running.ssh, bundle) as host:
         board.run(
             f'cd "$HOME/.edgedeploy/{APP}/store"; '
-            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 4} ]; do sleep 0.05; done'
+            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 8} ]; do sleep 0.05; done',
+            deadline_s=PATIENCE_S,
         )
         host.kill()
         host.join()
         assert status(board, APP).current == good.digest
     result = push(board, bundle)
     assert "bytes were there already" in pushed(result).note
-    assert pushed(result).bytes < bundle.size_bytes - LARGE_BYTES // 4
+    assert pushed(result).bytes < bundle.size_bytes - LARGE_BYTES // 8
     assert status(board, APP).current == bundle.digest
