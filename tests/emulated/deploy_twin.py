@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import secrets
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,18 +37,23 @@ NAME = "deploy-test"
 PATIENCE_S = 300
 
 HAND_OVER = "exec /bin/busybox switch_root"
+# The disk outlives a reboot, and so does the line.
 INSTALL = """
 /bin/busybox cp /errands /sysroot/usr/lib/edgedeploy/errands
-/bin/busybox echo "::respawn:/usr/lib/edgedeploy/errands" >> /sysroot/etc/inittab
+/bin/busybox grep -q errands /sysroot/etc/inittab ||
+    /bin/busybox echo "::respawn:/usr/lib/edgedeploy/errands" >> /sysroot/etc/inittab
 """
 ERRANDS = """#!/usr/bin/busybox sh
 cd /dev/shm || exit 1
 while busybox usleep 500000; do
-    if [ -e errand ]; then
-        sh errand > said 2>&1
-        echo $? > done
-        rm errand
-    fi
+    for errand in errand-*; do
+        [ -e "$errand" ] || continue
+        token=${errand#errand-}
+        mv "$errand" "running-$token"
+        sh "running-$token" > "said-$token" 2>&1
+        echo $? > "status-$token"
+        mv "status-$token" "done-$token"
+    done
 done
 """
 # A control group with little memory, and in it the process that says that it is starving.
@@ -92,10 +98,11 @@ def fault_twin(state: Path) -> Iterator[TwinEndpoint]:
 
 def as_root(transport: Transport, script: str) -> str:
     """Have the twin's root process run a script and return what it says."""
+    token = secrets.token_hex(4)
     told = transport.run(
-        f"cd /dev/shm; rm -f done; printf '%s\\n' {shlex.quote(script)} > errand.new; mv errand.new errand; "
-        "until [ -s done ]; do sleep 0.1; done; cat said; read -r status < done; "
-        "[ $status -eq 0 ] || { cat said >&2; exit $status; }",
+        f"cd /dev/shm; printf '%s\\n' {shlex.quote(script)} > new-{token}; mv new-{token} errand-{token}; "
+        f"until [ -e done-{token} ]; do sleep 0.1; done; cat said-{token}; read -r status < done-{token}; "
+        f"[ $status -eq 0 ] || {{ cat said-{token} >&2; exit $status; }}",
         deadline_s=PATIENCE_S,
     )
     return told.stdout
