@@ -30,13 +30,14 @@ def winograd_is_ours(layer: Layer, target: Target) -> bool:
 def _is_in_registers(layer: Layer) -> bool:
     """Whether the kernel's limits can be the activation, or its gate."""
     kind, params = activation_of(layer), activation_params_of(layer)
+    first = params[0] if params else 0.0
     match kind:
         case Activation.CLIP:
             lowest, highest = params
             return lowest <= highest and highest != 0
         case Activation.LEAKY_RELU:
-            return params[0] >= 0
+            return first >= 0
         case Activation.HARD_SWISH:
-            return params[0] > 0
+            return first > 0
         case _:
             return kind in (Activation.NONE, Activation.RELU)
