@@ -10,7 +10,7 @@
 //            and 16 DUP on the other: the bound is 256 MAC in 32 cycles, 8 MAC a cycle.
 // Reached    32.2 cycles a step, 7.95 MAC a cycle, as llvm-mca 19 estimates for cortex-a72; its model is the A57's and
 //            may be kinder than the hardware. A tile's end takes 16 cycles with folded offsets, 29 to other codes, 20
-//            to floats, 26 to those of a ReLU, 36 where limits are of both signs.
+//            to floats, 26 to those of a ReLU, 36 where limits are of both signs; 42 with folded offsets and gated.
 // Range      SMULL + SMLAL put two products into 16 bits: 2 * 128 * 127 = 32512, hence B in [-127, 127].
 // In order   For Cortex-A53 a product is used four instructions later at the earliest where there are two pixels.
 //
@@ -23,7 +23,7 @@
 //   v16-v23  sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   v24-v27  products
 //   v28-v31  B: two pairs of k of channels 0-3 and 4-7
-//   In the epilogue v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
+//   In the epilogue v16-v23: gates, whose slope is v28   v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
 //   x18-x30, v8-v15 are not touched.
 // Frame: conv_s8_4x8_ends_asm.h.
 

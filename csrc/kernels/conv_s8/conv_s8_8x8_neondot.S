@@ -14,6 +14,8 @@
 // Reached    16.04 cycles a step, as llvm-mca 19 estimates for neoverse-n1, the same core design. Besides its steps
 //            a tile takes 20 cycles (folded), 36 (codes of short sums), 50 (of longer ones), 24 (float32), 36 (halves)
 //            or 53 (halves of longer sums); clamped floats 16 more, halves behind a ReLU 4.
+//            Gated values: 55 (folded, whose 101 operations take 51 on two pipes), 83 (other codes), 56 (float32), 68
+//            (halves).
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (short_sums, or taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits
 //            of 1.5 * 2^23, so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the
@@ -31,7 +33,7 @@
 //   x27 pointers to load   x28 C's channels 4-7 (F32)
 //   v0-v3         B: k 0-3, k 4-7
 //   v4-v7         A: pixels 0-3, then 4-7
-//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23
+//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.
 

@@ -19,7 +19,7 @@
 //   x21 how a tile ends   x22 taps   x23 B's begin   x24 pixels left   x25 offset   x28 C's channels 4-7 (F32)
 //   v4-v7         A: pixels 0-1, 2-3, 4-5, 6-7   v12-v14 the odd ones until ZIP1 has them; temporaries of the end
 //   v28-v31       B: channels 0-1, 2-3, 4-5, 6-7
-//   v8-v11        scale, limits   v15 1.5 * 2^23
+//   v8-v11        scale, limits   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
 //   v0-v3, v16-v27    sums: of a pair of pixels four registers, a pair of channels each
 //   v16-v31       in the end: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.

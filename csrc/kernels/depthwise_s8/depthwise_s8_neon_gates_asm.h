@@ -38,8 +38,11 @@
     fcvtzs v\into\().4s, v\into\().4s, #24
 .endm
 
-// Of PAIR_STEPS, whose macros it uses; ends at its _done.
+// Of PAIR_STEPS, whose macros it uses; ends at its _done. The long loops, with `scales`, begin a page.
 .macro GATED_PAIR_STEPS name, scales
+    .ifnb \scales
+    .p2align 12
+    .endif
 .L\name\()_gated:
     mov w14, w17
     add x17, x0, #DEPTHWISE_S8_GATE_SLOPE
