@@ -6,7 +6,8 @@
 // Target     Cortex-A72: one pipe multiplies, either does the rest. A step is 18 multiplications, 20 SADDW and, with
 //            folded offsets, 16 turns of the epilogue, where FMLA of four floats takes two: 54 turns, 27 cycles, 13.5
 //            an output. The multiplications alone are 18 cycles, 8 MAC a cycle.
-// Reached    28.4 cycles a step, 14.2 an output, 22.6 where they are gated, as llvm-mca 19 estimates for cortex-a72; its model is the A57's.
+// Reached    28.4 cycles a step, 14.2 an output, 22.6 where they are gated, as llvm-mca 19 estimates for
+//            cortex-a72; its model is the A57's.
 //
 // Registers, besides those of depthwise_s8_neon_asm.h
 //   x1-x3 rows   x5 weights

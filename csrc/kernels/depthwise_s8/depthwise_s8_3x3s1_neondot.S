@@ -9,9 +9,9 @@
 //            two pipes, 5.6 an output. Else four FSUB and four FCVTZS, two turns of one pipe each, come to that: 17
 //            cycles, 8.5 an output; F32 8. Steps are short and independent: the core has the next one's SDOTs under way
 //            during an epilogue.
-// Reached    11.7 cycles a step, 5.9 an output; 20 where they are gated, 17.1 where offsets are not folded, as llvm-mca 19 estimates for
-//            neoverse-n1, the same core design, with the fixed-point FCVTZS charged as the plain one (its model lists
-//            that alone).
+// Reached    11.7 cycles a step, 5.9 an output; 20 where they are gated, 17.1 where offsets are not folded,
+//            as llvm-mca 19 estimates for neoverse-n1, the same core design, with the fixed-point FCVTZS charged as the
+//            plain one (its model lists that alone).
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V; FP
 //            convert, Q-form: pipe V0.
 //
