@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgedeploy.artifacts import BinaryRequirements, BuiltRuntime, canonical_json
+from edgedeploy.build.a32 import BASELINE as ARM_BASELINE
 from edgedeploy.build.baseline import Unguarded, unguarded_features
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
 from edgedeploy.build.cmake import BuildTree, build, configure, single_product
@@ -46,7 +47,7 @@ _ZIG_OPTIONS = {"CMAKE_EXE_LINKER_FLAGS": "", "EDGEDEPLOY_SIMPLEOMP": "ON", "EDG
 _LEFT_OUT = ("plugin", "python")
 _SHORT_KEY = 16
 _RECORD_FILE = "runtime.json"
-_PROVED_ARCHITECTURE = "aarch64"
+_ARM32 = "armv7l"
 _GLIBC_ALONE = re.compile(r"^(?:lib(?:c|m|pthread|dl|rt)\.so\.\d+|ld-linux.*)$")
 
 
@@ -139,9 +140,13 @@ def _copy_headers(headers: Path, staging: Path) -> None:
 
 
 def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryRequirements:
-    """Return what the file asks for, and every extension that its code uses without asking the CPU."""
+    """Return what the file asks for, and every extension that its code uses without asking the CPU.
+
+    A 32-bit file's attributes name the code behind run-time checks too, so there the proof counts in their place.
+    """
     needs = facts.to_requirements()
-    return replace(needs, isa=tuple(sorted({*needs.isa, *unguarded})))
+    baseline = ARM_BASELINE if facts.architecture == _ARM32 else needs.isa
+    return replace(needs, isa=tuple(sorted({*baseline, *unguarded})))
 
 
 def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> RuntimeInputs:
@@ -253,8 +258,6 @@ def check_libraries(facts: ElfFacts, toolchain: Toolchain) -> None:
 
 
 def _unguarded(linked: Path, engine: Engine, work: Path) -> tuple[Unguarded, ...]:
-    if read_elf(linked).architecture != _PROVED_ARCHITECTURE:
-        return ()
     return unguarded_features(linked, [engine.directory / "lib" / "libncnn.a", *sorted(work.rglob("*.a"))])
 
 
