@@ -18,6 +18,7 @@ from edgedeploy.build.baseline import Unguarded, unguarded_features
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
 from edgedeploy.build.cmake import BuildTree, build, configure, single_product
 from edgedeploy.build.engine import Engine, ensure_engine
+from edgedeploy.build.engine_parts import EngineParts
 from edgedeploy.build.kernel_list import list_kernels
 from edgedeploy.build.sodium import SODIUM_SOURCE, sodium_source
 from edgedeploy.build.sources import sources_digest
@@ -72,7 +73,12 @@ def runtime_options(toolchain: Toolchain) -> dict[str, str]:
 
 
 def build_runtime(
-    triple: str, *, progress: Progress, resources: Path | None = None, toolchain: Toolchain | None = None
+    triple: str,
+    *,
+    progress: Progress,
+    resources: Path | None = None,
+    toolchain: Toolchain | None = None,
+    parts: EngineParts | None = None,
 ) -> BuiltRuntime:
     """Return the on-board program for a triple, compiling engine and ``csrc/`` where the cache lacks them.
 
@@ -81,6 +87,7 @@ def build_runtime(
         progress: Shows the compiler's counter.
         resources: The directory with ``CMakeLists.txt``, ``csrc`` and ``toolchains``; None means the installed one.
         toolchain: For that triple; None: Debian's.
+        parts: Of the engine; None: all of it.
 
     Raises:
         UnknownTripleError: No toolchain serves the triple.
@@ -88,7 +95,8 @@ def build_runtime(
         EngineSourceError: The engine's source cannot be had.
         BuildFailedError: It does not compile, or the product is not what it should be.
     """
-    inputs = _gather(toolchain or toolchain_for(triple, resources=resources), resources or resource_dir(), progress)
+    toolchain = toolchain or toolchain_for(triple, resources=resources)
+    inputs = _gather(toolchain, resources or resource_dir(), parts, progress)
     entry = build_cache_dir() / "runtimes" / triple / inputs.key[:_SHORT_KEY]
     ensure_entry(entry, lambda staging: _make(inputs, staging, progress), progress=progress)
     runner = entry / RUNNER_PROGRAM
@@ -149,7 +157,7 @@ def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryReq
     return replace(needs, isa=tuple(sorted({*baseline, *unguarded})))
 
 
-def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> RuntimeInputs:
+def _gather(toolchain: Toolchain, resources: Path, parts: EngineParts | None, progress: Progress) -> RuntimeInputs:
     compiler = inspect_compiler(toolchain)
     json_include = isolated_headers(find_json_headers(), progress=progress)
     sources_digest(
@@ -157,7 +165,7 @@ def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> Runtim
     )  # an incomplete directory shows before the minutes that the engine takes
     sodium = sodium_source(progress=progress)
     zstd = zstd_source(progress=progress)
-    engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain)
+    engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain, parts=parts)
     sources = sources_digest(resources, without=_LEFT_OUT)
     return RuntimeInputs(
         resources=resources,
