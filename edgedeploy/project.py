@@ -126,7 +126,7 @@ class GoldenSection(Section):
 class QuantizationSection(Section):
     """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over.
 
-    ``stock``: for programs with the engine's own layers alone.
+    ``stock``: for programs with the engine's own layers alone. ``from_table``: a table whose scales are taken.
     """
 
     enabled: bool = False
@@ -143,6 +143,7 @@ class QuantizationSection(Section):
     min_sqnr: float | None = None
     keep_float: tuple[str, ...] = ()
     stock: bool = False
+    from_table: Annotated[str, Field(min_length=1)] | None = None
 
 
 class BenchSection(Section):
