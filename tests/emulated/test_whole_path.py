@@ -92,21 +92,6 @@ def test_the_report_shows_text_boxes_and_no_time_of_the_board(flashed: dict[str,
     assert not re.search(r"\d(?<!emulated) ms\b", page.replace("emulated ms", ""))
 
 
-def test_a_second_flash_sends_nothing_to_a_twin_that_a_lab_lends(small: Shell, release: str, tmp_path: Path) -> None:
-    (twin,) = small.json("emulator", "list")
-    service = {"address": "127.0.0.1", "username": twin["ssh"]["user"], "port": twin["ssh"]["port"]}
-    with labgrid_lab(tmp_path, {"desk": service}) as lab:
-        lab.add_place("desk", "lab/desk/NetworkService")
-        words = ["flash", "--board", BOARD, "--place", "desk", "--coordinator", lab.address, "--no-bench"]
-        again = small.json(*words)
-        assert (again["release"], again["unchanged"], again["verified"]) == (release, True, True)
-        assert (again["provenance"], again["clock"]) == ("qemu-system", "real"), "a lent twin is a twin"
-        assert lab.owner("desk") is None
-    steps = {step["name"]: step for step in again["steps"]}
-    assert steps["push"]["bytes"] == 0
-    assert sum(step["round_trips"] for step in again["steps"]) <= 3
-
-
 def test_a_fleet_of_twins(small: Shell, release: str) -> None:
     document = small.json("flash", "--board", BOARD, "--board", "rpi3", "--emulated", "--waves", "rest")
     assert [(item["name"], item["status"], item["provenance"]) for item in document["boards"]] == [
@@ -116,6 +101,37 @@ def test_a_fleet_of_twins(small: Shell, release: str) -> None:
     assert document["boards"][0]["release"] == release
     assert all(item["verified"] for item in document["boards"])
     assert [item["name"] for item in small.json("emulator", "list")] == [BOARD], "what it started is ended"
+
+
+def test_a_second_flash_sends_nothing_to_twins_that_a_lab_lends(small: Shell, release: str, tmp_path: Path) -> None:
+    """One by its place, then both as a fleet of places."""
+    small.run("emulator", "up", "rpi3")
+    try:
+        services = {
+            twin["name"]: {"address": "127.0.0.1", "username": twin["ssh"]["user"], "port": twin["ssh"]["port"]}
+            for twin in small.json("emulator", "list")
+        }
+        assert list(services) == [BOARD, "rpi3"]
+        with labgrid_lab(tmp_path, services) as lab:
+            for name in services:
+                lab.add_place(f"{name}-place", f"lab/{name}/NetworkService")
+            words = ["--board", BOARD, "--place", f"{BOARD}-place", "--coordinator", lab.address, "--no-bench"]
+            again = small.json("flash", *words)
+            assert (again["release"], again["unchanged"], again["verified"]) == (release, True, True)
+            assert (again["provenance"], again["clock"]) == ("qemu-system", "real"), "a lent twin is a twin"
+            steps = {step["name"]: step for step in again["steps"]}
+            assert steps["push"]["bytes"] == 0
+            assert sum(step["round_trips"] for step in again["steps"]) <= 3
+            entries = [f'[[boards]]\nname = "{name}"\nboard = "{name}"\nplace = "{name}-place"\n' for name in services]
+            fleet = tmp_path / "fleet.toml"
+            fleet.write_text(f'[labgrid]\ncoordinator = "{lab.address}"\n' + "".join(entries), encoding="utf-8")
+            document = small.json("flash", "--fleet", str(fleet))
+            assert [(item["where"], item["status"], item["provenance"]) for item in document["boards"]] == [
+                (f"place {name}-place", "unchanged", "qemu-system") for name in services
+            ]
+            assert [lab.owner(f"{name}-place") for name in services] == [None, None]
+    finally:
+        small.run("emulator", "down", "rpi3")
 
 
 def test_bench_report_and_compare(small: Shell, release: str) -> None:
