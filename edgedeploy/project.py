@@ -108,6 +108,12 @@ class ModelSection(Section):
     limits: LimitsSection = LimitsSection(max_abs_error=1e-2, cosine=0.999)
 
 
+class BuildSection(Section):
+    """``engine``: ``whole`` serves any model and board of the triple, ``model`` this model on this board."""
+
+    engine: Literal["whole", "model"] = "whole"
+
+
 class PostprocessingSection(Section):
     kind: PostprocessingKind = PostprocessingKind.NONE
     threshold: float = 0.5
@@ -193,6 +199,7 @@ class Project(Section):
     app: AppSection
     model: ModelSection
     samples: Annotated[tuple[Source, ...], Field(min_length=1)]
+    build: BuildSection = BuildSection()
     postprocessing: PostprocessingSection = PostprocessingSection()
     golden: GoldenSection = GoldenSection()
     quantization: QuantizationSection = QuantizationSection()

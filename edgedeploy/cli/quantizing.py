@@ -45,6 +45,7 @@ from edgedeploy.quantize.workers import Workers, open_workers
 
 DOT_PRODUCT = "asimddp"
 HALF_PRECISION = "asimdhp"
+KERNELS_ARCHITECTURE = "aarch64"
 LAYER_ERROR_ITEMS = 16
 KEPT_BY_THE_USER = "you keep it in float"
 
@@ -209,13 +210,13 @@ def target_of(board: Board, *, stock: bool, precision: Precision) -> Target:
     """Return what the board's cores make of int8.
 
     Args:
-        stock: Whether the engine's own layers alone are to run it.
+        stock: Whether the engine's own layers alone are to run it. On 32-bit ARM there are no others.
         precision: Of float layers; cores with half precision give the engine's layers halves whatever it is.
     """
     return Target(
         name=board.name,
         dotprod=DOT_PRODUCT in board.features,
-        own_layers=not stock,
+        own_layers=not stock and board.architecture == KERNELS_ARCHITECTURE,
         half_floats=precision.half_weights or HALF_PRECISION in board.features,
     )
 
