@@ -82,15 +82,31 @@ void plan(const Region& region) {
   }
 }
 
-// A ReLU is done by the layer before it where that can and nobody else sees what it would write without.
-void join_rectifiers(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+std::vector<int> readers_of_blobs(const ncnn::Net& net) {
   std::vector<int> readers(net.blobs().size());
   for (const ncnn::Layer* layer : net.layers()) {
     for (const int blob : layer->bottoms) ++readers[static_cast<size_t>(blob)];
   }
-  const auto holds = [](const std::vector<int>& blobs, int blob) {
-    return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
-  };
+  return readers;
+}
+
+bool holds(const std::vector<int>& blobs, int blob) {
+  return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
+}
+
+void tell_of_given(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  const std::vector<int> readers = readers_of_blobs(net);
+  for (ncnn::Layer* layer : net.mutable_layers()) {
+    PackLayer* pack = pack_layer(*layer);
+    if (pack == nullptr || layer->bottoms.size() != 1) continue;
+    const int blob = layer->bottoms.front();
+    if (readers[static_cast<size_t>(blob)] == 1 && holds(given, blob) && !holds(kept, blob)) pack->expect_given();
+  }
+}
+
+// A ReLU is done by the layer before it where that can and nobody else sees what it would write without.
+void join_rectifiers(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  const std::vector<int> readers = readers_of_blobs(net);
   for (ncnn::Layer* layer : net.mutable_layers()) {
     PackLayer* rectifier = pack_layer(*layer);
     if (rectifier == nullptr || !rectifier->only_rectifies()) continue;
@@ -119,6 +135,7 @@ void tell_readers(const Region& region, bool has_foreign_writers) {
 }  // namespace
 
 void plan_code_blobs(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  tell_of_given(net, given, kept);
   join_rectifiers(net, given, kept);
   const std::vector<int> names = regions_of(net);
   std::map<int, Region> regions;

@@ -43,6 +43,7 @@ class ConvolutionS8 : public CodesLayer {
   ConvolutionS8();
 
   float input_code_scale() const override { return computed_here() ? input_scale_[0] : 0; }
+  void expect_given() override;
 
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
@@ -54,6 +55,7 @@ class ConvolutionS8 : public CodesLayer {
   ncnn::Mat in_kernel_order(const ncnn::Mat& weights) const;
 
   ConvolutionPlan plan_;
+  bool writes_halves_ = false;  // where the engine stores them
 };
 
 // A convolution's input as its plan wants it.

@@ -20,6 +20,9 @@ class PackLayer : public ncnn::Layer {
   // Codes a unit of an input that may come as int8 with any number of channels; 0 where the engine has to quantize it.
   virtual float input_code_scale() const { return 0; }
 
+  // What it reads is set from outside, and read by it alone.
+  virtual void expect_given() {}
+
   // Codes a unit of the int8 that it multiplies, whatever its input; 0 for a layer that reads float.
   virtual float read_scale() const { return 0; }
   // What it reads, and passes on, is never negative. by_eights: nor has it other channels than whole eights.
