@@ -21,6 +21,11 @@
 // 1.5 * 2^23 by less than 2^15, so that the fma itself rounds to a code (half to even) and its low 16 bits are the
 // code.
 //
+//   output kSumsToF16Folded:   t = fma(float_of_bits(start[n] + sum), scale[n], offset[n]), then as kSumsToF16
+//   output kSumsToF16Shifted:  t = fma(1.5 * 2^23 + ((start[n] + sum) >> kSumsShift), scale[n], offset[n]), likewise
+//
+// For the latter sums may be longer by three bits; the scale is that of eight sums.
+//
 // scale and offset are finite. low_value <= high_value, neither is NaN or -0, high_value is not 0.
 // -128 <= low_code <= high_code <= 127.
 #ifndef EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_H_
@@ -30,7 +35,16 @@
 
 namespace edgedeploy {
 
-enum SumsOutput : int32_t { kSumsToS8 = 0, kSumsToF32 = 1, kSumsToS8Folded = 2, kSumsToF16 = 3 };
+enum SumsOutput : int32_t {
+  kSumsToS8 = 0,
+  kSumsToF32 = 1,
+  kSumsToS8Folded = 2,
+  kSumsToF16 = 3,
+  kSumsToF16Folded = 4,
+  kSumsToF16Shifted = 5,
+};
+
+inline constexpr int kSumsShift = 3;
 
 struct SumsEpilogue {
   int32_t output;  // SumsOutput

@@ -16,10 +16,21 @@ inline float sums_value(int32_t sum, float scale, float offset) {
   return std::fma(static_cast<float>(sum), scale, offset);
 }
 
-inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
-  const float t = sums_value(sum, scale, offset);
+// fma of the float that start + sum are the bits of.
+inline float sums_value_folded(int32_t sum, int32_t start, float scale, float offset) {
+  const int32_t bits = start + sum;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return std::fma(value, scale, offset);
+}
+
+inline float sums_within(float t, const SumsEpilogue& epilogue) {
   const float above = t > epilogue.low_value ? t : epilogue.low_value;
   return above < epilogue.high_value ? above : epilogue.high_value;
+}
+
+inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
+  return sums_within(sums_value(sum, scale, offset), epilogue);
 }
 
 // The bits of the nearest half, ties to even.
@@ -39,6 +50,17 @@ inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEp
   return half_bits(sums_to_f32(sum, scale, offset, epilogue));
 }
 
+inline uint16_t sums_to_f16_folded(int32_t sum, int32_t start, float scale, float offset,
+                                   const SumsEpilogue& epilogue) {
+  return half_bits(sums_within(sums_value_folded(sum, start, scale, offset), epilogue));
+}
+
+inline uint16_t sums_to_f16_shifted(int32_t sum, int32_t start, float scale, float offset,
+                                    const SumsEpilogue& epilogue) {
+  constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
+  return half_bits(sums_within(sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset), epilogue));
+}
+
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   const double fixed = std::trunc(static_cast<double>(sums_value(sum, scale, offset)) * 16777216.0);  // 2^24: exact
   const double saturated = fixed > 2147483647.0 ? 2147483647.0 : (fixed < -2147483648.0 ? -2147483648.0 : fixed);
@@ -47,10 +69,8 @@ inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilo
 }
 
 inline int8_t sums_to_s8_folded(int32_t sum, int32_t start, float scale, float offset, const SumsEpilogue& epilogue) {
-  const int32_t bits = start + sum;
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  const int32_t code = static_cast<int32_t>(std::fma(value, scale, offset) - 12582912.0f);  // 1.5 * 2^23
+  const float value = sums_value_folded(sum, start, scale, offset);
+  const int32_t code = static_cast<int32_t>(value - 12582912.0f);  // 1.5 * 2^23
   return static_cast<int8_t>(std::min(std::max(code, epilogue.low_code), epilogue.high_code));
 }
 

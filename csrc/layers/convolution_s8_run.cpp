@@ -99,7 +99,7 @@ class Convolver {
     if (is_gathered()) {
       const int64_t bytes = plan_.groups * kConvS8Group;
       gather_windows(plan_.window, input_.layout, output_.w, first_pixel, count, bytes, packed);
-      for (int64_t i = 0; i < count; ++i) pointers[i] = packed + i * bytes;
+      point_by_eights(packed, bytes, count, pointers);
       return;
     }
     for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
@@ -120,6 +120,10 @@ class Convolver {
     params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
     params.pixels = std::min(tiles * tile_m_, pixels_ - first * tile_m_);
     params.epilogue = out.sums();
+    const int32_t halves = epilogue_.halves.output;
+    const bool knows = halves != kSumsToF16Shifted || plan_.kernel->conv_shifts;
+    if (params.epilogue.output == kSumsToF16 && knows) params.epilogue.output = halves;
+    params.half_step = plan_.taps == 1 && (plan_.k - 1) % kConvS8Group < kConvS8Group / 2 ? 1 : 0;
     return params;
   }
 
@@ -127,9 +131,12 @@ class Convolver {
   void compute(int64_t first, int group, ConvS8Params* params, OutputTile& out) const {
     const int channel = group * kChannelGroup;
     params->b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
-    params->scale = epilogue_.scale.data() + channel;
-    params->offset = epilogue_.offset.data() + channel;
-    params->start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + channel;
+    const HalvesEpilogue& halves = epilogue_.halves;
+    const bool folds = params->epilogue.output == kSumsToF16Folded || params->epilogue.output == kSumsToF16Shifted;
+    const std::vector<int32_t>& start = folds ? halves.start : epilogue_.start;
+    params->scale = (folds ? halves.scale : epilogue_.scale).data() + channel;
+    params->offset = (folds ? halves.offset : epilogue_.offset).data() + channel;
+    params->start = start.empty() ? nullptr : start.data() + channel;
     const int64_t apart = pixels_apart(params->pixels);
     if (apart > 0) return compute_in_two(first * tile_m_, group, apart, *params, out);
     call(first * tile_m_, group, params, out);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "layers/codes_beside.h"
+#include "layers/rectified_sum_asimdhp.h"
 #include "layers/window_maxima.h"
 
 namespace edgedeploy {
@@ -183,7 +185,12 @@ int MaxPooling::forward(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
       outputs_of(in.width, w.padding.left, w.padding.right, w.kernel_w, w.stride_w, takes_partial_windows_),
       outputs_of(in.height, w.padding.top, w.padding.bottom, w.kernel_h, w.stride_h, takes_partial_windows_)};
   if (out.width <= 0 || out.height <= 0) return kFailed;
-  top_blob.create(out.width, out.height, bottom_blob.c, bottom_blob.elemsize, kGroup, opt.blob_allocator);
+  const bool writes_beside = !codes_ && scale_beside_ != 0;
+  if (writes_beside) {
+    top_blob = create_with_codes(out.width, out.height, bottom_blob.c, opt.blob_allocator);
+  } else {
+    top_blob.create(out.width, out.height, bottom_blob.c, bottom_blob.elemsize, kGroup, opt.blob_allocator);
+  }
   ncnn::Mat columns;
   columns.create(in.width, opt.num_threads, bottom_blob.elemsize, kGroup, opt.workspace_allocator);
   if (top_blob.empty() || columns.empty()) return kOutOfMemory;
@@ -195,6 +202,13 @@ int MaxPooling::forward(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
     ncnn::Mat into = top_blob.channel(q);
     pool(w, in, out, static_cast<const char*>(from.data), columns.row<char>(ncnn::get_omp_thread_num()),
          static_cast<char*>(into.data));
+#if defined(__aarch64__)
+    if (writes_beside) {
+      const int64_t count = int64_t{out.width} * out.height * kGroup;
+      const size_t to_plane = static_cast<size_t>(q) * top_blob.cstep * top_blob.elemsize;
+      codes_of_halves(into, count, scale_beside_, codes_beside(top_blob) + to_plane);
+    }
+#endif
   }
   return kOk;
 }

@@ -36,6 +36,14 @@ class PackLayer : public ncnn::Layer {
   // Codes a unit from now on.
   virtual void write_codes(float /*scale*/) {}
 
+  // Whether it writes halves by eights, none of them negative, and could write their codes beside them; and does so
+  // from now on.
+  virtual bool could_write_codes_beside() const { return false; }
+  virtual void write_codes_beside(float /*scale*/) {}
+  // Whether it reads halves whose planes lie apart; and finds codes at its scale beside them, unless they were copied.
+  virtual bool reads_planes_apart() const { return false; }
+  virtual void expect_codes_beside() {}
+
   // Whether it only moves or selects values, also codes: all its blobs hold the same then.
   virtual bool passes_codes() const { return false; }
   // Its blobs hold codes from now on.

@@ -14,29 +14,12 @@ namespace edgedeploy {
 
 namespace {
 
-constexpr int kEight = 8;
-
 // Eight pointers from one place to another.
 inline void copy_eight(const int8_t* const* from, const int8_t** into) {
 #if defined(__aarch64__)
   vst1q_s64_x4(reinterpret_cast<int64_t*>(into), vld1q_s64_x4(reinterpret_cast<const int64_t*>(from)));
 #else
-  std::memcpy(into, from, kEight * sizeof(*from));
-#endif
-}
-
-// Pointers `step` bytes apart; written by eights, so up to seven more than asked for.
-void point_by_eights(const int8_t* first, int64_t step, int count, const int8_t** pointers) {
-#if defined(__aarch64__)
-  const int64_t at = reinterpret_cast<int64_t>(first);
-  const int64x2_t pair = {at, at + step};
-  int64x2x4_t eight = {{pair, pair + 2 * step, pair + 4 * step, pair + 6 * step}};
-  for (int i = 0; i < count; i += kEight) {
-    vst1q_s64_x4(reinterpret_cast<int64_t*>(pointers + i), eight);
-    for (int64x2_t& some : eight.val) some += kEight * step;
-  }
-#else
-  for (int i = 0; i < count; ++i) pointers[i] = first + i * step;
+  std::memcpy(into, from, kPointersAtOnce * sizeof(*from));
 #endif
 }
 
@@ -58,7 +41,7 @@ PixelTiles::PixelTiles(const Window& window, const PixelLayout& layout, int outp
       is_one_run_(takes_each_pixel(window, layout, output_width)),
       columns_((window.stride_w == 1 ? output_width + (window.kernel_w - 1) * window.dilation_w
                                      : output_width * window.kernel_w) +
-               2 * kEight),
+               2 * kPointersAtOnce),
       tap_columns_(window.stride_w == 1 ? window.dilation_w : output_width) {}
 
 int PixelTiles::rows_for(int output_rows) const {
@@ -74,14 +57,14 @@ size_t PixelTiles::row_bytes(int64_t pixels) const {
 void PixelTiles::point(int64_t first, int64_t pixels, int32_t tile_m, const int8_t** pointers,
                        const int8_t** rows) const {
   if (is_one_run_) {
-    point_by_eights(layout_.data + first * layout_.pixel_bytes, layout_.pixel_bytes, static_cast<int>(pixels),
-                    pointers);
+    point_by_eights(layout_.data + first * layout_.pixel_bytes, layout_.pixel_bytes, pixels, pointers);
     return;
   }
   const int first_oy = static_cast<int>(first / output_width_);
   const int end_oy = static_cast<int>((first + pixels - 1) / output_width_) + 1;
   const int first_y = first_oy * window_.stride_h - layout_.padding.top;
-  for (int i = 0; i < rows_for(end_oy - first_oy); ++i) lay_out_row(first_y + i, rows + i * columns_);
+  const int row_count = rows_for(end_oy - first_oy);
+  for (int i = 0; i < row_count; ++i) lay_out_row(first_y + i, rows + i * columns_);
 
   const int8_t** row = rows;  // of the window's first row
   int ox = static_cast<int>(first % output_width_);
@@ -120,12 +103,12 @@ void PixelTiles::copy_tile(const Run* runs, int count, int32_t tile_m, const int
 
 void PixelTiles::lay_out_row(int y, const int8_t** columns) const {
   if (y < 0 || y >= layout_.height) {
-    std::fill(columns, columns + columns_, layout_.pad);
+    point_by_eights(layout_.pad, 0, columns_ - kPointersAtOnce, columns);
     return;
   }
   const int8_t* const row = layout_.data + y * layout_.row_bytes;
   const int left = -layout_.padding.left;
-  if (window_.stride_w == 1) return lay_out_columns(row, left, 1, columns_ - 2 * kEight, columns);
+  if (window_.stride_w == 1) return lay_out_columns(row, left, 1, columns_ - 2 * kPointersAtOnce, columns);
   for (int s = 0; s < window_.kernel_w; ++s) {
     lay_out_columns(row, left + s * window_.dilation_w, window_.stride_w, output_width_, columns + s * output_width_);
   }
@@ -133,13 +116,14 @@ void PixelTiles::lay_out_row(int y, const int8_t** columns) const {
 
 // Columns first_x, first_x + step and so on of a row; those left and right of it are padding.
 void PixelTiles::lay_out_columns(const int8_t* row, int first_x, int step, int count, const int8_t** columns) const {
-  const int before = std::min(count, first_x < 0 ? static_cast<int>(divide_up(-first_x, step)) : 0);
+  // A step of one is the usual one, and takes no division.
+  const auto steps_over = [step](int pixels) { return step == 1 ? pixels : (pixels + step - 1) / step; };
+  const int before = std::min(count, steps_over(std::max(0, -first_x)));
   const int inside_x = first_x + before * step;
-  const int room = layout_.width - inside_x;
-  const int inside = std::min(count - before, room > 0 ? static_cast<int>(divide_up(room, step)) : 0);
-  std::fill(columns, columns + before, layout_.pad);
+  const int inside = std::min(count - before, steps_over(std::max(0, layout_.width - inside_x)));
+  point_by_eights(layout_.pad, 0, before, columns);
   point_by_eights(row + inside_x * layout_.pixel_bytes, step * layout_.pixel_bytes, inside, columns + before);
-  std::fill(columns + before + inside, columns + count, layout_.pad);
+  point_by_eights(layout_.pad, 0, count - before - inside, columns + before + inside);
 }
 
 void pack_tile(const Window& window, const ncnn::Mat& input, int channels, int output_width, int64_t first,

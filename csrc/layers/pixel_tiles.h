@@ -6,9 +6,15 @@
 
 #include <cstdint>
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include "layers/window.h"
 
 namespace edgedeploy {
+
+inline constexpr int kPointersAtOnce = 8;
 
 // How a blob lies in memory.
 struct PixelLayout {
@@ -20,6 +26,24 @@ struct PixelLayout {
   Padding padding;  // around the blob, found at `pad`
   const int8_t* pad = nullptr;
 };
+
+// Pointers `step` bytes apart; written by eights, so up to seven more than asked for.
+inline void point_by_eights(const int8_t* first, int64_t step, int64_t count, const int8_t** pointers) {
+#if defined(__aarch64__)
+  const int64_t at = reinterpret_cast<int64_t>(first);
+  const int64_t both[] = {at, at + step};
+  const int64x2_t pair = vld1q_s64(both);
+  const int64x2_t to_next = vdupq_n_s64(kPointersAtOnce * step);
+  int64x2x4_t eight = {{pair, vaddq_s64(pair, vdupq_n_s64(2 * step)), vaddq_s64(pair, vdupq_n_s64(4 * step)),
+                        vaddq_s64(pair, vdupq_n_s64(6 * step))}};
+  for (int64_t i = 0; i < count; i += kPointersAtOnce) {
+    vst1q_s64_x4(reinterpret_cast<int64_t*>(pointers + i), eight);
+    for (int64x2_t& some : eight.val) some = vaddq_s64(some, to_next);
+  }
+#else
+  for (int64_t i = 0; i < count; ++i) pointers[i] = first + i * step;
+#endif
+}
 
 // Pointers are first laid out row by row of the blob, with the padding in its place, as far as windows reach; a tile's
 // are copied from there, a tap eight at a time.

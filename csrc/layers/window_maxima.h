@@ -49,13 +49,17 @@ Some largest_of_three(const char* const* rows, int64_t at) {
 // window's.
 inline void maxima_3x3s2(const char* const* rows, int64_t outputs, char* into, Halves /*kind*/) {
   constexpr int64_t kBytes = sizeof(Halves::Pixel);
-  Halves::Pixel left = largest_of_three<Halves::Pixel>(rows, 0);
-  for (int64_t at = kBytes; outputs > 0; --outputs, at += 2 * kBytes, into += kBytes) {
-    const Halves::Pixel middle = largest_of_three<Halves::Pixel>(rows, at);
-    const Halves::Pixel right = largest_of_three<Halves::Pixel>(rows, at + kBytes);
-    store(into, larger(larger(left, middle), right));
+  const auto column = [rows](int64_t at) { return largest_of_three<Halves::Pixel>(rows, at); };
+  Halves::Pixel left = column(0);
+  int64_t at = kBytes;
+  for (; outputs >= 2; outputs -= 2, at += 4 * kBytes, into += 2 * kBytes) {
+    const Halves::Pixel middle = column(at + kBytes);
+    const Halves::Pixel right = column(at + 3 * kBytes);
+    store(into, larger(larger(left, column(at)), middle));
+    store(into + kBytes, larger(larger(middle, column(at + 2 * kBytes)), right));
     left = right;
   }
+  if (outputs > 0) store(into, larger(larger(left, column(at)), column(at + kBytes)));
 }
 
 inline void maxima_3x3s2(const char* const* rows, int64_t outputs, char* into, Codes /*kind*/) {
@@ -63,20 +67,23 @@ inline void maxima_3x3s2(const char* const* rows, int64_t outputs, char* into, C
   int64_t at = 0;
 #if defined(__aarch64__)
   // Four at a time: columns 0 to 7 in pairs, parted into even and odd ones, and column 8.
+  const auto bytes = [rows](int r, int64_t from) { return reinterpret_cast<const int8_t*>(rows[r] + from); };
   for (; outputs >= 4; outputs -= 4, at += 8 * kBytes, into += 4 * kBytes) {
     int64x2_t pairs[4];
     for (int64_t i = 0; i < 4; ++i) {
-      pairs[i] = reinterpret_cast<int64x2_t>(largest_of_three<Codes::Vector>(rows, at + 2 * i * kBytes));
+      const int64_t from = at + 2 * i * kBytes;
+      const int8x16_t two = vmaxq_s8(vld1q_s8(bytes(0, from)), vld1q_s8(bytes(1, from)));
+      pairs[i] = vreinterpretq_s64_s8(vmaxq_s8(two, vld1q_s8(bytes(2, from))));
     }
-    const Codes::Pixel last = largest_of_three<Codes::Pixel>(rows, at + 8 * kBytes);
+    const int64_t from = at + 8 * kBytes;
+    const int8x8_t last = vmax_s8(vmax_s8(vld1_s8(bytes(0, from)), vld1_s8(bytes(1, from))), vld1_s8(bytes(2, from)));
     const int64x2_t even[] = {vuzp1q_s64(pairs[0], pairs[1]), vuzp1q_s64(pairs[2], pairs[3]),
-                              vcombine_s64(reinterpret_cast<int64x1_t>(last), int64x1_t{})};
+                              vreinterpretq_s64_s8(vcombine_s8(last, last))};
     int8x16x2_t four;
     for (int i = 0; i < 2; ++i) {
-      const int64x2_t odd = vuzp2q_s64(pairs[2 * i], pairs[2 * i + 1]);
-      const int64x2_t next = vextq_s64(even[i], even[i + 1], 1);
-      four.val[i] =
-          vmaxq_s8(vmaxq_s8(vreinterpretq_s8_s64(even[i]), vreinterpretq_s8_s64(odd)), vreinterpretq_s8_s64(next));
+      const int8x16_t odd = vreinterpretq_s8_s64(vuzp2q_s64(pairs[2 * i], pairs[2 * i + 1]));
+      const int8x16_t next = vreinterpretq_s8_s64(vextq_s64(even[i], even[i + 1], 1));
+      four.val[i] = vmaxq_s8(vmaxq_s8(vreinterpretq_s8_s64(even[i]), odd), next);
     }
     vst1q_s8_x2(reinterpret_cast<int8_t*>(into), four);
   }

@@ -24,7 +24,7 @@
 //            LLVM 19, AArch64SchedNeoverseN1.td.
 //
 // Registers
-//   x0 params   x1 the next tap's pointers   x2 taps left   x3 B of the next step   x4 steps left before the tap's last
+//   x0 params, then 1.5 * 2^23 in memory   x1 the next tap's pointers   x2 taps left   x3 B of the next step   x4 steps left before the tap's last
 //   x5 offset of the group's plane   x6 planes' distance   x7 groups   x8-x15 pixels   x16 offset of the next group's
 //   plane   x17 B   x19 C   x20 what the sums start at   x21 where a whole tile's last tap is   x22 taps
 //   x23 where a whole tile's steps begin   x24 pixels left   x25 offset   x26 the end of the last tile
@@ -49,7 +49,7 @@
 
 // A whole tile's last tap but for its last step, then that with the tile's end and the start of the next tile; of the
 // same one again where no whole tile follows, for what is loaded then is not used.
-.macro WHOLE_TILE label, output, start, clamped
+.macro WHOLE_TILE label, output, start, clamped, halves=2
 .Lconv_s8_8x8_neondot_\label:
     hint #36                            // BTI J
 .Lconv_s8_8x8_neondot_step_\label:
@@ -62,7 +62,7 @@
     csel x27, x1, x27, hs
     mov x16, #0
     mov x3, x17
-    STEP 8, 1, x17, x27
+    STEP 8, 1, x17, x27, \halves
     PIXELS_\output 8, \start, \clamped
     sub x24, x24, #8
     add x27, x27, #64
@@ -92,7 +92,11 @@
     tbnz w26, #1, .Lconv_s8_8x8_neondot_F16_MAGIC_\rows
     tbnz w26, #2, .Lconv_s8_8x8_neondot_F32_MAGIC_\rows
     tbnz w26, #3, .Lconv_s8_8x8_neondot_S8_MAGIC_\rows
+    tbnz w26, #4, .Lconv_s8_8x8_neondot_F16_FOLDED_\rows
+    tbnz w26, #5, .Lconv_s8_8x8_neondot_SHIFTED_ANY_\rows
     LAST_END \rows, S8, FOLDED
+    LAST_END \rows, F16, FOLDED
+    LAST_END \rows, SHIFTED, ANY
     LAST_END \rows, F16, MAGIC
     LAST_END \rows, F32, MAGIC
     LAST_END \rows, S8, MAGIC
@@ -133,6 +137,7 @@ FUNCTION conv_s8_8x8_neondot
     ldr x6, [x0, #CONV_S8_A_GROUP_STRIDE_BYTES]
     ldp x19, x28, [x0, #CONV_S8_C]      // and C's quad stride
     ldr w14, [x0, #CONV_S8_OUTPUT]
+    ldr w9, [x0, #CONV_S8_HALF_STEP]
     ldp q8, q9, [x8]
     add x28, x28, x19
     cmp w14, #CONV_S8_TO_S8_FOLDED
@@ -142,6 +147,11 @@ FUNCTION conv_s8_8x8_neondot
     ldr w12, [x0, #CONV_S8_HIGH_CODE]
     adr x21, .Lconv_s8_8x8_neondot_folded
     adr x13, .Lconv_s8_8x8_neondot_folded_clamped
+    adr x10, .Lconv_s8_8x8_neondot_half_folded
+    adr x11, .Lconv_s8_8x8_neondot_half_folded_clamped
+    cmp w9, #0
+    csel x21, x21, x10, eq
+    csel x13, x13, x11, eq
     cmp w12, #127
     csel x21, x21, x13, eq
     b .Lconv_s8_8x8_neondot_limit_codes
@@ -169,8 +179,11 @@ FUNCTION conv_s8_8x8_neondot
     movk x13, #FLOAT_INFINITY_TOP_HALF, lsl #48
     cmp x15, x13
     cset w12, ne                        // clamps
+    movz x10, #FLOAT_INFINITY_TOP_HALF, lsl #48
+    eor x10, x10, x15                   // 0: from zero to infinity
     cmp w14, #CONV_S8_TO_F16
     b.eq .Lconv_s8_8x8_neondot_to_f16
+    b.hi .Lconv_s8_8x8_neondot_to_f16_unconverted
     orr w26, w26, #4
     tbnz w26, #0, .Lconv_s8_8x8_neondot_to_f32_zero
     adr x21, .Lconv_s8_8x8_neondot_f32
@@ -182,12 +195,34 @@ FUNCTION conv_s8_8x8_neondot
     b .Lconv_s8_8x8_neondot_choose
 .Lconv_s8_8x8_neondot_to_f16:
     orr w26, w26, #2
-    movz x10, #FLOAT_INFINITY_TOP_HALF, lsl #48
-    eor x10, x10, x15                   // 0: from zero to infinity
     tbnz w26, #0, .Lconv_s8_8x8_neondot_to_f16_zero
     adr x21, .Lconv_s8_8x8_neondot_f16
     adr x13, .Lconv_s8_8x8_neondot_f16_clamped
     adr x11, .Lconv_s8_8x8_neondot_f16_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_f16_shifted:
+    adrp x0, .Lconv_s8_8x8_neondot_starts
+    add x0, x0, :lo12:.Lconv_s8_8x8_neondot_starts
+    add x0, x0, #32
+    mov w26, #32
+    adr x21, .Lconv_s8_8x8_neondot_f16_shifted
+    adr x13, .Lconv_s8_8x8_neondot_f16_shifted_clamped
+    adr x11, .Lconv_s8_8x8_neondot_f16_shifted_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_f16_unconverted:
+    ldr x20, [x0, #CONV_S8_START]
+    mov w26, #16
+    cmp w14, #CONV_S8_TO_F16_SHIFTED
+    b.eq .Lconv_s8_8x8_neondot_to_f16_shifted
+    cbnz w9, .Lconv_s8_8x8_neondot_to_half_f16_folded
+    adr x21, .Lconv_s8_8x8_neondot_f16_folded
+    adr x13, .Lconv_s8_8x8_neondot_f16_folded_clamped
+    adr x11, .Lconv_s8_8x8_neondot_f16_folded_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_half_f16_folded:
+    adr x21, .Lconv_s8_8x8_neondot_half_f16_folded
+    adr x13, .Lconv_s8_8x8_neondot_half_f16_folded_clamped
+    adr x11, .Lconv_s8_8x8_neondot_half_f16_folded_relu
     b .Lconv_s8_8x8_neondot_choose_f16
 .Lconv_s8_8x8_neondot_to_f16_zero:
     adr x21, .Lconv_s8_8x8_neondot_f16_zero
@@ -252,6 +287,17 @@ FUNCTION conv_s8_8x8_neondot
     WHOLE_TILE f32_clamped, F32, MAGIC, 1
     WHOLE_TILE f32_zero, F32, ZERO, 0
     WHOLE_TILE f32_zero_clamped, F32, ZERO, 1
+    WHOLE_TILE f16_folded, F16, FOLDED, 0
+    WHOLE_TILE f16_folded_clamped, F16, FOLDED, 1
+    WHOLE_TILE f16_folded_relu, F16, FOLDED, 2
+    WHOLE_TILE f16_shifted, SHIFTED, ANY, 0
+    WHOLE_TILE f16_shifted_clamped, SHIFTED, ANY, 1
+    WHOLE_TILE f16_shifted_relu, SHIFTED, ANY, 2
+    WHOLE_TILE half_folded, S8, FOLDED, 0, 1
+    WHOLE_TILE half_folded_clamped, S8, FOLDED, 1, 1
+    WHOLE_TILE half_f16_folded, F16, FOLDED, 0, 1
+    WHOLE_TILE half_f16_folded_clamped, F16, FOLDED, 1, 1
+    WHOLE_TILE half_f16_folded_relu, F16, FOLDED, 2, 1
     WHOLE_TILE f16, F16, MAGIC, 0
     WHOLE_TILE f16_clamped, F16, MAGIC, 1
     WHOLE_TILE f16_relu, F16, MAGIC, 2

@@ -128,6 +128,7 @@ FUNCTION conv_s8_8x8_neoni8mm
     add x11, x0, #CONV_S8_HIGH_VALUE
     ld1r {v10.4s}, [x10]
     ld1r {v11.4s}, [x11]
+    tbnz w14, #2, .Lconv_s8_8x8_neoni8mm_to_f16_folded
     adr x21, .Lconv_s8_8x8_neoni8mm_F32_MAGIC
     adr x12, .Lconv_s8_8x8_neoni8mm_F32_ZERO
     csel x21, x12, x21, eq
@@ -136,6 +137,11 @@ FUNCTION conv_s8_8x8_neoni8mm
     csel x12, x13, x12, eq
     cmp w14, #CONV_S8_TO_F16
     csel x21, x12, x21, eq
+    b .Lconv_s8_8x8_neoni8mm_starts
+.Lconv_s8_8x8_neoni8mm_to_f16_folded:
+    ldr x8, [x0, #CONV_S8_START]
+    ldp q4, q5, [x8]
+    adr x21, .Lconv_s8_8x8_neoni8mm_F16_FOLDED
     b .Lconv_s8_8x8_neoni8mm_starts
 .Lconv_s8_8x8_neoni8mm_to_s8:
     adr x21, .Lconv_s8_8x8_neoni8mm_S8_MAGIC
@@ -255,6 +261,7 @@ FUNCTION conv_s8_8x8_neoni8mm
     TILE_END S8, ZERO, 1
     TILE_END F32, MAGIC, 1
     TILE_END F32, ZERO, 1
+    TILE_END F16, FOLDED, 1
     TILE_END F16, MAGIC, 1
     TILE_END F16, ZERO, 1
 
@@ -270,8 +277,8 @@ FUNCTION conv_s8_8x8_neoni8mm
     ldr w14, [x0, #CONV_S8_OUTPUT]
     cmp w14, #CONV_S8_TO_F32
     b.eq .Lconv_s8_8x8_neoni8mm_copy_f32
-    cmp w14, #CONV_S8_TO_F16
-    b.eq .Lconv_s8_8x8_neoni8mm_copy_f16
+    cmp w14, #CONV_S8_TO_F16            // or folded
+    b.hs .Lconv_s8_8x8_neoni8mm_copy_f16
 .Lconv_s8_8x8_neoni8mm_copy_s8:
     ldr d0, [x8], #8
     subs x24, x24, #1
