@@ -47,9 +47,14 @@
 #define FLOAT_MINUS_INFINITY 0xff800000
 #define FLOAT_INFINITY_TOP_HALF 0x7f80
 
+// Loops and ends lie within a quarter of a page each, and so never across two pages.
+#define QUARTER_OF_A_PAGE 1024
+#define BITS_OF_A_PAGE 12
+
 // A whole tile's last tap but for its last step, then that with the tile's end and the start of the next tile; of the
 // same one again where no whole tile follows, for what is loaded then is not used.
 .macro WHOLE_TILE label, output, start, clamped, halves=2
+    .balign QUARTER_OF_A_PAGE
 .Lconv_s8_8x8_neondot_\label:
     hint #36                            // BTI J
 .Lconv_s8_8x8_neondot_step_\label:
@@ -84,6 +89,7 @@
 .endm
 
 .macro LAST_TILE rows
+    .balign QUARTER_OF_A_PAGE
 .Lconv_s8_8x8_neondot_tile_\rows:
     HEAD \rows
     STEPS \rows
@@ -119,7 +125,7 @@
     .endr
     .text
 
-FUNCTION conv_s8_8x8_neondot
+FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     stp x19, x20, [sp, #-144]!
     .cfi_adjust_cfa_offset 144
     stp x21, x22, [sp, #16]
