@@ -84,8 +84,7 @@ def test_a_chain_in_half_precision_is_close_to_the_engines(
     made = infer_chain(runner, release, tmp_path / "made", core=core)
     stock = infer_chain(runner, release, tmp_path / "stock", "--disable-layers", core=core)
     for name in OUTPUTS:
-        # The engine multiplies an image's halves by their scale in half precision, ours its floats: some codes are a step
-        # apart.
+        # Of an image the engine multiplies halves by their scale in half precision, ours floats: some codes differ.
         assert np.linalg.norm(made[name] - stock[name]) <= 0.02 * np.linalg.norm(stock[name]), name
 
 
