@@ -304,6 +304,7 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
         ({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139"),
         ({"health": "exec sleep 600"}, UnhealthyError, r"more than \d+ s, or the memory ran out"),
     ],
+    ids=["crash", "hang", "crash-once-active", "hang-once-active"],
 )
 def test_runner_that_crashes_or_hangs(
     board: SshTransport, files: Workbench, fault: dict[str, str], error: type[EdgedeployError], told: str
