@@ -162,6 +162,12 @@ def test_the_board_is_the_definitions(running: TwinEndpoint) -> None:
     assert 400 * 1024 < memory_kib <= 512 * 1024
 
 
+def test_programs_keep_their_place_and_the_user_has_what_is_theirs(running: TwinEndpoint) -> None:
+    """QEMU translates by address: programs that lie elsewhere in each process are translated each time."""
+    assert ssh(running, "cat /proc/sys/kernel/randomize_va_space") == "0"
+    assert ssh(running, "stat -c %U $HOME $HOME/.profile /var/cache/python").split() == ["edge"] * 3
+
+
 def test_the_clock_is_the_hosts(running: TwinEndpoint) -> None:
     assert abs(int(ssh(running, "date +%s")) - time.time()) < 600
 
