@@ -80,7 +80,8 @@ def start_sshd(keys: Path, directory: Path, *, host_keys: tuple[str, ...], port:
         f"ListenAddress 127.0.0.1\nPort {port}\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {directory}/authorized_keys\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin yes\nPrintMotd no\n"
-        + "".join(f"HostKey {directory}/host_{kind}\n" for kind in host_keys),
+        # bash then takes itself for a shell inside another, and leaves the user's startup file alone.
+        "SetEnv SHLVL=2\n" + "".join(f"HostKey {directory}/host_{kind}\n" for kind in host_keys),
         encoding="utf-8",
     )
     with (directory / "log").open("wb") as log:
