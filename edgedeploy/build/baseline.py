@@ -24,7 +24,7 @@ from edgedeploy.build.a64 import features_of_words
 from edgedeploy.errors import BuildFailedError
 
 _VARIANT = re.compile(
-    r"_(?:vfpv4|asimdhp|asimddp|asimdfhm|bf16|i8mm|sve|sve2|svebf16|svei8mm|svef32mm|neondot|neoni8mm)(?:\.(?:cpp|S|s))?(?:\.o)?$"
+    r"_(?:vfpv4|asimdhp|asimddp|asimdfhm|bf16|i8mm|sve|sve2|svebf16|svei8mm|svef32mm|neondot|neoni8mm|sha2)(?:\.(?:cpp|S|s))?(?:\.o)?$"
 )
 # Functions of the C library and the compiler's run-time library that ask the CPU, the kernel or a frame themselves, or
 # that the loader chooses by what the CPU has.
