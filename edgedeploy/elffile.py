@@ -31,6 +31,9 @@ _VERSIONED = re.compile(r"^([A-Z][A-Z0-9_]*?)_(\d+(?:\.\d+)*)$")
 # 32-bit ARM's build attributes: what the file was compiled for, the highest of its parts.
 _FP_FEATURES = {3: ("vfpv3",), 4: ("vfpv3d16",), 5: ("vfpv4",), 6: ("vfpv4",)}
 _VFP_ARGUMENTS = {0: "soft", 1: "hard"}
+# e_flags of 32-bit ARM: the version of its ABI, and the float ABI that the linker settled for the whole program.
+_EABI_MASK, _EABI_5 = 0xFF000000, 0x05000000
+_FLOAT_FLAGS = {0x400: "hard", 0x200: "soft"}
 
 # More than any program has; a damaged table of entries that lead to themselves ends here.
 _MOST_SECTIONS = 4096
@@ -128,6 +131,11 @@ def _facts(elf: ELFFile, origin: str) -> ElfFacts:
         )
     if elf.num_sections() > _MOST_SECTIONS or elf.num_segments() > _MOST_SECTIONS:
         raise ValueError("it has more sections or segments than any program")
+    if machine == "EM_ARM" and elf["e_flags"] & _EABI_MASK != _EABI_5:
+        raise UnreadableInputError(
+            f"{origin} is of version {elf['e_flags'] >> 24} of 32-bit ARM's ABI",
+            hint="version 5 is supported, which compilers have made since 2006; check the toolchain",
+        )
     architecture, isa = _MACHINES[machine]
     attributes = _arm_attributes(elf)
     needed = list(_needed_versions(elf))
@@ -141,8 +149,14 @@ def _facts(elf: ELFFile, origin: str) -> ElfFacts:
         glibc=highest[0],
         glibc_symbol=highest[1],
         versions=_other_versions(needed),
-        float_abi=_VFP_ARGUMENTS.get(attributes.get("TAG_ABI_VFP_ARGS", 0)) if machine == "EM_ARM" else None,
+        float_abi=_float_abi(elf["e_flags"], attributes) if machine == "EM_ARM" else None,
     )
+
+
+def _float_abi(flags: int, attributes: dict[str, int]) -> str | None:
+    """Return what a program's flags say; object files have none and say it in their attributes."""
+    said = (abi for bit, abi in _FLOAT_FLAGS.items() if flags & bit)
+    return next(said, _VFP_ARGUMENTS.get(attributes.get("TAG_ABI_VFP_ARGS", 0)))
 
 
 def _arm_attributes(elf: ELFFile) -> dict[str, int]:

@@ -108,6 +108,12 @@ class ModelSection(Section):
     limits: LimitsSection = LimitsSection(max_abs_error=1e-2, cosine=0.999)
 
 
+class BuildSection(Section):
+    """``engine``: ``whole`` serves any model and board of the triple, ``model`` this model on this board."""
+
+    engine: Literal["whole", "model"] = "whole"
+
+
 class PostprocessingSection(Section):
     kind: PostprocessingKind = PostprocessingKind.NONE
     threshold: float = 0.5
@@ -120,7 +126,7 @@ class GoldenSection(Section):
 class QuantizationSection(Section):
     """int8. ``data`` None takes the samples; ``evaluation`` None takes items of ``data`` that are left over.
 
-    ``stock``: for programs with the engine's own layers alone.
+    ``stock``: for programs with the engine's own layers alone. ``from_table``: a table whose scales are taken.
     """
 
     enabled: bool = False
@@ -137,6 +143,7 @@ class QuantizationSection(Section):
     min_sqnr: float | None = None
     keep_float: tuple[str, ...] = ()
     stock: bool = False
+    from_table: Annotated[str, Field(min_length=1)] | None = None
 
 
 class BenchSection(Section):
@@ -192,6 +199,7 @@ class Project(Section):
     app: AppSection
     model: ModelSection
     samples: Annotated[tuple[Source, ...], Field(min_length=1)]
+    build: BuildSection = BuildSection()
     postprocessing: PostprocessingSection = PostprocessingSection()
     golden: GoldenSection = GoldenSection()
     quantization: QuantizationSection = QuantizationSection()

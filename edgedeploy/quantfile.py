@@ -117,6 +117,13 @@ class WeightBits(Frozen):
     channels: Count
 
 
+class WeightScales(Frozen):
+    """Codes a unit of the weights: the least and the most of any channel."""
+
+    least: float
+    most: float
+
+
 class AccumulatorEntry(Frozen):
     """Largest magnitude to expect, largest that the target computes exactly, bits between the two, what it led to."""
 
@@ -139,9 +146,10 @@ class LayerEntry(Frozen):
     Args:
         reason: Why it stayed in float; empty for int8.
         requantized: It hands int8 on to the next layer ("fused"); false: it hands on floats.
+        weight_scales: Null where the scales are not known, and of layers in float.
         clipping: Share of its calibrated input values that lie beyond the input's range.
-        own: Its error with exact inputs: what its own quantization costs.
-        accumulated: Its error in the whole int8 network.
+        own: Its error with exact inputs: what its own quantization costs; null of layers in float.
+        accumulated: Its error in the whole int8 network, also of layers in float.
         bias_correction: Largest change of a bias, relative to the outputs' largest magnitude.
     """
 
@@ -154,6 +162,7 @@ class LayerEntry(Frozen):
     requantized: bool
     activation: str
     weight_bits: WeightBits | None
+    weight_scales: WeightScales | None = None
     accumulator: AccumulatorEntry | None
     winograd: Literal["not used", "on", "off"]
     clipping: Share | None
@@ -181,13 +190,19 @@ class SensitivityEntry(Frozen):
     Args:
         alone_db: The outputs' SQNR with all other layers in float; null: no error.
         noise_share: Share of the error of all layers, each measured alone: about what goes away with it in float.
+        drop: Points of the metric on the same items; null: not known.
         cost: Its multiplications, and the conversions around it, as a share of all that int8 layers could do.
+        wins_db: Decibels that the worst output wins with this layer alone in float; null: not measured.
+        wins: Points of the metric that it wins; null: not measured.
     """
 
     layer: str
     alone_db: MaybeFloat
+    drop: MaybeFloat = None
     noise_share: Share
     cost: Annotated[float, Field(ge=0)]
+    wins_db: MaybeFloat = None
+    wins: MaybeFloat = None
 
 
 class PrecisionStep(Frozen):
@@ -220,6 +235,7 @@ class MetricRecord(Frozen):
     Args:
         data: What it was evaluated on.
         shares_calibration: Items that calibration had seen as well: a score on them flatters.
+        labelled: Items that have a label; null: not known.
         drop_margin: Points that the drop may be off on other such items, in 19 cases of 20; null: not known.
         max_drop: What was allowed; null: no limit.
         min_sqnr_db: What the outputs were to have; null: no limit.
@@ -231,6 +247,7 @@ class MetricRecord(Frozen):
     name: str
     data: DataRecord
     shares_calibration: Count
+    labelled: Count | None = None
     float_score: float
     int8_score: float
     drop: float

@@ -31,6 +31,7 @@ from edgedeploy.quantfile import (
     TargetRecord,
     TrialEntry,
     WeightBits,
+    WeightScales,
     WorstItem,
 )
 
@@ -53,6 +54,7 @@ def layer_entry(index: int, **changes: Any) -> LayerEntry:
         "requantized": not kept and index < LAYERS - 1,
         "activation": "ReLU6" if index % 2 else "none",
         "weight_bits": None if kept else WeightBits(least=8, most=8, reduced_channels=0, channels=32),
+        "weight_scales": None if kept else WeightScales(least=63.5, most=127.0),
         "accumulator": None
         if kept
         else AccumulatorEntry(
@@ -116,7 +118,9 @@ def metric_record(**changes: Any) -> MetricRecord:
             ),
         ),
         "layers": (
-            SensitivityEntry(layer="conv_5", alone_db=23.1, noise_share=0.51, cost=0.04),
+            SensitivityEntry(
+                layer="conv_5", alone_db=23.1, drop=12.5, noise_share=0.51, cost=0.04, wins_db=3.26, wins=-0.5
+            ),
             SensitivityEntry(layer="conv_2", alone_db=None, noise_share=0.0, cost=0.1),
         ),
     }

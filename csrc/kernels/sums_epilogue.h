@@ -21,6 +21,17 @@
 // 1.5 * 2^23 by less than 2^15, so that the fma itself rounds to a code (half to even) and its low 16 bits are the
 // code.
 //
+// An activation that multiplies the value by a gate, hard swish or leaky ReLU, is `gated`:
+//
+//   g = min(max(fma(t, gate.slope, gate.offset), gate.low), gate.high)
+//   output kSumsToF32:       C = t * g, and kSumsToF16 that in half precision
+//   output kSumsToS8:        as above with fma(t, g, 0.5) for t
+//   output kSumsToS8Folded:  t is the fma of the float_of_bits, u = fma(t, g, 1.5 * 2^23) - 1.5 * 2^23
+//
+// There offset[n] is the bias without a half, or makes up for start[n] too; t, slope and gate.offset are finite,
+// 0 <= gate.low <= gate.high, |t * g| < 2^15 where folded; low_code is -127, high_code 127, low_value and high_value
+// are infinite.
+//
 // scale and offset are finite. low_value <= high_value, neither is NaN or -0, high_value is not 0.
 // -128 <= low_code <= high_code <= 127.
 #ifndef EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_H_
@@ -32,6 +43,14 @@ namespace edgedeploy {
 
 enum SumsOutput : int32_t { kSumsToS8 = 0, kSumsToF32 = 1, kSumsToS8Folded = 2, kSumsToF16 = 3 };
 
+// Each four times, as vectors are loaded.
+struct alignas(16) SumsGate {
+  float slope[4];
+  float offset[4];
+  float low[4];
+  float high[4];
+};
+
 struct SumsEpilogue {
   int32_t output;  // SumsOutput
   int32_t low_code;
@@ -39,6 +58,8 @@ struct SumsEpilogue {
   float low_value;
   float high_value;
   int32_t short_sums;  // not 0: every sum is known to be in [-2^22, 2^22)
+  int32_t gated;       // not 0: gate is part of it
+  SumsGate gate;
 };
 
 }  // namespace edgedeploy

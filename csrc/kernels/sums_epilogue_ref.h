@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/half_bits_ref.h"
 #include "kernels/sums_epilogue.h"
 
 namespace edgedeploy {
@@ -16,23 +17,17 @@ inline float sums_value(int32_t sum, float scale, float offset) {
   return std::fma(static_cast<float>(sum), scale, offset);
 }
 
-inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
-  const float t = sums_value(sum, scale, offset);
-  const float above = t > epilogue.low_value ? t : epilogue.low_value;
-  return above < epilogue.high_value ? above : epilogue.high_value;
+inline float sums_gate(float t, const SumsGate& gate) {
+  const float linear = std::fma(t, gate.slope[0], gate.offset[0]);
+  const float above = linear > gate.low[0] ? linear : gate.low[0];
+  return above < gate.high[0] ? above : gate.high[0];
 }
 
-// The bits of the nearest half, ties to even.
-inline uint16_t half_bits(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  const uint32_t sign = bits >> 16 & 0x8000;
-  if (std::isnan(value)) return static_cast<uint16_t>(sign | 0x7e00);
-  if (std::fabs(value) >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00);
-  // Halves below 2^-14 are steps of 2^-24, others have ten bits behind the first.
-  const int exponent = std::max(std::ilogb(value), -14);
-  const uint32_t steps = static_cast<uint32_t>(std::nearbyint(std::ldexp(std::fabs(value), 10 - exponent)));
-  return static_cast<uint16_t>(sign | (steps + (static_cast<uint32_t>(exponent + 14) << 10)));
+inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
+  const float t = sums_value(sum, scale, offset);
+  if (epilogue.gated != 0) return t * sums_gate(t, epilogue.gate);
+  const float above = t > epilogue.low_value ? t : epilogue.low_value;
+  return above < epilogue.high_value ? above : epilogue.high_value;
 }
 
 inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
@@ -40,17 +35,22 @@ inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEp
 }
 
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
-  const double fixed = std::trunc(static_cast<double>(sums_value(sum, scale, offset)) * 16777216.0);  // 2^24: exact
+  const float t = sums_value(sum, scale, offset);
+  const float value = epilogue.gated != 0 ? std::fma(t, sums_gate(t, epilogue.gate), 0.5f) : t;
+  const double fixed = std::trunc(static_cast<double>(value) * 16777216.0);  // 2^24: exact
   const double saturated = fixed > 2147483647.0 ? 2147483647.0 : (fixed < -2147483648.0 ? -2147483648.0 : fixed);
   const int32_t code = static_cast<int32_t>(std::floor(saturated / 16777216.0));
   return static_cast<int8_t>(std::min(std::max(code, epilogue.low_code), epilogue.high_code));
 }
 
 inline int8_t sums_to_s8_folded(int32_t sum, int32_t start, float scale, float offset, const SumsEpilogue& epilogue) {
+  constexpr float kMiddle = 12582912.0f;  // 1.5 * 2^23
   const int32_t bits = start + sum;
   float value;
   std::memcpy(&value, &bits, sizeof(value));
-  const int32_t code = static_cast<int32_t>(std::fma(value, scale, offset) - 12582912.0f);  // 1.5 * 2^23
+  const float t = std::fma(value, scale, offset);
+  const float u = epilogue.gated != 0 ? std::fma(t, sums_gate(t, epilogue.gate), kMiddle) : t;
+  const int32_t code = static_cast<int32_t>(u - kMiddle);
   return static_cast<int8_t>(std::min(std::max(code, epilogue.low_code), epilogue.high_code));
 }
 

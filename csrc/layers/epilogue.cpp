@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 
 #include "layers/codes_of_floats.h"
@@ -17,26 +18,89 @@ bool is_clamp(ActivationKind kind) {
   return kind == ActivationKind::kNone || kind == ActivationKind::kRelu || kind == ActivationKind::kClip;
 }
 
-// The kernel's limits that are the activation. False where only a tile of floats will do.
-bool limits_for(const Activation& activation, Epilogue* epilogue) {
-  const float infinity = std::numeric_limits<float>::infinity();
+// The kernel's limits that are a clamp. False where they cannot be.
+bool clamp_for(const Activation& activation, Epilogue* epilogue) {
   SumsEpilogue& sums = epilogue->sums;
-  sums.low_value = -infinity;
-  sums.high_value = infinity;
-  sums.low_code = kLowestCode;
-  sums.high_code = kHighestCode;
-  if (!is_clamp(activation.kind) || (epilogue->requantizes && epilogue->output_scale <= 0)) return false;
-  const bool is_clip = activation.kind == ActivationKind::kClip;
   if (activation.kind == ActivationKind::kRelu) {
     sums.low_value = 0;
     sums.low_code = 0;
-  } else if (is_clip) {
+  } else if (activation.kind == ActivationKind::kClip) {
     sums.low_value = activation.alpha + 0.0f;  // -0 becomes 0
     sums.high_value = activation.beta;
     // The kernels' limits must be in order and the upper one not zero; such a clip is left to the tile.
     if (!(activation.alpha <= activation.beta) || activation.beta == 0) return false;
     sums.low_code = code_of(activation.alpha, epilogue->output_scale);
     sums.high_code = code_of(activation.beta, epilogue->output_scale);
+  }
+  return true;
+}
+
+// The kernel's gate that is the activation, of values as the kernel has them, which may be codes. False where there is
+// none.
+bool gate_for(const Activation& activation, Epilogue* epilogue) {
+  constexpr float kSteep = std::numeric_limits<float>::max();
+  float slope = 0;
+  float offset = 0;
+  float low = 0;
+  float high = 1;
+  if (activation.kind == ActivationKind::kHardSwish && activation.alpha > 0) {
+    slope = activation.alpha / epilogue->output_scale;
+    offset = activation.beta;
+  } else if (activation.kind == ActivationKind::kLeakyRelu && activation.alpha >= 0) {
+    slope = activation.alpha <= 1 ? kSteep : -kSteep;
+    low = std::min(activation.alpha, 1.0f);
+    high = std::max(activation.alpha, 1.0f);
+  } else {
+    return false;
+  }
+  if (!std::isfinite(slope) || !std::isfinite(offset) || !std::isfinite(high)) return false;
+  SumsGate& gate = epilogue->sums.gate;
+  std::fill(std::begin(gate.slope), std::end(gate.slope), slope);
+  std::fill(std::begin(gate.offset), std::end(gate.offset), offset);
+  std::fill(std::begin(gate.low), std::end(gate.low), low);
+  std::fill(std::begin(gate.high), std::end(gate.high), high);
+  epilogue->sums.gated = 1;
+  return true;
+}
+
+// What makes the kernel's output the activated one. False where only a tile of floats will do.
+bool activation_for(const Activation& activation, Epilogue* epilogue) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  SumsEpilogue& sums = epilogue->sums;
+  sums.low_value = -infinity;
+  sums.high_value = infinity;
+  sums.low_code = kLowestCode;
+  sums.high_code = kHighestCode;
+  sums.gated = 0;
+  if (epilogue->requantizes && epilogue->output_scale <= 0) return false;
+  return is_clamp(activation.kind) ? clamp_for(activation, epilogue) : gate_for(activation, epilogue);
+}
+
+// The kernel's scales and offsets. False if one is not finite.
+bool make_scales(const Int8Weights& weights, Epilogue* epilogue) {
+  const bool to_codes = epilogue->requantizes && epilogue->in_registers;
+  const float half = epilogue->sums.gated != 0 ? 0.0f : 0.5f;  // for a floor
+  epilogue->sums.output = to_codes ? kSumsToS8 : kSumsToF32;
+  for (int i = 0; i < weights.weight_scales.w; ++i) {
+    // A scale of zero marks a channel whose weights are all zero.
+    const float sum_scale =
+        weights.weight_scales[i] == 0.0f ? 0.0f : 1.0f / (weights.input_scale[0] * weights.weight_scales[i]);
+    const float bias = weights.bias.empty() ? 0.0f : weights.bias[i];
+    const float factor = to_codes ? epilogue->output_scale : 1.0f;
+    const size_t at = static_cast<size_t>(i);
+    epilogue->scale[at] = sum_scale * factor;
+    epilogue->offset[at] = to_codes ? bias * factor + half : bias;
+    if (!std::isfinite(epilogue->scale[at]) || !std::isfinite(epilogue->offset[at])) return false;
+  }
+  return true;
+}
+
+// Whether no value can be beyond float, which gates do not take.
+bool values_are_finite(const Epilogue& epilogue) {
+  constexpr float kLargestSum = 2147483648.0f;
+  constexpr float kRoom = 1e30f;
+  for (size_t i = 0; i < epilogue.scale.size(); ++i) {
+    if (std::fabs(epilogue.scale[i]) > kRoom / kLargestSum || std::fabs(epilogue.offset[i]) > kRoom) return false;
   }
   return true;
 }
@@ -49,21 +113,14 @@ bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epi
   epilogue->requantizes = !weights.output_scale.empty();
   epilogue->activation = activation;
   epilogue->output_scale = epilogue->requantizes ? weights.output_scale[0] : 1.0f;
-  epilogue->in_registers = limits_for(activation, epilogue);
-  const bool to_codes = epilogue->requantizes && epilogue->in_registers;
-  epilogue->sums.output = to_codes ? kSumsToS8 : kSumsToF32;
+  epilogue->in_registers = activation_for(activation, epilogue);
   epilogue->scale.assign(padded, 0.0f);
   epilogue->offset.assign(padded, 0.0f);
-  for (int i = 0; i < channels; ++i) {
-    // A scale of zero marks a channel whose weights are all zero.
-    const float sum_scale =
-        weights.weight_scales[i] == 0.0f ? 0.0f : 1.0f / (weights.input_scale[0] * weights.weight_scales[i]);
-    const float bias = weights.bias.empty() ? 0.0f : weights.bias[i];
-    const float factor = to_codes ? epilogue->output_scale : 1.0f;
-    const size_t at = static_cast<size_t>(i);
-    epilogue->scale[at] = sum_scale * factor;
-    epilogue->offset[at] = to_codes ? bias * factor + 0.5f : bias;
-    if (!std::isfinite(epilogue->scale[at]) || !std::isfinite(epilogue->offset[at])) return false;
+  if (!make_scales(weights, epilogue)) return false;
+  if (epilogue->sums.gated != 0 && !values_are_finite(*epilogue)) {
+    epilogue->sums.gated = 0;
+    epilogue->in_registers = false;
+    if (!make_scales(weights, epilogue)) return false;
   }
   return std::isfinite(weights.input_scale[0]) && std::isfinite(epilogue->output_scale);
 }
@@ -131,6 +188,35 @@ bool fold_channel(float scale, double bias, double largest_sum, FoldedChannel* f
   return false;
 }
 
+// How much a gated value changes with the value, at the most.
+double steepness_of(const Activation& activation) {
+  const double of_activation = activation.kind == ActivationKind::kHardSwish
+                                   ? std::max(std::fabs(activation.beta), std::fabs(2.0f - activation.beta))
+                                   : activation.alpha;
+  return std::max(1.0, of_activation);
+}
+
+// Of a channel whose values are gated, and so not rounded to codes yet: the offset is any float, and the start one of
+// those for which it comes out nearly exact. They lie apart, so that scales next to a power of two find one as well.
+bool fold_gated_channel(float scale, double bias, double largest_sum, double steepness, FoldedChannel* folded) {
+  constexpr int kStride = 257;
+  const double wide = static_cast<double>(scale);
+  if ((std::fabs(bias) + largest_sum * std::fabs(wide)) * steepness > kMaxCode) return false;
+  const double max_error = kMaxError / steepness;
+  double smallest_error = max_error;
+  for (int i = 0; i < kMaxTries && smallest_error > kGoodError / steepness; ++i) {
+    const double start = kStart + kStride * (i % 2 == 0 ? i / 2 : -(i + 1) / 2);
+    if (std::fabs(start - kStart) + largest_sum > kRoom) break;
+    const double exact = bias - start * wide;
+    const float offset = static_cast<float>(exact);
+    const double error = std::fabs(static_cast<double>(offset) - exact);
+    if (error >= smallest_error) continue;
+    smallest_error = error;
+    *folded = {bits_of(start), offset, scale};
+  }
+  return smallest_error < max_error;
+}
+
 constexpr int64_t kLargestInput = 128;
 
 // No sum of the channel is farther from zero.
@@ -146,13 +232,18 @@ double largest_sum(const EpilogueFacts& facts, size_t channel) {
 // small a part of a code that its rounding does not matter. Else leaves the epilogue as it is.
 void fold_offsets(const EpilogueFacts& facts, Epilogue* epilogue) {
   if (epilogue->sums.output != kSumsToS8) return;
-  constexpr float kHalf = 0.5f;  // which make_epilogue added for a floor
+  constexpr float kHalf = 0.5f;  // which make_scales added for a floor
+  const bool gated = epilogue->sums.gated != 0;
+  const double steepness = gated ? steepness_of(facts.activation) : 1;
   std::vector<int32_t> start(epilogue->scale.size(), bits_of(kStart));
   std::vector<float> offset(epilogue->scale.size(), static_cast<float>(kStart));
   std::vector<float> scale = epilogue->scale;
   for (size_t i = 0; i < facts.positive.size(); ++i) {
     FoldedChannel folded{};
-    if (!fold_channel(epilogue->scale[i], epilogue->offset[i] - kHalf, largest_sum(facts, i), &folded)) return;
+    const double most = largest_sum(facts, i);
+    const bool folds = gated ? fold_gated_channel(scale[i], epilogue->offset[i], most, steepness, &folded)
+                             : fold_channel(scale[i], epilogue->offset[i] - kHalf, most, &folded);
+    if (!folds) return;
     start[i] = folded.start;
     offset[i] = folded.offset;
     scale[i] = folded.scale;

@@ -1,7 +1,8 @@
 // What follows a layer's int32 sums: scale, bias, activation and, in requantize chains, the next layer's int8.
 //
-// An activation that is a clamp costs nothing: it becomes the kernel's limits. For any other the kernel hands over a
-// tile of floats, on the stack, which finish_tile() activates and stores.
+// An activation that is a clamp costs nothing: it becomes the kernel's limits. Hard swish and leaky ReLU are a gate in
+// the kernel's registers. For any other the kernel hands over a tile of floats, on the stack, which OutputTile
+// activates and stores.
 #ifndef EDGEDEPLOY_LAYERS_EPILOGUE_H_
 #define EDGEDEPLOY_LAYERS_EPILOGUE_H_
 
@@ -18,10 +19,10 @@ namespace edgedeploy {
 
 struct Epilogue {
   bool requantizes = false;
-  bool in_registers = false;  // The kernel's limits are the activation; else finish_tile().
+  bool in_registers = false;  // The kernel's limits or its gate are the activation; else a tile.
   SumsEpilogue sums{};
   Activation activation;
-  float output_scale = 1;      // for finish_tile()
+  float output_scale = 1;      // for a tile of floats
   std::vector<float> scale;    // [channels up to a multiple of 8]
   std::vector<float> offset;   // likewise
   std::vector<int32_t> start;  // likewise; for kSumsToS8Folded

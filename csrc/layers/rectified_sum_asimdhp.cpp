@@ -1,13 +1,11 @@
+// Compiled for ARMv8.2-A with half precision (csrc/layers/CMakeLists.txt): no template and no inline function of
+// another file may be used here, for the linker might keep this copy for all. The name tells the proof of the runner's
+// baseline.
 #include "layers/rectified_sum_asimdhp.h"
 
 #if defined(__aarch64__)
 
 #include <arm_neon.h>
-
-#include <algorithm>
-
-// In a file whose name says what its instructions need: the proof of the runner's baseline goes by that.
-#define WITH_HALVES __attribute__((target("arch=armv8.2-a+fp16")))
 
 namespace edgedeploy {
 
@@ -15,23 +13,23 @@ namespace {
 
 constexpr int kLanes = 8;
 
-WITH_HALVES inline float16x8_t rectified_sum(const __fp16* a, const __fp16* b) {
+inline float16x8_t rectified_sum(const __fp16* a, const __fp16* b) {
   const int16x8_t sum = vreinterpretq_s16_f16(vaddq_f16(vld1q_f16(a), vld1q_f16(b)));
   return vreinterpretq_f16_s16(vmaxq_s16(sum, vdupq_n_s16(0)));
 }
 
 }  // namespace
 
-WITH_HALVES void add_halves(const __fp16* a, const __fp16* b, int64_t count, __fp16* into) {
+void add_halves(const __fp16* a, const __fp16* b, int64_t count, __fp16* into) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) vst1q_f16(into + i, rectified_sum(a + i, b + i));
   for (; i < count; ++i) {
     const float sum = static_cast<float>(a[i]) + static_cast<float>(b[i]);
-    into[i] = static_cast<__fp16>(std::max(sum, 0.0f));
+    into[i] = static_cast<__fp16>(sum < 0.0f ? 0.0f : sum);
   }
 }
 
-WITH_HALVES void add_halves_to_codes(const __fp16* a, const __fp16* b, int64_t count, float scale, int8_t* codes) {
+void add_halves_to_codes(const __fp16* a, const __fp16* b, int64_t count, float scale, int8_t* codes) {
   const float16x8_t scales = vdupq_n_f16(static_cast<__fp16>(scale));
   for (int64_t i = 0; i < count; i += kLanes) {
     vst1_s8(codes + i, vqmovn_s16(vcvtaq_s16_f16(vmulq_f16(rectified_sum(a + i, b + i), scales))));

@@ -19,6 +19,10 @@ constexpr mode_t kNewMode = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH;
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr char kTemporary[] = ".tmp";
 
+struct CloseDirectory {
+  void operator()(DIR* stream) const { closedir(stream); }
+};
+
 RunnerError file_error(const std::string& path) { return RunnerError(ExitCode::kFile, path + ": " + strerror(errno)); }
 
 Descriptor open_part(const Descriptor& directory, const std::string& part, int flags, const std::string& path) {
@@ -104,7 +108,7 @@ bool has_entry(const Descriptor& directory, const std::string& name) {
 std::vector<std::string> entries_of(const Descriptor& directory, const std::string& path) {
   // A second description of the same directory: reading this one moves nothing in the other.
   const int again = openat(directory.get(), ".", kOpenDirectory);
-  const std::unique_ptr<DIR, decltype(&closedir)> stream(again < 0 ? nullptr : fdopendir(again), &closedir);
+  const std::unique_ptr<DIR, CloseDirectory> stream(again < 0 ? nullptr : fdopendir(again));
   if (!stream) throw UnsafeFile(path, strerror(errno));
   std::vector<std::string> names;
   for (;;) {

@@ -1,4 +1,6 @@
-"""Proof that a linked program runs on a core with nothing beyond ARMv8.0-A until it has asked what the core has.
+"""Proof that a linked program runs on a core with nothing beyond the baseline until it has asked what the core has.
+
+The baseline is ARMv8.0-A, on 32-bit ARM ARMv7-A with NEON and VFPv3.
 
 Code for later instruction sets lies in source files of its own (``convolution_arm_asimddp.cpp``), compiled with their
 own ``-march`` and entered behind a run-time check. So an instruction of an extension may stand in such a file's
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -20,7 +22,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import Section, SymbolTableSection
 from numpy.typing import NDArray
 
-from edgedeploy.build.a64 import features_of_words
+from edgedeploy.build import a32, a64
 from edgedeploy.errors import BuildFailedError
 
 _VARIANT = re.compile(
@@ -40,6 +42,13 @@ _GUARDED = re.compile(
 _UNWINDER = re.compile(r"^_+(?:ZN9libunwind\w+|libunwind_Registers_arm64_\w+)$")
 _UNWINDER_FEATURES = frozenset({"mte", "sme", "sve"})
 _EXECUTABLE = 4
+_DECODERS: Mapping[str, Callable[[a64.Words], dict[str, NDArray[np.bool_]]]] = {
+    "EM_AARCH64": a64.features_of_words,
+    "EM_ARM": a32.features_of_words,
+}
+# Symbols that say what begins at an address: code, data, or 32-bit ARM's code of half-words.
+_CODE, _DATA, _THUMB = 0, 1, 2
+_MARKS = {"$x": _CODE, "$a": _CODE, "$d": _DATA, "$t": _THUMB}
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER_BYTES = 60
 _NO_FUNCTION = "code without a function's name"
@@ -63,14 +72,14 @@ class _Function:
 
 
 def unguarded_features(program: Path, archives: Iterable[Path]) -> tuple[Unguarded, ...]:
-    """Return what a program uses beyond ARMv8.0-A without a run-time check, sorted; empty is the proof.
+    """Return what a program uses beyond the baseline without a run-time check, sorted; empty is the proof.
 
     Args:
-        program: Linked for 64-bit ARM, with its symbols.
+        program: Linked for 64-bit or 32-bit ARM, with its symbols.
         archives: The static libraries that it was linked from; those of the toolchain need not be among them.
 
     Raises:
-        BuildFailedError: The program has no symbols, or an archive is none.
+        BuildFailedError: The program has no symbols or has Thumb code, or an archive is none.
     """
     with program.open("rb") as stream:
         elf = ELFFile(stream)
@@ -79,12 +88,18 @@ def unguarded_features(program: Path, archives: Iterable[Path]) -> tuple[Unguard
             raise BuildFailedError(
                 f"{program.name} has no symbols", hint="a linker flag in the toolchain file strips it"
             )
+        if (marks[:, 1] == _THUMB).any():
+            raise BuildFailedError(
+                f"{program.name} has Thumb code, which the proof of its instructions does not read",
+                hint="compile for A32: -marm in the toolchain file",
+            )
+        decode = _DECODERS[str(elf["e_machine"])]
         guarded = frozenset(name for archive in archives for name in _strong_functions_of_variants(archive))
         found = {
             Unguarded(feature=feature, function=function.name if function else _NO_FUNCTION)
             for section in elf.iter_sections()
             if section["sh_flags"] & _EXECUTABLE
-            for feature, addresses in _extension_addresses(section, marks)
+            for feature, addresses in _extension_addresses(section, marks, decode)
             for function in _owners(functions, addresses)
             if not _is_guarded(function, feature, guarded)
         }
@@ -109,7 +124,7 @@ def _is_runtime_library(function: _Function | None, feature: str) -> bool:
 
 
 def _functions(elf: ELFFile) -> tuple[list[_Function], NDArray[np.int64]]:
-    """Return the functions by address, and where code turns into data and back: pairs of address and 1 for data."""
+    """Return the functions by address, and where code turns into data and back: pairs of address and what begins."""
     functions: list[_Function] = []
     marks: list[tuple[int, int]] = []
     for table in elf.iter_sections():
@@ -132,8 +147,8 @@ def _functions(elf: ELFFile) -> tuple[list[_Function], NDArray[np.int64]]:
                         file=file if local else None,
                     )
                 )
-            elif kind == "STT_NOTYPE" and symbol.name[:2] in {"$d", "$x"}:
-                marks.append((symbol["st_value"], int(symbol.name[1] == "d")))
+            elif kind == "STT_NOTYPE" and symbol.name[:2] in _MARKS:
+                marks.append((symbol["st_value"], _MARKS[symbol.name[:2]]))
     functions.sort(key=lambda item: item.start)
     for index, (function, following) in enumerate(pairwise(functions)):
         if function.end == function.start < following.start:  # assembly without a size reaches up to the next one
@@ -141,7 +156,9 @@ def _functions(elf: ELFFile) -> tuple[list[_Function], NDArray[np.int64]]:
     return functions, np.array(sorted(marks), dtype=np.int64).reshape(-1, 2)
 
 
-def _extension_addresses(section: Section, marks: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.int64]]]:
+def _extension_addresses(
+    section: Section, marks: NDArray[np.int64], decode: Callable[[a64.Words], dict[str, NDArray[np.bool_]]]
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Yield each feature and the addresses of its instructions; data among the code is passed over."""
     content = section.data()
     words = np.frombuffer(content[: len(content) // 4 * 4], dtype="<u4")
@@ -149,8 +166,8 @@ def _extension_addresses(section: Section, marks: NDArray[np.int64]) -> Iterator
     is_code = np.ones(len(words), dtype=np.bool_)
     if len(marks):
         last = np.searchsorted(marks[:, 0], addresses, side="right") - 1
-        is_code = (last < 0) | (marks[np.maximum(last, 0), 1] == 0)
-    for feature, hits in features_of_words(words).items():
+        is_code = (last < 0) | (marks[np.maximum(last, 0), 1] == _CODE)
+    for feature, hits in decode(words).items():
         yield feature, addresses[hits & is_code]
 
 

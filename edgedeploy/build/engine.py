@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry
 from edgedeploy.build.cmake import BuildTree, build, configure
+from edgedeploy.build.engine_parts import EngineParts
 from edgedeploy.build.source_archives import SourceArchive, ensure_source
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, toolchain_for
 from edgedeploy.errors import BuildFailedError
@@ -70,12 +72,18 @@ def engine_options(toolchain: Toolchain) -> dict[str, str]:
 
 
 def ensure_engine(
-    triple: str, *, progress: Progress, resources: Path | None = None, toolchain: Toolchain | None = None
+    triple: str,
+    *,
+    progress: Progress,
+    resources: Path | None = None,
+    toolchain: Toolchain | None = None,
+    parts: EngineParts | None = None,
 ) -> Engine:
     """Return the engine for a triple, downloading and cross-compiling it where the cache lacks it (minutes).
 
     Args:
         toolchain: For that triple; None: Debian's.
+        parts: All that it is to have; None: every layer, for every core.
 
     Raises:
         UnknownTripleError: No toolchain serves the triple.
@@ -84,22 +92,33 @@ def ensure_engine(
         BuildFailedError: It does not compile.
     """
     toolchain = toolchain or toolchain_for(triple, resources=resources)
-    key = engine_key(toolchain, inspect_compiler(toolchain))
+    left_out = parts.options(engine_source(progress=progress), triple=triple) if parts else {}
+    key = engine_key(toolchain, inspect_compiler(toolchain), left_out=left_out)
     entry = build_cache_dir() / "engines" / triple / key[:_SHORT_KEY]
 
     def make(staging: Path) -> None:
-        _compile(engine_source(progress=progress), staging, toolchain, key, progress)
+        _compile(staging, toolchain, {**engine_options(toolchain), **left_out}, key, progress)
 
     ensure_entry(entry, make, progress=progress)
     return Engine(triple=triple, version=ENGINE_VERSION, key=key, directory=entry)
 
 
-def engine_key(toolchain: Toolchain, compiler: Compiler, *, source_sha256: str = ENGINE_SOURCE.sha256) -> str:
-    """Return the hash over source, options, toolchain file and compiler."""
+def engine_key(
+    toolchain: Toolchain,
+    compiler: Compiler,
+    *,
+    source_sha256: str = ENGINE_SOURCE.sha256,
+    left_out: Mapping[str, str] | None = None,
+) -> str:
+    """Return the hash over source, options, toolchain file and compiler.
+
+    Args:
+        left_out: What ``EngineParts.options`` adds to the options.
+    """
     return content_key(
         {
             "source": source_sha256,
-            "options": engine_options(toolchain),
+            "options": {**engine_options(toolchain), **(left_out or {})},
             "toolchain": toolchain.sha256,
             "compiler": compiler.fingerprint,
         }
@@ -115,7 +134,8 @@ def engine_source(*, progress: Progress) -> Path:
     return ensure_source(ENGINE_SOURCE, progress=progress)
 
 
-def _compile(source: Path, prefix: Path, toolchain: Toolchain, key: str, progress: Progress) -> None:
+def _compile(prefix: Path, toolchain: Toolchain, options: Mapping[str, str], key: str, progress: Progress) -> None:
+    source = engine_source(progress=progress)
     log = build_cache_dir() / "logs" / f"engine-{key[:_SHORT_KEY]}.log"
     log.unlink(missing_ok=True)
     prefix.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +147,7 @@ def _compile(source: Path, prefix: Path, toolchain: Toolchain, key: str, progres
             tree,
             toolchain_file=toolchain.file,
             defines={
-                **engine_options(toolchain),
+                **options,
                 **toolchain.defines(),
                 "CMAKE_INSTALL_PREFIX": str(prefix),
                 "CMAKE_C_FLAGS": flags,

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgedeploy.artifacts import BinaryRequirements, BuiltRuntime, canonical_json
+from edgedeploy.build.a32 import BASELINE as ARM_BASELINE
 from edgedeploy.build.baseline import Unguarded, unguarded_features
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
 from edgedeploy.build.cmake import BuildTree, build, configure, single_product
 from edgedeploy.build.engine import Engine, ensure_engine
+from edgedeploy.build.engine_parts import EngineParts
 from edgedeploy.build.kernel_list import list_kernels
 from edgedeploy.build.sodium import SODIUM_SOURCE, sodium_source
 from edgedeploy.build.sources import sources_digest
@@ -46,7 +48,7 @@ _ZIG_OPTIONS = {"CMAKE_EXE_LINKER_FLAGS": "", "EDGEDEPLOY_SIMPLEOMP": "ON", "EDG
 _LEFT_OUT = ("plugin", "python")
 _SHORT_KEY = 16
 _RECORD_FILE = "runtime.json"
-_PROVED_ARCHITECTURE = "aarch64"
+_ARM32 = "armv7l"
 _GLIBC_ALONE = re.compile(r"^(?:lib(?:c|m|pthread|dl|rt)\.so\.\d+|ld-linux.*)$")
 
 
@@ -71,7 +73,12 @@ def runtime_options(toolchain: Toolchain) -> dict[str, str]:
 
 
 def build_runtime(
-    triple: str, *, progress: Progress, resources: Path | None = None, toolchain: Toolchain | None = None
+    triple: str,
+    *,
+    progress: Progress,
+    resources: Path | None = None,
+    toolchain: Toolchain | None = None,
+    parts: EngineParts | None = None,
 ) -> BuiltRuntime:
     """Return the on-board program for a triple, compiling engine and ``csrc/`` where the cache lacks them.
 
@@ -80,6 +87,7 @@ def build_runtime(
         progress: Shows the compiler's counter.
         resources: The directory with ``CMakeLists.txt``, ``csrc`` and ``toolchains``; None means the installed one.
         toolchain: For that triple; None: Debian's.
+        parts: Of the engine; None: all of it.
 
     Raises:
         UnknownTripleError: No toolchain serves the triple.
@@ -87,7 +95,8 @@ def build_runtime(
         EngineSourceError: The engine's source cannot be had.
         BuildFailedError: It does not compile, or the product is not what it should be.
     """
-    inputs = _gather(toolchain or toolchain_for(triple, resources=resources), resources or resource_dir(), progress)
+    toolchain = toolchain or toolchain_for(triple, resources=resources)
+    inputs = _gather(toolchain, resources or resource_dir(), parts, progress)
     entry = build_cache_dir() / "runtimes" / triple / inputs.key[:_SHORT_KEY]
     ensure_entry(entry, lambda staging: _make(inputs, staging, progress), progress=progress)
     runner = entry / RUNNER_PROGRAM
@@ -139,12 +148,16 @@ def _copy_headers(headers: Path, staging: Path) -> None:
 
 
 def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryRequirements:
-    """Return what the file asks for, and every extension that its code uses without asking the CPU."""
+    """Return what the file asks for, and every extension that its code uses without asking the CPU.
+
+    A 32-bit file's attributes name the code behind run-time checks too, so there the proof counts in their place.
+    """
     needs = facts.to_requirements()
-    return replace(needs, isa=tuple(sorted({*needs.isa, *unguarded})))
+    baseline = ARM_BASELINE if facts.architecture == _ARM32 else needs.isa
+    return replace(needs, isa=tuple(sorted({*baseline, *unguarded})))
 
 
-def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> RuntimeInputs:
+def _gather(toolchain: Toolchain, resources: Path, parts: EngineParts | None, progress: Progress) -> RuntimeInputs:
     compiler = inspect_compiler(toolchain)
     json_include = isolated_headers(find_json_headers(), progress=progress)
     sources_digest(
@@ -152,7 +165,7 @@ def _gather(toolchain: Toolchain, resources: Path, progress: Progress) -> Runtim
     )  # an incomplete directory shows before the minutes that the engine takes
     sodium = sodium_source(progress=progress)
     zstd = zstd_source(progress=progress)
-    engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain)
+    engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain, parts=parts)
     sources = sources_digest(resources, without=_LEFT_OUT)
     return RuntimeInputs(
         resources=resources,
@@ -253,8 +266,6 @@ def check_libraries(facts: ElfFacts, toolchain: Toolchain) -> None:
 
 
 def _unguarded(linked: Path, engine: Engine, work: Path) -> tuple[Unguarded, ...]:
-    if read_elf(linked).architecture != _PROVED_ARCHITECTURE:
-        return ()
     return unguarded_features(linked, [engine.directory / "lib" / "libncnn.a", *sorted(work.rglob("*.a"))])
 
 

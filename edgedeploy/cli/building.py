@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from edgedeploy.artifacts import BoardFacts, BuiltRuntime
 from edgedeploy.boards.model import Board
 from edgedeploy.build import Toolchain, ToolchainFamily, choose_toolchain
+from edgedeploy.build.engine_parts import EngineParts
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.progress import Progress
 
@@ -42,11 +44,21 @@ def toolchain_of(
 
 
 def runtime_of(
-    board: Board, *, family: ToolchainFamily | None = None, facts: BoardFacts | None = None, progress: Progress
+    board: Board,
+    *,
+    family: ToolchainFamily | None = None,
+    facts: BoardFacts | None = None,
+    layers: Iterable[str] | None = None,
+    progress: Progress,
 ) -> BuiltRuntime:
-    """Build the on-board program for a board with the toolchain that ``toolchain_of`` names."""
+    """Build the on-board program for a board with the toolchain that ``toolchain_of`` names.
+
+    Args:
+        layers: The types of the one model that it is to serve, on this board; None: any model, any board of the triple.
+    """
     toolchain = toolchain_of(board, family=family, facts=facts, progress=progress)
-    return build_runtime(board.triple, progress=progress, toolchain=toolchain)
+    parts = None if layers is None else EngineParts(layers=frozenset(layers), features=board.features)
+    return build_runtime(board.triple, progress=progress, toolchain=toolchain, parts=parts)
 
 
 def _live_glibc(facts: BoardFacts | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,8 +98,12 @@ def run(request: Request, *, accept_differences: bool, progress: ConsoleProgress
 
 
 def copy_to(model: ConvertedModel, directory: Path) -> ConvertedModel:
-    """Copy the two files into a directory, each whole or not at all, and return where they are."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Copy the two files into a directory, each whole or not at all, and return where they are.
+
+    Raises:
+        UsageError: They cannot be written there.
+    """
+    make_directory(directory)
     return replace(
         model,
         param=copy_file(model.param, directory / "model.param"),
@@ -116,11 +121,36 @@ def _checked(section: Mapping[str, Any]) -> InputSpec:
 
 
 def copy_file(source: Path, target: Path) -> Path:
-    """Copy a file, whole or not at all."""
+    """Copy a file to where the user wants it, whole or not at all.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
     unfinished = target.with_name(f".{target.name}.tmp")
-    shutil.copyfile(source, unfinished)
-    unfinished.rename(target)
+    try:
+        shutil.copyfile(source, unfinished)
+        unfinished.rename(target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise _unwritable(target, error) from None
     return target
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory that the user wants files in.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(directory, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"{path} cannot be written: {error.strerror}", hint="name a place that can be written")
 
 
 def random_sample(inputs: tuple[InputSpec, ...]) -> Sample:

@@ -272,7 +272,7 @@ def _show_flash(result: FlashResult) -> None:
 
 
 def _show_status(found: BoardStatus) -> None:
-    table = Table("", "release", "activated", "size", "engine", box=None, pad_edge=False)
+    table = Table("", "release", "activated", "size", "engine", "health", box=None, pad_edge=False)
     for release in found.releases:
         table.add_row(
             "*" if release.current else "",
@@ -280,6 +280,7 @@ def _show_status(found: BoardStatus) -> None:
             release.activated_at or "never",
             f"{release.size_bytes / 1e6:.1f} MB",
             release.versions.get("engine", "?"),
+            release.health or "not known",
         )
     stdout.print(f"{found.app} in {found.directory}", markup=False)
     stdout.print(table)

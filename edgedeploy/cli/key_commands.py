@@ -90,7 +90,9 @@ def trust(
         # A board that does not answer is said before minutes go into building its verifier.
         with connection(options, opened, progress=progress) as target:
             progress.say(f"{target.transport.description} answers")
-    runtime = runtime_of(definition, progress=progress)
+    # What verifies runs no model.
+    layers = () if opened.project.build.engine == "model" else None
+    runtime = runtime_of(definition, layers=layers, progress=progress)
     with connection(options, opened, progress=progress) as target:
         present = read_trusted_keys(target.transport)
         consent = _consent(present, opened, sign_key)

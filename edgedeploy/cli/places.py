@@ -37,6 +37,8 @@ def coordinator_address(given: str | None, configured: str | None) -> str:
 def held_places(names: tuple[str, ...], address: str, *, progress: Progress) -> Iterator[dict[str, Lease]]:
     """Acquire places and release them at the end, also after Ctrl-C and SIGTERM; without names nothing is done.
 
+    What an earlier command left acquired because it was killed is released first.
+
     Raises:
         FleetError: A leaf of it: one of them cannot be had; those acquired before are released.
         MissingToolError: labgrid is not installed.
@@ -45,6 +47,7 @@ def held_places(names: tuple[str, ...], address: str, *, progress: Progress) -> 
         yield {}
         return
     with _ended_in_order(), Coordinator(address) as lab, ExitStack() as stack:
+        lab.release_left_behind(progress)
         leases = {}
         for name in names:
             with progress.task(f"Acquiring the place {name}"):

@@ -15,7 +15,6 @@ from edgedeploy.boards.model import Board
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.cli import measuring, quantize_pages, quantizing, speeds, subjects
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
-from edgedeploy.cli.conversions import copy_file
 from edgedeploy.cli.model_commands import AcceptOption, parse_shapes
 from edgedeploy.cli.options import HERE, JsonOption, TargetOptions, takes_target
 from edgedeploy.cli.projects import OpenProject, open_project
@@ -96,7 +95,15 @@ def quantize(
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--table", dir_okay=False, help="Write the calibration table in ncnn's text format."),
+        typer.Option(
+            "--table",
+            dir_okay=False,
+            help="Write the scales as a table in ncnn's text format, and beside it the float model that it goes with.",
+        ),
+    ] = None,
+    from_table: Annotated[
+        str | None,
+        typer.Option("--from-table", metavar="FILE", help="Take the scales from such a table."),
     ] = None,
     output: Annotated[
         Path | None,
@@ -107,6 +114,8 @@ def quantize(
 ) -> None:
     """Bring a model to int8 and report what it costs; with a target, also whether it is faster there."""
     progress = ConsoleProgress()
+    if table is not None and not table.absolute().parent.is_dir():
+        raise UsageError(f"{table} cannot be written: there is no such directory", hint="make it first")
     opened = open_project(options.project, progress=progress)
     options = replace(options, board=options.board or default_board(opened.project))
     board = load_board(options.board, project_dir=opened.directory)
@@ -129,9 +138,14 @@ def quantize(
         "min_sqnr": min_sqnr,
         "keep_float": tuple(keep_float) if keep_float else None,
         "stock": stock,
+        "from_table": _from_here(from_table),
     }
+    if from_table is not None and (calibrator is not None or percentile is not None):
+        raise UsageError("a table has its scales already, whatever the calibrator", hint="leave one of them out")
     given = {key: value for key, value in said.items() if value is not None}
     base = QuantizationSection() if model is not None else opened.project.quantization
+    if percentile is not None and given.get("calibrator", base.calibrator) != Calibrator.PERCENTILE.value:
+        raise UsageError("--percentile is for one of the calibrators", hint="add --calibrator percentile")
     precision = Precision.FP32 if model is not None else opened.project.model.precision
     wish = Wish(
         section=base.model_copy(update=given),
@@ -150,14 +164,17 @@ def quantize(
         speed = speeds.measure_speed(options, opened, rivals, plan=plan, progress=progress)
         kept = quantize_pages.keep(opened.directory, quantized, speed)
     if table is not None:
-        copy_file(quantized.entry.table, table.absolute())
+        quantize_pages.copy_table(quantized, table.absolute())
     if output is not None:
         quantize_pages.copy_to(kept, quantized, output.absolute())
     if as_json:
         print_json(_document(kept, quantized))
         return
     render_quantization_terminal(kept.record, stdout)
-    for name, path in (("model", quantized.entry.param), ("record", kept.record_file), ("report", kept.page_file)):
+    places = [("model", quantized.entry.param), ("record", kept.record_file), ("report", kept.page_file)]
+    if table is not None:
+        places.append(("table", table.absolute()))
+    for name, path in places:
         stdout.print(f"{name:7} {path}", markup=False, soft_wrap=True)
 
 

@@ -22,11 +22,13 @@ HELD_OUT_SHARE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Items that were chosen and read: the data, what the record says about them, a hash over their content."""
+    """Items that were chosen and read: the data, what the record says about them, a hash over their content, and how
+    many have a label."""
 
     data: Data
     record: DataRecord
     sha256: str
+    labelled: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,4 +110,4 @@ def _read(data: Data, indices: tuple[int, ...], name: str, progress: ConsoleProg
     chosen = Subset(data, indices)
     digest = read_all(chosen, range(len(indices)), progress=progress)
     record = DataRecord(source=name, items=len(data), used=digest.names)
-    return Source(data=chosen, record=record, sha256=digest.sha256)
+    return Source(data=chosen, record=record, sha256=digest.sha256, labelled=digest.labelled)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedeploy.cli.conversions import copy_file
+from edgedeploy.cli.conversions import copy_file, make_directory
 from edgedeploy.cli.quantizing import Quantized
 from edgedeploy.errors import RunFileError, UnreadableInputError
 from edgedeploy.files import write_whole
@@ -77,12 +77,28 @@ def keep(project: Path, quantized: Quantized, speed: SpeedRecord | None) -> Kept
 
 
 def copy_to(kept: Kept, quantized: Quantized, directory: Path) -> None:
-    """Copy the model's files, the record and the page into a directory, each whole or not at all."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Copy the model's files, the record and the page into a directory, each whole or not at all.
+
+    Raises:
+        UsageError: They cannot be written there.
+    """
+    make_directory(directory)
     copy_file(quantized.entry.param, directory / PARAM_NAME)
     copy_file(quantized.entry.weights, directory / WEIGHTS_NAME)
     copy_file(kept.record_file, directory / RECORD_FILE)
     copy_file(kept.page_file, directory / PAGE_FILE)
+
+
+def copy_table(quantized: Quantized, path: Path) -> None:
+    """Copy the calibration table to a path, and the float network that it belongs to beside it: FILE.param, FILE.bin.
+
+    Raises:
+        CalibrationTableError: There is none.
+        UsageError: They cannot be written there.
+    """
+    copy_file(quantized.entry.table, path)
+    copy_file(quantized.entry.float_param, path.with_name(f"{path.name}.param"))
+    copy_file(quantized.entry.float_weights, path.with_name(f"{path.name}.bin"))
 
 
 def thumbnails(record: QuantizationRecord, evaluation: Data) -> tuple[ReportImage, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from edgedeploy.artifacts import FloatArray
 from edgedeploy.cli.quantize_data import Sources
 from edgedeploy.cli.subjects import Subject
 from edgedeploy.files import file_sha256
@@ -28,11 +29,13 @@ from edgedeploy.quantfile import (
     PrecisionStep,
     QuantizationRecord,
     SensitivityEntry,
+    Setting,
     SkippedEntry,
     SpeedSection,
     TargetRecord,
     TrialEntry,
     WeightBits,
+    WeightScales,
     WorstItem,
 )
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
@@ -96,7 +99,7 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
         versions=about.versions,
         command=about.command,
         target=TargetRecord(board=about.target.name, dotprod=about.target.dotprod, own_layers=about.target.own_layers),
-        settings=made.settings.to_json(),
+        settings=_settings(made, about.section),
         trials=_trials(made.trials),
         data=about.sources.calibration.record,
         passes=tuple(
@@ -133,12 +136,22 @@ def make_record(about: About, made: Made, errors: Sequence[LayerError], files: F
     )
 
 
+def _settings(made: Made, section: QuantizationSection) -> dict[str, Setting]:
+    """Return what decided the result; with a table there is no calibrator."""
+    settings: dict[str, Setting] = made.prepared.settings.to_json()
+    if section.from_table is not None:
+        settings = {name: value for name, value in settings.items() if name not in ("calibrator", "percentile")}
+        settings["from_table"] = section.from_table
+    return settings
+
+
 def fidelity(sqnr_db: float, cosine: float) -> Fidelity:
     """Return an error; equal bit for bit is null in the record, where the stage has its largest figure."""
     return Fidelity(sqnr_db=None if sqnr_db >= SQNR_CAP_DB else sqnr_db, cosine=cosine)
 
 
 def _layer(choice: LayerChoice, graph: Graph, error: LayerError | None) -> LayerEntry:
+    own = error if choice.int8 else None
     return LayerEntry(
         name=choice.name,
         type=choice.type,
@@ -149,10 +162,11 @@ def _layer(choice: LayerChoice, graph: Graph, error: LayerError | None) -> Layer
         requantized=choice.output is not None,
         activation=_activation(graph.layer(choice.name)),
         weight_bits=_bits(choice.weight_bits),
+        weight_scales=_scales(choice.weight_scales),
         accumulator=_accumulator(choice),
         winograd=choice.winograd.value,
-        clipping=None if error is None else error.clipping,
-        own=None if error is None else fidelity(error.own_sqnr_db, error.own_cosine),
+        clipping=None if own is None else own.clipping,
+        own=None if own is None else fidelity(own.own_sqnr_db, own.own_cosine),
         accumulated=None if error is None else fidelity(error.accumulated_sqnr_db, error.accumulated_cosine),
         bias_correction=float(choice.bias_correction),
     )
@@ -182,6 +196,10 @@ def _bits(bits: tuple[int, ...]) -> WeightBits | None:
         return None
     reduced = sum(item < FULL_BITS for item in bits)
     return WeightBits(least=min(bits), most=max(bits), reduced_channels=reduced, channels=len(bits))
+
+
+def _scales(scales: FloatArray) -> WeightScales | None:
+    return WeightScales(least=float(scales.min()), most=float(scales.max())) if scales.size else None
 
 
 def _accumulator(choice: LayerChoice) -> AccumulatorEntry | None:
@@ -218,6 +236,7 @@ def _metric(about: About, made: Made) -> MetricRecord:
         name=found.metric,
         data=about.sources.evaluation.record,
         shares_calibration=about.sources.shared,
+        labelled=about.sources.evaluation.labelled,
         float_score=found.float_score,
         int8_score=found.int8_score,
         drop=found.drop,
@@ -252,7 +271,10 @@ def _layer_sensitivities(precision: PrecisionSearch | None) -> tuple[Sensitivity
             layer=layer.name,
             alone_db=layer.sqnr_db if layer.noise else None,
             noise_share=min(1.0, layer.noise_share),
+            drop=layer.drop,
             cost=layer.cost,
+            wins_db=layer.wins_db,
+            wins=layer.wins,
         )
         for layer in (precision.layers if precision is not None else ())
     )

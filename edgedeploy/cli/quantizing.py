@@ -40,10 +40,12 @@ from edgedeploy.quantize.precision import Goal, choose_precision
 from edgedeploy.quantize.rebias import rebiased
 from edgedeploy.quantize.search import search_settings
 from edgedeploy.quantize.settings import Calibrator, Settings, Target
+from edgedeploy.quantize.table import CalibrationTable, read_table
 from edgedeploy.quantize.workers import Workers, open_workers
 
 DOT_PRODUCT = "asimddp"
 HALF_PRECISION = "asimdhp"
+KERNELS_ARCHITECTURE = "aarch64"
 LAYER_ERROR_ITEMS = 16
 KEPT_BY_THE_USER = "you keep it in float"
 
@@ -111,6 +113,7 @@ class _Job:
     wish: Wish
     metric: Metric
     sources: Sources
+    table: CalibrationTable | None = None
 
     @property
     def key(self) -> str:
@@ -125,6 +128,7 @@ class _Job:
                 "settings": self.wish.settings.to_json(),
                 "metric": [self.metric.name, hashlib.sha256(pickle.dumps(self.metric)).hexdigest()],
                 "precision": [section.max_drop, section.min_sqnr, sorted(section.keep_float), self.wish.search],
+                "table": None if self.table is None else [section.from_table, repr(self.table)],
                 "target": asdict(self.wish.target),
                 "versions": versions(),
             }
@@ -152,13 +156,14 @@ def run(subject: Subject, wish: Wish, *, progress: ConsoleProgress) -> Quantized
         QuantizationError: A leaf of it that says what is wrong.
         UnreadableInputError: Lists every item that cannot be used.
     """
+    table = _table(subject, wish)
     graph = subject.graph(progress)
     check_quantizable(graph)
     metric = load_metric(wish.section.metric, subject.directory)
     sources = open_sources(subject, wish.section, progress=progress)
     for warning in sources.warnings:
         progress.say(f"warning: {warning}")
-    job = _Job(subject=subject, graph=graph, wish=wish, metric=metric, sources=sources)
+    job = _Job(subject=subject, graph=graph, wish=wish, metric=metric, sources=sources, table=table)
     entry = store.find_entry(job.key) or _make(job, progress)
     # The same result may have been asked for in other words, or in another directory.
     record = entry.record.model_copy(update={"command": wish.command})
@@ -169,6 +174,15 @@ def run(subject: Subject, wish: Wish, *, progress: ConsoleProgress) -> Quantized
         entry=replace(entry, record=record),
         evaluation=sources.evaluation.data,
     )
+
+
+def _table(subject: Subject, wish: Wish) -> CalibrationTable | None:
+    name = wish.section.from_table
+    if name is None:
+        return None
+    if wish.search:
+        raise UsageError("--search tries settings, and a table has its scales already", hint="leave one of them out")
+    return read_table(subject.directory / name)
 
 
 def without(prepared: Prepared, names: Collection[str]) -> Prepared:
@@ -196,13 +210,13 @@ def target_of(board: Board, *, stock: bool, precision: Precision) -> Target:
     """Return what the board's cores make of int8.
 
     Args:
-        stock: Whether the engine's own layers alone are to run it.
+        stock: Whether the engine's own layers alone are to run it. On 32-bit ARM there are no others.
         precision: Of float layers; cores with half precision give the engine's layers halves whatever it is.
     """
     return Target(
         name=board.name,
         dotprod=DOT_PRODUCT in board.features,
-        own_layers=not stock,
+        own_layers=not stock and board.architecture == KERNELS_ARCHITECTURE,
         half_floats=precision.half_weights or HALF_PRECISION in board.features,
     )
 
@@ -234,7 +248,9 @@ def _make(job: _Job, progress: ConsoleProgress) -> store.Entry:
         section=wish.section,
     )
     try:
-        return store.add_entry(job.key, made.int8, lambda files: make_record(about, made, errors, files))
+        return store.add_entry(
+            job.key, made.int8, made.prepared.graph, lambda files: make_record(about, made, errors, files)
+        )
     except OSError as error:
         raise QuantizationError(
             f"the cache of int8 models cannot be written: {error}",
@@ -249,7 +265,7 @@ def _quantized(job: _Job, workers: Workers, progress: ConsoleProgress) -> Made:
     if wish.search:
         trials = search_settings(job.graph, calibration, target, settings, metric, workers=workers, progress=progress)
         settings = trials.best
-    prepared = prepare(job.graph, calibration, target=target, settings=settings, progress=progress)
+    prepared = prepare(job.graph, calibration, target=target, settings=settings, table=job.table, progress=progress)
     prepared = without(prepared, wish.section.keep_float)
     if wish.section.keep_float:
         prepared = rebiased(prepared, decision_items(calibration, settings))

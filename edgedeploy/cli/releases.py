@@ -32,6 +32,7 @@ from edgedeploy.cli.quantize_pages import Kept, keep
 from edgedeploy.convert.compare import measure
 from edgedeploy.convert.engine import engine_tensors
 from edgedeploy.convert.store import samples_key
+from edgedeploy.graph import read_graph
 from edgedeploy.graph.engine import FLOAT_OPTIONS, Engine
 from edgedeploy.paths import cache_dir
 from edgedeploy.project import Project
@@ -59,6 +60,7 @@ class ReleasePlan:
         precision: Of the float layers on the board.
         sample: The golden input.
         limits: Of the self-test; None: what suits the model.
+        slim: The on-board program has the engine's parts for this model on this board and no others.
     """
 
     app: str
@@ -68,6 +70,7 @@ class ReleasePlan:
     sample: Sample
     limits: ComparisonLimits | None
     postprocessing: Postprocessing
+    slim: bool = False
 
 
 def golden_outputs(model: ConvertedModel, sample: Sample, *, int8: bool = False) -> Mapping[str, FloatArray]:
@@ -112,6 +115,7 @@ def bundle_for(
         sample=sample,
         limits=_stated_limits(project, progress),
         postprocessing=project.postprocessing_spec,
+        slim=project.build.engine == "model",
     )
     return make_release(board, plan, key=key, family=family, facts=facts, progress=progress)
 
@@ -126,7 +130,8 @@ def make_release(
     progress: ConsoleProgress,
 ) -> Bundle:
     """Build the on-board program, put a release together, and sign it where there is a key."""
-    runtime = runtime_of(board, family=family, facts=facts, progress=progress)
+    layers = (layer.type for layer in read_graph(plan.model.param).layers) if plan.slim else None
+    runtime = runtime_of(board, family=family, facts=facts, layers=layers, progress=progress)
     with progress.task("Making the bundle"):
         golden = golden_outputs(plan.model, plan.sample, int8=plan.reference is not None)
         limits = plan.limits or _suitable_limits(plan, golden)

@@ -176,8 +176,17 @@ def parse_host(text: str, *, default_user: str) -> tuple[str, str, int]:
     Example:
         >>> parse_host("pi@[fe80::1]:2222", default_user="root")
         ('pi', 'fe80::1', 2222)
+
+    Raises:
+        UsageError: It is none.
     """
     user, at, address = text.rpartition("@")
+    if ":" in user:
+        # Whoever sees the process list has read it by now; at least it is not repeated.
+        raise UsageError(
+            "what stands before the @ of a host is a user's name, which has no colon",
+            hint="a password is asked for in the terminal and taken from nowhere else; use a key for scripts",
+        )
     port = "22"
     if address.startswith("["):
         host, _, rest = address[1:].partition("]")

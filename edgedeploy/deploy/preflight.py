@@ -24,6 +24,7 @@ OVERHEAD_BYTES = 256 * 1024
 
 # What glibc itself consists of; a release brings no other library, and boards often lack them.
 _GLIBC_LIBRARY = re.compile(r"^(?:lib(?:c|m|pthread|dl|rt|util|resolv)\.so\.\d+|ld-linux[a-z0-9_.-]*\.so\.\d+)$")
+_HARD_FLOAT_LOADER = re.compile(r"armhf[a-z0-9_.-]*\.so\.\d+$")
 _PROGRAMS = "bin"
 _SCRIPT_START = b"#!"
 
@@ -66,7 +67,7 @@ def check_programs(bundle: Bundle, facts: BoardFacts) -> None:
     """Check what the manifest says the programs need, and what their ELF files themselves ask for.
 
     Raises:
-        BundleError: A program needs a library that is not glibc's own.
+        BundleError: A program needs a library that is not glibc's own, or mixes float ABIs.
         UnreadableInputError: A program is no readable ELF file (scripts are passed over).
         WrongArchitectureError, MissingIsaFeatureError, GlibcTooOldError: As ``check_binaries``.
     """
@@ -75,6 +76,7 @@ def check_programs(bundle: Bundle, facts: BoardFacts) -> None:
         if file.path.parts[0] == _PROGRAMS and not _is_script(file):
             elf = read_elf(file.source)
             check_libraries(elf, str(file.path))
+            check_float_abi(elf, str(file.path))
             check_loader(elf, facts)
             # 32-bit ARM's file says what the code behind run-time checks was compiled for, too; its manifest does not.
             check_binaries(replace(elf.to_requirements(), isa=()), facts)
@@ -87,6 +89,19 @@ def check_libraries(elf: ElfFacts, name: str) -> None:
         raise BundleError(
             f"{name} needs {', '.join(foreign)}, which no release brings along",
             hint="link it statically; edgedeploy build does",
+        )
+
+
+def check_float_abi(elf: ElfFacts, name: str) -> None:
+    """Check that a 32-bit program passes floats as the libraries that its loader brings: in registers or not."""
+    if elf.interpreter is None or elf.float_abi is None:
+        return
+    loaded = "hard" if _HARD_FLOAT_LOADER.search(elf.interpreter) else "soft"
+    if loaded != elf.float_abi:
+        raise BundleError(
+            f"{name} is compiled for {elf.float_abi} float, its loader {elf.interpreter} brings libraries "
+            f"for {loaded} float",
+            hint="-mfloat-abi has to be the same for all that is linked",
         )
 
 

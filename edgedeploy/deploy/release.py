@@ -75,8 +75,15 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         store_bytes = parse_count(values.get("store-bytes", "0"))
     except ValueError:
         raise script_error(transport, "status", result) from None
+    health = read_health(value for key, value in lines if key == "health")
     releases = [
-        _release_info(digest, manifests.get(digest, ""), current=digest == current, activated_at=activated.get(digest))
+        _release_info(
+            digest,
+            manifests.get(digest, ""),
+            current=digest == current,
+            activated_at=activated.get(digest),
+            health=health.get(digest),
+        )
         for digest in digests
     ]
     return BoardStatus(
@@ -87,7 +94,7 @@ def parse_status(transport: Transport, app: str, result: CommandResult) -> Board
         store_bytes=store_bytes,
         history=records,
         unfinished=_unfinished(values, current),
-        health=read_health(value for key, value in lines if key == "health").get(current or ""),
+        health=health.get(current or ""),
     )
 
 
@@ -185,7 +192,9 @@ def _target(survey: Survey, app: str, to: str | None) -> str:
     raise NoReleaseError(f"{to!r} {fault} of {app} on the board", hint=f"the board has: {listed}")
 
 
-def _release_info(digest: str, manifest: str, *, current: bool, activated_at: str | None) -> ReleaseInfo:
+def _release_info(
+    digest: str, manifest: str, *, current: bool, activated_at: str | None, health: Health | None
+) -> ReleaseInfo:
     """Read size and versions from a manifest; a damaged one gives 0 and nothing, for status has to list it still."""
     try:
         document = load_json(manifest)
@@ -194,5 +203,10 @@ def _release_info(digest: str, manifest: str, *, current: bool, activated_at: st
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         size_bytes, versions = 0, {}
     return ReleaseInfo(
-        digest=digest, current=current, activated_at=activated_at, size_bytes=size_bytes, versions=versions
+        digest=digest,
+        current=current,
+        activated_at=activated_at,
+        size_bytes=size_bytes,
+        versions=versions,
+        health=health.state if health else None,
     )

@@ -13,13 +13,19 @@ _REMEDIES = {"finish": "finishes", "undo": "takes up or undoes"}
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseInfo:
-    """A release as the board lists it. ``activated_at``: the board's clock, ISO 8601, None if it never was current."""
+    """A release as the board lists it.
+
+    Args:
+        activated_at: By the board's clock, ISO 8601; None if it never was current.
+        health: ``proven``, ``failed`` or ``pending``, as of its last activation; None where nothing is known.
+    """
 
     digest: str
     current: bool
     activated_at: str | None
     size_bytes: int
     versions: dict[str, str]
+    health: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from edgedeploy.errors import LabUnreachableError, MissingToolError, PlaceBusyError, UnknownPlaceError, close_matches
+from edgedeploy.lab.leases import Note, holder, left_behind, noting
 from edgedeploy.lab.resources import NetworkService, Resource, ResourcePath, network_service, parse_address
 from edgedeploy.progress import Progress
 
@@ -58,6 +59,7 @@ class Coordinator:
         host, port = parse_address(address)
         self._grpc, self._messages, stubs = _labgrid()
         self._address = address
+        self._where = f"{host}:{port}"
         _dial(host, port, address, deadline_s)
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._channel = self._grpc.insecure_channel(target, options=_OPTIONS)
@@ -82,31 +84,57 @@ class Coordinator:
     def place(self, name: str, *, progress: Progress) -> Iterator[Lease]:
         """Acquire a place during the block; it is released however the block ends.
 
-        A place that the same user acquired on this host before is used, and left acquired.
+        A place that the same user acquired on this host before is used, and left acquired; one that another command
+        of theirs holds is busy.
 
         Args:
             name: The place's, or an alias of it.
 
         Raises:
             UnknownPlaceError: There is none.
-            PlaceBusyError: Somebody else has acquired or reserved it.
+            PlaceBusyError: Somebody else, or another command, has acquired or reserved it.
             PlaceResourceError: It has not the one network service that is needed.
             LabUnreachableError: The coordinator does not answer.
         """
-        name, owner = self._find(name)
-        ours = owner == self.identity
-        if owner and not ours:
+        found = self._find(name)
+        name, owner = found.name, found.acquired
+        if owner and owner != self.identity:
             raise self._busy(name, owner)
-        if ours:
+        if owner:
+            process = holder(self._where, name)
+            if process is not None:
+                raise self._busy(name, f"{owner}, by another edgedeploy (process {process})")
             progress.say(f"The place {name} was acquired by {owner} before; it stays so")
-        try:
-            if not ours:
+            yield Lease(place=name, service=self._service(found), ours_before=True)
+            return
+        with noting(progress) as pen:
+            try:
                 self._acquire(name)
-            acquired = next(place.acquired_resources for place in self._places() if place.name == name)
-            yield Lease(place=name, service=network_service(name, acquired, self._resources), ours_before=ours)
-        finally:
-            if not ours:
+                found = self._find(name)
+                pen.write(
+                    Note(
+                        coordinator=self._where,
+                        place=name,
+                        identity=self.identity,
+                        changed=found.changed,
+                        pid=os.getpid(),
+                    )
+                )
+                yield Lease(place=name, service=self._service(found), ours_before=False)
+            finally:
                 self._release(name, progress)
+
+    def release_left_behind(self, progress: Progress) -> None:
+        """Release what commands of this account hold that were killed; what was acquired anew since stays.
+
+        Raises:
+            LabUnreachableError: The coordinator does not answer.
+        """
+        for note in left_behind(self._where, self.identity):
+            place = next((item for item in self._places() if item.name == note.place), None)
+            if place is not None and (place.acquired, place.changed) == (note.identity, note.changed):
+                progress.say(f"The place {note.place} was left acquired by a command that was killed: releasing it")
+                self._release(note.place, progress)
 
     def close(self) -> None:
         """End the session; places stay as they are."""
@@ -175,8 +203,8 @@ class Coordinator:
             for path in [item for item in self._resources if (item.exporter, item.group, item.name) == key]:
                 del self._resources[path]
 
-    def _find(self, name: str) -> tuple[str, str]:
-        """Return a place's own name and who has acquired it, empty for nobody."""
+    def _find(self, name: str) -> Any:
+        """Return a place as the coordinator tells it, by its name or an alias."""
         places = {place.name: place for place in self._places()}
         aliases = {alias: place for place in places.values() for alias in place.aliases}
         found = places.get(name) or aliases.get(name)
@@ -185,7 +213,10 @@ class Coordinator:
                 f"the coordinator {self._address} has no place called {name!r}",
                 hint=close_matches(name, places) or "labgrid-client create makes one",
             )
-        return found.name, found.acquired
+        return found
+
+    def _service(self, place: Any) -> NetworkService:
+        return network_service(place.name, place.acquired_resources, self._resources)
 
     def _places(self) -> Any:
         try:
@@ -202,8 +233,7 @@ class Coordinator:
             if error.code() not in (codes.FAILED_PRECONDITION, codes.PERMISSION_DENIED):
                 raise self._unreachable(error) from None
             # Somebody was faster, or has a reservation.
-            _, owner = self._find(name)
-            raise self._busy(name, owner, _details(error)) from None
+            raise self._busy(name, self._find(name).acquired, _details(error)) from None
 
     def _release(self, name: str, progress: Progress) -> None:
         """Release a place if it is ours; the coordinator may have been started anew meanwhile."""

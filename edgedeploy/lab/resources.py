@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgedeploy.errors import PlaceResourceError, UsageError
@@ -27,11 +27,16 @@ class ResourcePath:
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One resource of an exporter. ``values`` are those of its configuration, ``extra`` what the exporter added."""
+    """One resource of an exporter.
+
+    Args:
+        values: Those of its configuration, passwords among them.
+        extra: What the exporter added.
+    """
 
     path: ResourcePath
     online: bool
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
     extra: Mapping[str, Any]
 
 
@@ -42,7 +47,7 @@ class NetworkService:
     address: str
     port: int
     user: str
-    password: str | None
+    password: str | None = field(repr=False)
 
 
 def parse_address(text: str) -> tuple[str, int]:

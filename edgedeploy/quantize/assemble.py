@@ -10,14 +10,17 @@ from edgedeploy.graph.model import Graph, Layer
 from edgedeploy.graph.passes import PassRecord
 from edgedeploy.graph.passes.edits import wiring_of
 from edgedeploy.graph.passes.linear import Values
+from edgedeploy.quantize.accumulators import MOST_BITS
 from edgedeploy.quantize.chains import Chains, copies_of, find_chains
 from edgedeploy.quantize.choices import Encoding, Int8Model, LayerChoice
 from edgedeploy.quantize.decide import Decision
-from edgedeploy.quantize.dynamic import int8_dynamic_layer
+from edgedeploy.quantize.dynamic import dynamic_scales, int8_dynamic_layer
 from edgedeploy.quantize.equalize import Equalization
 from edgedeploy.quantize.ranges import encoding_for
 from edgedeploy.quantize.settings import Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics
+from edgedeploy.quantize.table import CalibrationTable
+from edgedeploy.quantize.table_scales import weight_scales_of
 from edgedeploy.quantize.write import int8_layer, offering_layer
 
 INT8_OPTIONS = EngineOptions(winograd43=False, packing=False)
@@ -41,6 +44,7 @@ class Prepared:
         statistics: Source blob -> what calibration saw of it.
         encodings: Source blob -> how it is encoded with all candidates in int8.
         decisions: Layer -> weights and biases; of candidates whose inputs the engine quantizes there is none.
+        table: Whose scales they have; None: they were chosen.
     """
 
     source: Graph
@@ -54,6 +58,7 @@ class Prepared:
     statistics: Mapping[str, BlobStatistics]
     encodings: Mapping[str, Encoding]
     decisions: Mapping[str, Decision]
+    table: CalibrationTable | None = None
 
 
 def assemble(
@@ -89,8 +94,8 @@ def assemble(
             layers.append(int8_layer(layer, decision.weights, source=source, handed_on=handed_on))
             choices.append(_choice(layer, decision, source, handed_on))
         elif layer.name in int8:
-            layers.append(int8_dynamic_layer(layer))
-            choices.append(LayerChoice(name=layer.name, type=layer.type, int8=True))
+            layers.append(int8_dynamic_layer(layer, weight_scales_of(prepared.table, layer)))
+            choices.append(_dynamic_choice(layers[-1]))
         else:
             offered = encodings[layer.outputs[0]] if layer.outputs[0] in moved else None
             layers.append(layer if offered is None else offering_layer(layer, offered))
@@ -125,6 +130,13 @@ def _float_choice(layer: Layer, prepared: Prepared) -> list[LayerChoice]:
     if layer.name in prepared.left:
         return [LayerChoice(name=layer.name, type=layer.type, int8=False, reason=prepared.left[layer.name])]
     return []
+
+
+def _dynamic_choice(written: Layer) -> LayerChoice:
+    scales = dynamic_scales(written)
+    return LayerChoice(
+        name=written.name, type=written.type, int8=True, weight_scales=scales, weight_bits=(MOST_BITS,) * len(scales)
+    )
 
 
 def _choice(layer: Layer, decision: Decision, source: Encoding, handed_on: Encoding | None) -> LayerChoice:

@@ -71,7 +71,7 @@ def _reason(layer: Layer, ranks: Mapping[str, int]) -> str | None:
         (lambda: is_linear(layer), "its sizes do not describe its weights"),
         (
             lambda: layer.type != "ConvolutionDepthWise" or is_depthwise(layer),
-            "the engine's int8 code for grouped convolutions is wrong where a group has several channels",
+            "it is grouped with several channels a group, whose outputs the engine's int8 code mixes up on some CPUs",
         ),
         (
             lambda: layer.type == "InnerProduct" or ranks.get(layer.inputs[0], 3) == 3,

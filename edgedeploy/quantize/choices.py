@@ -56,6 +56,10 @@ class Encoding:
         """Return the numbers, float32, from the middle of the range in its direction: as codes, but not rounded."""
         return (self.direction * (np.asarray(numbers, dtype=np.float64) - self.middle)).astype(np.float32)
 
+    def from_middle(self, moved: NDArray[Any]) -> FloatArray:
+        """Return the numbers, float32, that ``moved`` made these of."""
+        return (self.direction * np.asarray(moved, dtype=np.float64) + self.middle).astype(np.float32)
+
     @property
     def lowest(self) -> float:
         """The smallest number there is a code for."""
@@ -83,7 +87,8 @@ class LayerChoice:
         int8: False: it stays in float, and ``reason`` says why.
         input: How the codes that it multiplies stand for numbers.
         output: How the codes that it hands on do; None where it hands on floats.
-        weight_scales: Codes a unit, float32: one an output channel, or one a group.
+        weight_scales: Codes a unit, float32: one an output channel, or one a group; of layers that scale their inputs
+            themselves those of all matrices.
         weight_bits: Of each output channel (or group): 8, or fewer for the accumulators' sake.
         accumulator_bound: Largest magnitude that calibration leads one to expect; None where it was not looked at.
         accumulator_limit: Largest that the target's code computes exactly.

@@ -17,10 +17,11 @@ _SHOWN_FAULTS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class DataDigest:
-    """What was read: the items' names in order, and a SHA-256 over names, labels and tensors."""
+    """What was read: the items' names in order, a SHA-256 over names, labels and tensors, and how many have a label."""
 
     names: tuple[str, ...]
     sha256: str
+    labelled: int
 
 
 def read_all(data: Data, indices: Sequence[int], *, progress: Progress = SILENT) -> DataDigest:
@@ -33,10 +34,12 @@ def read_all(data: Data, indices: Sequence[int], *, progress: Progress = SILENT)
         names: list[str] = []
         faults: list[str] = []
         total = hashlib.sha256()
-        for done, (name, digest, fault) in enumerate(pool.map(lambda index: _read(data, index), indices), 1):
+        labelled = 0
+        for done, (name, digest, has_label, fault) in enumerate(pool.map(lambda index: _read(data, index), indices), 1):
             task.update(done, len(indices))
             names.append(name)
             total.update(digest)
+            labelled += has_label
             if fault:
                 faults.append(f"  {fault}")
     if faults:
@@ -46,16 +49,16 @@ def read_all(data: Data, indices: Sequence[int], *, progress: Progress = SILENT)
             f"{len(faults)} of {len(indices)} items cannot be used:\n" + "\n".join(shown),
             hint="mend or remove them",
         )
-    return DataDigest(names=tuple(names), sha256=total.hexdigest())
+    return DataDigest(names=tuple(names), sha256=total.hexdigest(), labelled=labelled)
 
 
-def _read(data: Data, index: int) -> tuple[str, bytes, str]:
-    """Return name, digest and what is wrong."""
+def _read(data: Data, index: int) -> tuple[str, bytes, bool, str]:
+    """Return name, digest, whether there is a label, and what is wrong."""
     try:
         item = data.item(index)
     except (UnreadableInputError, ShapeMismatchError, MissingFileError) as error:
-        return "", b"", error.message
-    return item.name, _digest(item), ""
+        return "", b"", False, error.message
+    return item.name, _digest(item), item.label is not None, ""
 
 
 def _digest(item: Item) -> bytes:

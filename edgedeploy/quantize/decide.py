@@ -23,13 +23,15 @@ from edgedeploy.graph.passes.linear import Values, bias_of, groups_of, output_ch
 from edgedeploy.progress import Task
 from edgedeploy.quantize.accumulators import AccumulatorChoice, choose_accumulators
 from edgedeploy.quantize.chains import source_blob
-from edgedeploy.quantize.choices import Encoding
+from edgedeploy.quantize.choices import LARGEST_CODE, Encoding
 from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.prefix import ONE_THREAD, Blobs, walk
 from edgedeploy.quantize.ranges import fake_quantize, multiply, row_weights
 from edgedeploy.quantize.rounding import (
     LARGEST_SYSTEM,
     RoundedWeights,
+    largest_codes,
+    round_at,
     round_depthwise_for_outputs,
     round_for_inputs,
     round_for_outputs,
@@ -121,6 +123,7 @@ class Decider:
         encodings: Source blob -> how it is encoded where int8 layers read it.
         windows: Layer -> windows of its input in the float network; emptied on the way, for they fill much memory.
         target: Whose accumulators limit the weights.
+        scales: Layer -> codes a unit of its weights, float32 ``(out,)``, where they are given.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Decider:
         windows: dict[str, SampledWindows],
         target: Target,
         settings: Settings,
+        scales: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self._graph = graph
         self._wiring = wiring_of(graph)
@@ -138,6 +142,7 @@ class Decider:
         self._windows = windows
         self._target = target
         self._settings = settings
+        self._scales = scales or {}
 
     def run(self, names: Sequence[str], items: Sequence[Item], task: Task) -> dict[str, Decision]:
         """Decide all layers in order, on these items.
@@ -182,13 +187,13 @@ class Decider:
         rows = row_weights(wanted, sampled.items)
         weighted = found * np.sqrt(rows).astype(np.float32)[:, None, None]
         full = np.full(len(weight), FULL_BITS)
-        rounded = self._round(weight, weighted, full)
+        rounded = self._round(layer.name, weight, weighted, full)
         accumulators = choose_accumulators(
             layer, _shaped(rounded.codes, layer), encoding.encode(found), self._target, output_size=output_size
         )
         bits = np.asarray(accumulators.bits)
         if (bits != full).any():
-            rounded = self._round(weight, weighted, bits)
+            rounded = self._round(layer.name, weight, weighted, bits)
         change, means = np.zeros(len(weight)), None
         if self._settings.correct_bias:
             change = rows @ (wanted - multiply(found, rounded.values)).astype(np.float64) / len(rows)
@@ -211,14 +216,22 @@ class Decider:
             means=means,
         )
 
-    def _round(self, weight: Values, found: Windows, bits: NDArray[np.int64]) -> RoundedWeights:
+    def _round(self, name: str, weight: Values, found: Windows, bits: NDArray[np.int64]) -> RoundedWeights:
+        scales = self._given(name, bits)
         if self._settings.rounding is Rounding.NEAREST:
-            return round_to_nearest(weight, bits)
+            return round_to_nearest(weight, bits) if scales is None else round_at(weight, scales, bits)
         if found.shape[1] > 1:
-            return round_depthwise_for_outputs(weight, found, bits)
+            return round_depthwise_for_outputs(weight, found, bits, scales)
         if weight.shape[1] > LARGEST_SYSTEM:
-            return round_for_inputs(weight, np.square(found[:, 0].astype(np.float64)).mean(axis=0), bits)
-        return round_for_outputs(weight, found, bits)
+            moments = np.square(found[:, 0].astype(np.float64)).mean(axis=0)
+            return round_for_inputs(weight, moments, bits) if scales is None else round_at(weight, scales, bits)
+        return round_for_outputs(weight, found, bits, scales)
+
+    def _given(self, name: str, bits: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the scales that are given for a layer; fewer bits have steps as much wider."""
+        if name not in self._scales:
+            return None
+        return (self._scales[name] * (largest_codes(bits) / LARGEST_CODE)).astype(np.float32)
 
 
 def with_decision(layer: Layer, decision: Decision) -> Layer:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
+from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import UnsupportedOperatorError
 from edgedeploy.graph.layouts import layout_of
 from edgedeploy.graph.model import Layer
@@ -34,6 +36,7 @@ DYNAMIC_TYPES = frozenset(_INT8_TERM_KEYS)
 """The engine quantizes their inputs itself, for each inference anew: only their weights are ours to choose."""
 
 _BLOCK_QUANTIZED_FROM = 400
+_SCALES = "_scales"
 _INTEGER_STORAGES = frozenset({Storage.INT8, Storage.PACKED})
 """Of anything smaller the scale is no float32."""
 
@@ -60,11 +63,12 @@ def dynamic_reason(layer: Layer) -> str | None:
     return None
 
 
-def int8_dynamic_layer(layer: Layer) -> Layer:
+def int8_dynamic_layer(layer: Layer, scales: Mapping[str, FloatArray] = MappingProxyType({})) -> Layer:
     """Return a float layer as an int8 one.
 
     Args:
         layer: One for which ``dynamic_reason`` gives None.
+        scales: Codes a unit by their names in the network (``weight_xc_scales``), in place of the largest magnitudes'.
 
     Returns:
         The layer with codes for matrices, their scales (``b_scales``, ``weight_xc_scales``) and the engine's key set;
@@ -81,8 +85,15 @@ def int8_dynamic_layer(layer: Layer) -> Layer:
     written = layer.with_param(_INT8_TERM_KEYS[layer.type], _INT8_TERM)
     weights = {weight.name: weight for weight in layer.weights}
     for name, axis in _matrices(layer).items():
-        weights |= {weight.name: weight for weight in _quantized(weights[name], axis)}
+        given = scales.get(_scales_name(name))
+        weights |= {weight.name: weight for weight in _quantized(weights[name], axis, given)}
     return replace(written, weights=tuple(weights[slot.name] for slot in layout_of(written)))
+
+
+def dynamic_scales(layer: Layer) -> FloatArray:
+    """Return the scales of all weights of a layer that ``int8_dynamic_layer`` wrote, float32."""
+    found = [weight.array.ravel() for weight in layer.weights if weight.name.endswith(_SCALES)]
+    return np.concatenate(found).astype(np.float32)
 
 
 def _matrices(layer: Layer) -> dict[str, int | None]:
@@ -104,10 +115,16 @@ def _is_as_described(layer: Layer) -> bool:
     return announced == found and all(len(shapes[name]) > 1 and 0 not in shapes[name] for name in _matrices(layer))
 
 
-def _quantized(weight: Weight, axis: int | None) -> tuple[Weight, Weight]:
+def _quantized(weight: Weight, axis: int | None, given: FloatArray | None) -> tuple[Weight, Weight]:
     """Return a matrix's codes and its scales."""
     values = np.asarray(weight.array, dtype=np.float64)
-    scales = scales_for(np.abs(values).max(axis=axis, keepdims=True), LARGEST_CODE)
+    largest = np.abs(values).max(axis=axis, keepdims=True)
+    scales = scales_for(largest, LARGEST_CODE) if given is None else given.astype(np.float32).reshape(largest.shape)
     codes = make_weight(weight.name, round_to_codes(values * scales), Storage.INT8)
     flat = scales.reshape(-1) if axis is None else scales.squeeze(axis)
-    return codes, make_weight(f"{weight.name.removesuffix('_weight')}_scales", flat, Storage.UNTAGGED)
+    return codes, make_weight(_scales_name(weight.name), flat, Storage.UNTAGGED)
+
+
+def _scales_name(weight: str) -> str:
+    """Return for example ``weight_xc_scales`` or ``q_scales``."""
+    return f"{weight.removesuffix('_weight')}{_SCALES}"

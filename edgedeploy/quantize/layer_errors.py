@@ -1,4 +1,4 @@
-"""Each int8 layer's error: its own, fed with the float network's numbers, and the one accumulated up to it."""
+"""Each layer's error: its own in int8, fed with the float network's numbers, and the one accumulated up to it."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _CODES = "_codes"
 
 @dataclass(frozen=True, kw_only=True)
 class LayerError:
-    """An int8 layer's error over some items.
+    """A layer's error over some items.
 
     Args:
-        own_sqnr_db: Of its outputs, where its inputs are the float network's.
+        own_sqnr_db: Of its outputs, where its inputs are the float network's; a layer in float has no error of its own.
         own_cosine: The same as a cosine.
         accumulated_sqnr_db: Of its outputs within the int8 network: its own error and that of all layers before it.
         accumulated_cosine: The same as a cosine.
@@ -51,15 +51,16 @@ class LayerError:
 
 @dataclass(frozen=True)
 class _Probe:
-    """One int8 layer and where its blobs are: in the float network, alone, and in the int8 network.
+    """One layer and where its blobs are: in the float network, alone, and in the int8 network.
 
     Args:
         fed: What it is fed with when alone: input blob of the isolated network -> blob of the float network, and how
-            that is encoded first; None: as floats.
+            that is encoded first; None: as floats. Nothing: it is in float, and not run alone.
         offer: Of the floats that it reads, where they are counted from the middle of its range; None: plain numbers.
         output: Its first output's name in both networks.
         alone: The name of the same in the isolated network.
         encoding: Of the output; None: floats.
+        offered: Of float outputs that are counted from the middle of this range; None: plain numbers.
         range: Of its first input.
     """
 
@@ -69,6 +70,7 @@ class _Probe:
     output: str
     alone: str
     encoding: Encoding | None
+    offered: Encoding | None
     range: Encoding | None
 
     @property
@@ -88,12 +90,13 @@ class _Engines:
 
 @dataclass(frozen=True)
 class _Compared:
-    """One layer on one item: its first float input; its output in the float network, in the int8 one, and alone."""
+    """One layer on one item: its output in the float network and in the int8 one; in int8 also alone, with what it
+    reads there first, as floats."""
 
-    read: FloatArray
     expected: FloatArray
     found: FloatArray
-    alone: FloatArray
+    alone: FloatArray | None = None
+    read: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +118,7 @@ def layer_errors(
     options: EngineOptions = INT8_OPTIONS,
     progress: Progress = SILENT,
 ) -> tuple[LayerError, ...]:
-    """Measure every int8 layer. Memory is that of the few blobs that wait to be compared.
+    """Measure every layer with weights. Memory is that of the few blobs that wait to be compared.
 
     Args:
         graph: The float network that the int8 one was made of, with the same blob names.
@@ -126,7 +129,7 @@ def layer_errors(
         One a layer in execution order, for example ``LayerError(name="conv_3", own_sqnr_db=38.1, own_cosine=0.9999,
         accumulated_sqnr_db=27.4, accumulated_cosine=0.9991, clipping=0.0002)``.
     """
-    names = [choice.name for choice in model.layers if choice.int8]
+    names = [choice.name for choice in model.layers]
     probes = [_probe(graph, model, name, number) for number, name in enumerate(names)]
     if not probes:
         return ()
@@ -171,10 +174,12 @@ def _compared(
             continue
         probe = by_output[blob]
         found = Engine.extract(int8_net, blob)
-        fed = {name: _fed(probe, expected[source], encoding) for name, (source, encoding) in probe.fed.items()}
-        alone = engines.alone.run([probe.alone], fed)[probe.alone]
-        read = expected[next(iter(probe.fed.values()))[0]]
-        yield probe, _Compared(read, expected[blob], found, alone)
+        if probe.fed:
+            fed = {name: _fed(probe, expected[source], encoding) for name, (source, encoding) in probe.fed.items()}
+            alone = engines.alone.run([probe.alone], fed)[probe.alone]
+            yield probe, _Compared(expected[blob], found, alone, expected[next(iter(probe.fed.values()))[0]])
+        else:
+            yield probe, _Compared(expected[blob], found)
         waiting.subtract(probe.blobs)
         expected = {name: values for name, values in expected.items() if waiting[name] > 0}
 
@@ -182,9 +187,10 @@ def _compared(
 def _probe(graph: Graph, model: Int8Model, name: str, number: int) -> _Probe:
     layer, written, choice = graph.layer(name), model.graph.layer(name), model.choice(name)
     wiring = wiring_of(graph)
+    read_alone = zip(layer.inputs, written.inputs, strict=True) if choice.int8 else ()
     fed = {
         f"fed_{number}_{place}": (source_blob(source, wiring), model.encodings.get(read))
-        for place, (source, read) in enumerate(zip(layer.inputs, written.inputs, strict=True))
+        for place, (source, read) in enumerate(read_alone)
     }
     output = written.outputs[0]
     return _Probe(
@@ -194,17 +200,19 @@ def _probe(graph: Graph, model: Int8Model, name: str, number: int) -> _Probe:
         output=output,
         alone=f"out_{number}",
         encoding=model.encodings.get(output, choice.output),
+        offered=None if choice.int8 else model.offers.get(output),
         range=choice.input,
     )
 
 
 def _isolated(model: Int8Model, probes: Sequence[_Probe]) -> Graph:
-    """Return a network of all the layers side by side, each with inputs of its own.
+    """Return a network of all the int8 layers side by side, each with inputs of its own.
 
     The engine takes floats: codes are fed as whole numbers and pass a Quantize layer with the scale 1.
     """
-    layers: list[Layer] = []
-    for probe in probes:
+    # The engine refuses a network without layers.
+    layers = [Layer(type="Input", name="unused", outputs=("unused",))]
+    for probe in (probe for probe in probes if probe.fed):
         read: list[str] = []
         for blob, (_, encoding) in probe.fed.items():
             layers.append(Layer(type="Input", name=blob, outputs=(blob,)))
@@ -237,17 +245,22 @@ def _fed(probe: _Probe, numbers: FloatArray, encoding: Encoding | None) -> Float
 
 
 def _sums(probe: _Probe, compared: _Compared) -> _Sums:
-    alone, found = (_decoded(values, probe.encoding) for values in (compared.alone, compared.found))
+    accumulated = ErrorSums.of(compared.expected, _numbers(compared.found, probe))
+    if compared.alone is None or compared.read is None:
+        return _Sums(own=ErrorSums(), accumulated=accumulated, clipped=0, values=0)
     return _Sums(
-        own=ErrorSums.of(compared.expected, alone),
-        accumulated=ErrorSums.of(compared.expected, found),
+        own=ErrorSums.of(compared.expected, _numbers(compared.alone, probe)),
+        accumulated=accumulated,
         clipped=_outside(compared.read, probe.range) if probe.range is not None else 0,
         values=compared.read.size,
     )
 
 
-def _decoded(values: FloatArray, encoding: Encoding | None) -> FloatArray:
-    return values if encoding is None else encoding.decode(values)
+def _numbers(values: FloatArray, probe: _Probe) -> FloatArray:
+    """Return what a layer's output stands for."""
+    if probe.encoding is not None:
+        return probe.encoding.decode(values)
+    return values if probe.offered is None else probe.offered.from_middle(values)
 
 
 def _outside(numbers: NDArray[np.float32], encoding: Encoding) -> int:

@@ -24,13 +24,20 @@ def winograd_is_ours(layer: Layer, target: Target) -> bool:
     if not target.own_layers or target.half_floats or layer.type != "Convolution":
         return False
     inputs, outputs = layer.weight("weight").shape[1], layer.integer(0, 0)
-    return inputs % CHANNEL_GROUP == outputs % CHANNEL_GROUP == 0 and _is_clamp(layer)
+    return inputs % CHANNEL_GROUP == outputs % CHANNEL_GROUP == 0 and _is_in_registers(layer)
 
 
-def _is_clamp(layer: Layer) -> bool:
-    """Whether the kernel's limits can be the activation."""
+def _is_in_registers(layer: Layer) -> bool:
+    """Whether the kernel's limits can be the activation, or its gate."""
     kind, params = activation_of(layer), activation_params_of(layer)
-    if kind is Activation.CLIP:
-        lowest, highest = params
-        return lowest <= highest and highest != 0
-    return kind in (Activation.NONE, Activation.RELU)
+    first = params[0] if params else 0.0
+    match kind:
+        case Activation.CLIP:
+            lowest, highest = params
+            return lowest <= highest and highest != 0
+        case Activation.LEAKY_RELU:
+            return first >= 0
+        case Activation.HARD_SWISH:
+            return first > 0
+        case _:
+            return kind in (Activation.NONE, Activation.RELU)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,8 +28,10 @@ from edgedeploy.quantize.items import Data, Item
 from edgedeploy.quantize.precheck import check_quantizable
 from edgedeploy.quantize.prefix import ONE_THREAD
 from edgedeploy.quantize.reach import channel_reaches
-from edgedeploy.quantize.settings import Settings, Target
+from edgedeploy.quantize.settings import RangeRule, Settings, Target
 from edgedeploy.quantize.statistics import BlobStatistics, collect_statistics
+from edgedeploy.quantize.table import CalibrationTable
+from edgedeploy.quantize.table_scales import named_by, require_belonging, table_encodings, weight_scales_of
 
 __all__ = ["INT8_OPTIONS", "Prepared", "assemble", "prepare", "quantize"]
 
@@ -48,7 +51,13 @@ def quantize(
 
 
 def prepare(
-    graph: Graph, data: Data, *, target: Target, settings: Settings | None = None, progress: Progress = SILENT
+    graph: Graph,
+    data: Data,
+    *,
+    target: Target,
+    settings: Settings | None = None,
+    table: CalibrationTable | None = None,
+    progress: Progress = SILENT,
 ) -> Prepared:
     """Decide everything about a network that int8 needs. The same input gives the same result, bit for bit.
 
@@ -57,13 +66,18 @@ def prepare(
         data: Calibration data.
         target: The board's CPU.
         settings: None: the defaults.
+        table: Scales to take in place of choosing them. Ranges are symmetric then and nothing is equalised, whatever
+            the settings say; layers without scales stay in float.
 
     Raises:
         NonFiniteModelError: Weights that are NaN or infinite.
         AlreadyQuantizedError: The network has int8 layers.
         CalibrationDataError: No data, or data on which the network's blobs are not finite.
+        CalibrationTableError: The table belongs to another network.
     """
     settings = settings or Settings()
+    if table is not None:
+        settings = replace(settings, equalize=False, ranges=RangeRule.SYMMETRIC)
     check_quantizable(graph)
     if len(data) == 0:
         raise CalibrationDataError("there is no calibration data", hint="name a directory of images or arrays")
@@ -82,6 +96,9 @@ def prepare(
             equalization = equalize(simplified, ranges, reaches=reaches, check=check)
         float_graph = equalization.graph if equalization else simplified
         candidates = find_candidates(float_graph)
+        if table is not None:
+            require_belonging(table, float_graph, candidates)
+            candidates = named_by(table, float_graph, candidates)
         statistics = _statistics(float_graph, candidates, data, indices, progress)
         idle = _idle(float_graph, candidates, statistics)
         static = tuple(name for name in candidates.static if name not in idle)
@@ -92,6 +109,7 @@ def prepare(
             items=items,
             target=target,
             settings=settings,
+            table=table,
             progress=progress,
         )
     names = set(static) | set(candidates.dynamic)
@@ -107,6 +125,7 @@ def prepare(
         statistics=statistics,
         encodings=encodings,
         decisions=decisions,
+        table=table,
     )
 
 
@@ -150,22 +169,23 @@ def _decide(
     items: Sequence[Item],
     target: Target,
     settings: Settings,
+    table: CalibrationTable | None,
     progress: Progress,
 ) -> tuple[dict[str, Encoding], dict[str, Decision]]:
     """Return the encoding of each source blob, and weights and biases of each layer."""
     with progress.task("Sampling what layers read") as task:
         windows = float_windows(graph, names, items, settings.seed, task)
-    with progress.task("Choosing ranges") as task:
-        encodings = choose_encodings(
-            graph,
-            find_chains(graph, names),
-            statistics=statistics,
-            windows=windows,
-            settings=settings,
-            task=task,
-        )
+    chains = find_chains(graph, names)
+    if table is not None:
+        encodings = table_encodings(table, chains)
+    else:
+        with progress.task("Choosing ranges") as task:
+            encodings = choose_encodings(
+                graph, chains, statistics=statistics, windows=windows, settings=settings, task=task
+            )
+    scales = {name: found for name in names for found in weight_scales_of(table, graph.layer(name)).values()}
     with progress.task("Rounding weights") as task:
-        decider = Decider(graph, encodings=encodings, windows=windows, target=target, settings=settings)
+        decider = Decider(graph, encodings=encodings, windows=windows, target=target, settings=settings, scales=scales)
         return encodings, decider.run(names, items, task)
 
 

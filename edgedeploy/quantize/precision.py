@@ -28,7 +28,13 @@ from edgedeploy.quantize.layer_costs import FloatCosts
 from edgedeploy.quantize.local_workers import SerialWorkers
 from edgedeploy.quantize.metrics import Metric
 from edgedeploy.quantize.rebias import corrected_biases
-from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS, LayerSensitivity, Variants, measure_layers
+from edgedeploy.quantize.sensitivity import (
+    SENSITIVITY_ITEMS,
+    LayerSensitivity,
+    Variants,
+    measure_layers,
+    measure_left_out,
+)
 from edgedeploy.quantize.tasks import Workers
 
 BRING_BACK = 4
@@ -110,7 +116,8 @@ class PrecisionSearch:
         goal: What was asked for.
         steps: Every trial in order.
         biases: That go with them: for ``assemble`` too.
-        layers: Each layer alone in int8; empty where the limit held at once and nobody asked.
+        layers: Each layer alone in int8, and where it was asked for alone in float; empty where the limit held at once
+            and nobody asked.
         before: With all candidates in int8.
         after: With ``keep_float``.
         evaluations: Variants that were run.
@@ -148,7 +155,8 @@ def choose_precision(
         indices: Items that the metric is measured on: 200 or so that calibration has not seen.
         goal: Such as ``Goal(max_drop=1.0)``.
         calibration: ``pipeline.decision_items``, to correct biases on anew for each choice; none: they stay as decided.
-        always_measure: Whether sensitivities are wanted also where the limit holds with everything in int8.
+        always_measure: Whether sensitivities are wanted also where the limit holds with everything in int8, and what
+            each layer alone in float wins.
         workers: None: this process, with one thread. The result is the same on all.
 
     Returns:
@@ -164,15 +172,18 @@ def choose_precision(
     search = _Search(_Choices(prepared, calibration), variants, tuple(indices), goal, progress)
     before = search.evaluate(())
     layers: tuple[LayerSensitivity, ...] = ()
+    sample = spread(indices, SENSITIVITY_ITEMS)
     if always_measure or not goal.is_met(before):
         layers = measure_layers(
             variants,
             prepared,
             data,
-            spread(indices, SENSITIVITY_ITEMS),
+            sample,
             typical=math.isinf(goal.min_sqnr_db),
             progress=progress,
         )
+    if always_measure and layers:
+        layers = measure_left_out(variants, layers, search.variant, sample, progress=progress)
     chosen: KeepFloat = ()
     if not goal.is_met(before):
         costs = FloatCosts(prepared.graph, prepared.candidates, data.item(indices[0]))

@@ -57,6 +57,17 @@ def round_to_nearest(weight: Values, bits: NDArray[np.int64]) -> RoundedWeights:
     return _rounded(weight, scales_for(np.abs(weight).max(axis=1, initial=0.0), largest_codes(bits)), bits)
 
 
+def round_at(weight: Values, scales: NDArray[np.float32], bits: NDArray[np.int64]) -> RoundedWeights:
+    """Round to the nearest step of given scales; what they do not reach is cut off.
+
+    Args:
+        weight: ``(out, inputs)``.
+        scales: Codes a unit, ``(out,)``.
+        bits: Of each channel, ``(out,)``.
+    """
+    return _rounded(weight, scales, bits)
+
+
 def round_for_inputs(weight: Values, moments: Values, bits: NDArray[np.int64]) -> RoundedWeights:
     """Choose each channel's scale, rounding to nearest, by the error of its outputs.
 
@@ -98,7 +109,7 @@ def round_for_outputs(
     second = (rows.T @ rows).astype(np.float64) / len(rows)
     damping = DAMPING * float(np.trace(second)) / len(second)
     if damping == 0:
-        return round_to_nearest(weight, bits)
+        return round_to_nearest(weight, bits) if scales is None else round_at(weight, scales, bits)
     moments = np.diag(second).copy()
     second[np.diag_indices_from(second)] += damping
     if scales is None:
@@ -131,15 +142,24 @@ def _round_columns(
     return restored
 
 
-def round_depthwise_for_outputs(weight: Values, found: Windows, bits: NDArray[np.int64]) -> RoundedWeights:
+def round_depthwise_for_outputs(
+    weight: Values, found: Windows, bits: NDArray[np.int64], scales: NDArray[np.float32] | None = None
+) -> RoundedWeights:
     """Round a depthwise layer: as ``round_for_outputs``, each channel with equations of its own.
 
     Args:
         weight: ``(channels, kernel)``.
         found: Windows of the quantized network, ``(rows, channels, kernel)``.
+        scales: Codes a unit, ``(channels,)``; None chooses them.
     """
     rounded = [
-        round_for_outputs(weight[[channel]], found[:, [channel]], bits[[channel]]) for channel in range(len(weight))
+        round_for_outputs(
+            weight[[channel]],
+            found[:, [channel]],
+            bits[[channel]],
+            None if scales is None else scales[[channel]],
+        )
+        for channel in range(len(weight))
     ]
     return RoundedWeights(
         codes=np.concatenate([item.codes for item in rounded]), scales=np.concatenate([item.scales for item in rounded])

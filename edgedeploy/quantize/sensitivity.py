@@ -1,15 +1,15 @@
-"""How much error each layer in int8 makes by itself, and what it would cost in float."""
+"""How much error each layer in int8 makes by itself, what the metric loses by it, and what it would cost in float."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from edgedeploy.progress import Progress
 from edgedeploy.quantize.assemble import Prepared
 from edgedeploy.quantize.evaluation import Evaluation, summarize
-from edgedeploy.quantize.evaluator import Evaluator, ItemResult, Variant, VariantTask, run_task, tasks_of
+from edgedeploy.quantize.evaluator import Evaluator, ItemResult, KeepFloat, Variant, VariantTask, run_task, tasks_of
 from edgedeploy.quantize.items import Data
 from edgedeploy.quantize.layer_costs import layer_costs
 from edgedeploy.quantize.rebias import own_biases
@@ -21,22 +21,29 @@ SENSITIVITY_ITEMS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSensitivity:
-    """One layer in int8, all others in float.
+    """One layer in int8 with all others in float; and in float with all others in int8, where that was asked for.
 
     Args:
         noise: Energy of the outputs' error over that of the outputs: of a typical item, or the mean of all.
         noise_share: Share of the sum over all layers. The errors of layers add up, so about this much of the network's
             error goes away with the layer in float.
+        drop: Points of the task metric that the layer loses.
         macs: Multiplications of one inference.
         cost: Of the layer in float: its multiplications and the conversions around it, as a share of all
             multiplications of layers that can be int8.
+        wins_db: Decibels that the worst output wins with this layer alone in float, over all in int8; None: not asked
+            for.
+        wins: Points of the task metric, the same.
     """
 
     name: str
     noise: float
     noise_share: float
+    drop: float
     macs: int
     cost: float
+    wins_db: float | None = None
+    wins: float | None = None
 
     @property
     def sqnr_db(self) -> float:
@@ -125,8 +132,37 @@ def measure_layers(
             name=name,
             noise=own,
             noise_share=own / noise if noise else 0.0,
+            drop=measured.drop,
             macs=costs[name].macs,
             cost=costs[name].total / macs if macs else 0.0,
         )
-        for name, own in zip(names, noises, strict=True)
+        for name, own, measured in zip(names, noises, found, strict=True)
+    )
+
+
+def measure_left_out(
+    variants: Variants,
+    layers: Sequence[LayerSensitivity],
+    variant_of: Callable[[KeepFloat], Variant],
+    indices: Sequence[int],
+    *,
+    progress: Progress,
+) -> tuple[LayerSensitivity, ...]:
+    """Leave each layer out of int8 in turn; return the layers with what the outputs win by it.
+
+    Args:
+        variant_of: Gives the network with these layers in float and the biases that go with that.
+        indices: The items that the layers were measured on.
+    """
+    without = []
+    with progress.task("Correcting biases for each layer in float") as task:
+        for count, layer in enumerate(layers, 1):
+            without.append(variant_of((layer.name,)))
+            task.update(count, len(layers), layer.name)
+    everything, *found = variants.evaluate(
+        [variant_of(()), *without], indices, progress, "Measuring each layer alone in float"
+    )
+    return tuple(
+        replace(layer, wins_db=item.sqnr_db - everything.sqnr_db, wins=everything.drop - item.drop)
+        for layer, item in zip(layers, found, strict=True)
     )

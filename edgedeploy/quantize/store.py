@@ -1,4 +1,7 @@
-"""The cache of int8 models: ``quantized/KEY/`` holds the two model files and the record of how they came to be."""
+"""The cache of int8 models: ``quantized/KEY/`` holds the two model files and the record of how they came to be.
+
+Where a calibration table can say the scales, it lies there too, with the float network that it belongs to.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from edgedeploy import modelcache
 from edgedeploy.errors import CalibrationTableError
 from edgedeploy.files import file_sha256
 from edgedeploy.graph.files import write_graph
+from edgedeploy.graph.model import Graph
 from edgedeploy.modelcache import PARAM_NAME, WEIGHTS_NAME
 from edgedeploy.paths import cache_dir
 from edgedeploy.quantfile import (
@@ -25,10 +29,12 @@ from edgedeploy.quantfile import (
 from edgedeploy.quantize.choices import Int8Model
 from edgedeploy.quantize.table import table_of, write_table
 
-RECIPE = 2
+RECIPE = 3
 """Raise it with every change to how models are quantized or judged: old entries are then left alone."""
 
 TABLE_NAME = "model.table"
+FLOAT_PARAM_NAME = "float.param"
+FLOAT_WEIGHTS_NAME = "float.bin"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,15 @@ class Entry:
     @property
     def weights(self) -> Path:
         return self.directory / WEIGHTS_NAME
+
+    @property
+    def float_param(self) -> Path:
+        """Of the float network that the table belongs to: after passes and equalisation."""
+        return self.directory / FLOAT_PARAM_NAME
+
+    @property
+    def float_weights(self) -> Path:
+        return self.directory / FLOAT_WEIGHTS_NAME
 
     @property
     def table(self) -> Path:
@@ -72,11 +87,14 @@ def find_entry(key: str) -> Entry | None:
     return modelcache.find_whole(quantized_dir() / key, _read)
 
 
-def add_entry(key: str, model: Int8Model, make_record: Callable[[FilesRecord], QuantizationRecord]) -> Entry:
+def add_entry(
+    key: str, model: Int8Model, float_graph: Graph, make_record: Callable[[FilesRecord], QuantizationRecord]
+) -> Entry:
     """Put an int8 model into the cache; it appears whole or not at all.
 
     Args:
         model: Its network and its calibration table are written.
+        float_graph: What it was made from, after passes and equalisation; written beside a table.
         make_record: Called with the written files' hashes.
 
     Raises:
@@ -88,6 +106,7 @@ def add_entry(key: str, model: Int8Model, make_record: Callable[[FilesRecord], Q
         # The format cannot say every network's scales, and most people want none.
         with contextlib.suppress(CalibrationTableError):
             write_table(made / TABLE_NAME, table_of(model))
+            write_graph(float_graph, made / FLOAT_PARAM_NAME, made / FLOAT_WEIGHTS_NAME)
         write_quantization(make_record(_files_of(made)), made / RECORD_FILE)
         return modelcache.keep_entry(made, quantized_dir() / key, _read)
 

@@ -25,7 +25,7 @@ from edgedeploy.reading import MIB, read_limited
 WeightKey = tuple[str, int]
 """A layer's name, and which of its weights."""
 
-_SCALED_WEIGHTS: Mapping[str, tuple[str, ...]] = {
+SCALED_WEIGHTS: Mapping[str, tuple[str, ...]] = {
     "Convolution": ("weight_scales",),
     "ConvolutionDepthWise": ("weight_scales",),
     "InnerProduct": ("weight_scales",),
@@ -150,10 +150,10 @@ def table_of(model: Int8Model) -> CalibrationTable:
     weights: dict[WeightKey, tuple[float, ...]] = {}
     inputs: dict[str, float] = {}
     for choice in model.layers:
-        if not choice.int8 or choice.type not in _SCALED_WEIGHTS:
+        if not choice.int8 or choice.type not in SCALED_WEIGHTS:
             continue
         layer = model.graph.layer(choice.name)
-        for index, name in enumerate(_SCALED_WEIGHTS[choice.type]):
+        for index, name in enumerate(SCALED_WEIGHTS[choice.type]):
             weights[choice.name, index] = tuple(float(scale) for scale in layer.weight(name).array.ravel())
         if choice.input is not None:
             inputs[choice.name] = _symmetric_scale(choice.input)
@@ -184,7 +184,7 @@ def _faults(table: CalibrationTable, layers: Mapping[str, Layer]) -> Iterator[st
         layer = layers.get(name)
         if layer is None:
             yield f"there is no layer {name}"
-        elif layer.type not in _SCALED_WEIGHTS:
+        elif layer.type not in SCALED_WEIGHTS:
             yield f"layer {name} is a {layer.type}, which has no scales in a table"
         else:
             yield from _faults_of_layer(table, layer)
@@ -207,7 +207,7 @@ def _numbers_of_scales(layer: Layer) -> list[int]:
     """Return how many scales each of a layer's weights would have in int8, as the layout of its weights says."""
     key, term = _INT8_TERM_KEYS.get(layer.type, 8), _INT8_TERMS.get(layer.type, 2)
     slots = {slot.name: slot for slot in layout_of(layer.with_param(key, term))}
-    return [int(np.prod(slots[name].shape)) for name in _SCALED_WEIGHTS[layer.type]]
+    return [int(np.prod(slots[name].shape)) for name in SCALED_WEIGHTS[layer.type]]
 
 
 def _parse_line(number: int, line: str) -> tuple[str, tuple[float, ...]]:

@@ -12,6 +12,7 @@ from edgedeploy.report import wording
 from edgedeploy.report.html import page_environment
 from edgedeploy.report.images import ReportImage
 from edgedeploy.report.quantization_chart import depth_chart
+from edgedeploy.report.quantization_speed import speed_facts, speed_rows
 from edgedeploy.report.quantization_summary import summarize_quantization
 
 TOP_LAYERS = 10
@@ -42,10 +43,11 @@ def render_quantization_html(record: QuantizationRecord, *, images: Sequence[Rep
             steps=details.step_rows(record),
             kept_layers=details.kept_rows(record),
             kept_together=details.kept_together(record),
-            sensitive_layers=details.sensitivity_rows(record.metric.layers, TOP_SENSITIVITIES),
+            sensitive_layers=details.sensitivity_rows(record, record.metric.layers, TOP_SENSITIVITIES),
+            left_out=any(entry.wins_db is not None for entry in record.metric.layers),
             trials=details.trial_rows(record),
-            speed=details.speed_rows(record),
-            speed_facts=details.speed_facts(record),
+            speed=speed_rows(record),
+            speed_facts=speed_facts(record),
             passes=details.pass_rows(record),
             outputs=details.output_facts(record),
             worst_items=details.worst_captions(record),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from edgedeploy.artifacts import Provenance
 from edgedeploy.quantfile import (
     EncodingEntry,
     Fidelity,
     LayerEntry,
+    PassEntry,
     QuantizationRecord,
     SensitivityEntry,
-    SpeedFigure,
+    WeightScales,
     WorstItem,
 )
 from edgedeploy.report import wording
@@ -20,6 +20,8 @@ from edgedeploy.report.details import Fact
 from edgedeploy.report.quantization_summary import score, worst_layers
 
 NOTHING = "–"
+CHOSEN_ANEW = "chosen anew"
+"""Where the engine scales each input by itself."""
 LARGEST_CODE = 127
 SHORT_HEADROOM_BITS = 1.0
 _TRIED = ("calibrator", "percentile", "equalize", "ranges")
@@ -39,6 +41,7 @@ class LayerRow:
     cosine: str
     range: str
     scale: str
+    weight_scales: str
     activation: str
     bits: str
     bits_note: str
@@ -65,8 +68,10 @@ class StepRow:
 class SensitivityRow:
     layer: str
     alone: str
+    drop: str
     noise: str
     cost: str
+    wins: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +80,6 @@ class TrialRow:
     drop: str
     sqnr: str
     chosen: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeedRow:
-    label: str
-    value: str
-    runs: str
-    part: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +121,7 @@ def step_rows(record: QuantizationRecord) -> tuple[StepRow, ...]:
 
 
 def sensitivity_rows(
-    entries: Sequence[SensitivityEntry], count: int, *, by_error: bool = True
+    record: QuantizationRecord, entries: Sequence[SensitivityEntry], count: int, *, by_error: bool = True
 ) -> tuple[SensitivityRow, ...]:
     """Return the layers that lose most by themselves, most first, or the first ones as they come."""
     ordered = sorted(entries, key=lambda entry: entry.noise_share, reverse=True) if by_error else entries
@@ -132,16 +129,24 @@ def sensitivity_rows(
         SensitivityRow(
             layer=entry.layer,
             alone=_db(entry.alone_db),
+            drop=_score(entry.drop, record),
             noise=wording.percent(entry.noise_share),
             cost=wording.percent(entry.cost),
+            wins=_wins(entry, record),
         )
         for entry in ordered[:count]
     )
 
 
+def _wins(entry: SensitivityEntry, record: QuantizationRecord) -> str:
+    if entry.wins_db is None:
+        return NOTHING
+    return f"{wording.signed(entry.wins_db, 1)} dB, {wording.signed(entry.wins or 0.0, 2)}"
+
+
 def kept_rows(record: QuantizationRecord) -> tuple[SensitivityRow, ...]:
     """Return the layers that were put back to float, in the network's order: what each won, and what it costs."""
-    return sensitivity_rows(_kept(record), len(record.metric.put_back), by_error=False)
+    return sensitivity_rows(record, _kept(record), len(record.metric.put_back), by_error=False)
 
 
 def kept_together(record: QuantizationRecord) -> str:
@@ -172,39 +177,14 @@ def trial_rows(record: QuantizationRecord) -> tuple[TrialRow, ...]:
     )
 
 
-def speed_rows(record: QuantizationRecord) -> tuple[SpeedRow, ...]:
-    """Return the measured releases; ``part`` is of the slowest."""
-    speed = record.speed.measured
-    if speed is None:
-        return ()
-    figures = [figure for figure in (speed.float32, speed.float16, speed.int8) if figure is not None]
-    largest = max(figure.value for figure in figures) or 1.0
-    return tuple(_speed_row(figure, speed.unit, largest) for figure in figures)
-
-
-def speed_facts(record: QuantizationRecord) -> tuple[Fact, ...]:
-    """Return how the speed was measured; empty where it was not."""
-    speed = record.speed.measured
-    if speed is None:
-        return ()
-    interval = speed.interval
-    shown = f" (95 % interval {interval.low:.3f} to {interval.high:.3f})" if interval is not None else ""
-    where = "the board" if speed.provenance is Provenance.HARDWARE else "the emulated twin, by counting instructions"
-    return (
-        Fact(name="Measured on", value=where),
-        Fact(name="int8 against the best float", value=f"{speed.ratio:.3f}{shown}: {speed.verdict}"),
-        Fact(name="Recommended", value=speed.recommendation),
-    )
-
-
 def pass_rows(record: QuantizationRecord) -> tuple[PassRow, ...]:
     """Return the graph passes in order."""
     return tuple(
         PassRow(
             name=item.name,
             layers=f"{item.layers_before} → {item.layers_after}",
-            difference=NOTHING if item.max_difference is None else f"{item.max_difference:.1e}",
-            kept="kept" if item.kept else "undone",
+            difference=_difference(item.max_difference),
+            kept=_outcome(item),
         )
         for item in record.passes
     )
@@ -266,8 +246,9 @@ def _layer_row(layer: LayerEntry) -> LayerRow:
         own_cosine=_cosine(own.cosine),
         sqnr=_fidelity_db(layer.accumulated),
         cosine=_cosine(whole.cosine),
-        range=_range(layer.input),
+        range=CHOSEN_ANEW if layer.int8 and layer.input is None else _range(layer.input),
         scale=NOTHING if layer.input is None else wording.number(layer.input.scale),
+        weight_scales=_weight_scales(layer.weight_scales),
         activation=layer.activation,
         bits=_bits(layer),
         bits_note=_bits_note(layer),
@@ -317,6 +298,26 @@ def _signed(value: float) -> str:
     return "0" if value == 0 else wording.number(value).replace("-", "−")
 
 
+def _weight_scales(scales: WeightScales | None) -> str:
+    if scales is None:
+        return NOTHING
+    ends = [wording.number(end) for end in (scales.least, scales.most)]
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _difference(value: float | None) -> str:
+    if value is None:
+        return NOTHING
+    return "none" if value == 0 else f"{value:.1e}"
+
+
+def _outcome(item: PassEntry) -> str:
+    if not item.kept:
+        return "undone"
+    # A pass that found something was held against the network before it.
+    return "nothing to do" if item.max_difference is None else "kept"
+
+
 def _bits(layer: LayerEntry) -> str:
     bits = layer.weight_bits
     if bits is None:
@@ -336,15 +337,6 @@ def _headroom(layer: LayerEntry) -> str:
     if layer.accumulator is None or layer.accumulator.headroom_bits is None:
         return NOTHING
     return f"{layer.accumulator.headroom_bits:.1f} bits"
-
-
-def _speed_row(figure: SpeedFigure, unit: str, largest: float) -> SpeedRow:
-    return SpeedRow(
-        label=figure.label,
-        value=f"{wording.number(figure.value)} {unit}",
-        runs=wording.plural(figure.runs, "run"),
-        part=figure.value / largest,
-    )
 
 
 def _fidelity_db(value: Fidelity | None) -> str:

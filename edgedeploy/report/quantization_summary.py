@@ -88,6 +88,8 @@ def _sentences(record: QuantizationRecord) -> Iterator[str]:
     margin = f", give or take {score(metric.drop_margin, record)} on others like them" if metric.drop_margin else ""
     items = wording.plural(len(metric.data.used), "item")
     yield f"The drop is {score(metric.drop, record)}{limit}, on {items}{margin}."
+    if metric.name == "top1" and metric.labelled == 0:
+        yield "No item has a label, so top1 is how often int8 agrees with float, not accuracy."
     if metric.min_sqnr_db is not None:
         yield f"The outputs have {_worst_output(record)} of the {metric.min_sqnr_db:g} dB that were asked for."
     total, quantized = len(record.layers), len(record.int8_layers)
@@ -113,7 +115,9 @@ def _worst_output(record: QuantizationRecord) -> str:
 def _float_sentence(record: QuantizationRecord) -> Iterator[str]:
     reasons = Counter(layer.reason for layer in record.float_layers)
     if reasons:
-        listed = "; ".join(f"{count} because {reason}" for reason, count in reasons.most_common(3))
+        listed = "; ".join(
+            f"{count}{', each' if count > 1 else ''} because {reason}" for reason, count in reasons.most_common(3)
+        )
         more = len(reasons) - 3
         yield f"Left in float: {listed}" + (f"; and {more} other reasons" if more > 0 else "") + "."
 
@@ -207,8 +211,8 @@ def _mixed_advice(record: QuantizationRecord) -> Iterator[str]:
     """Say what layers put back to float do to the figures."""
     put_back = wording.plural(len(record.metric.put_back), "layer")
     yield (
-        f"{put_back} went back to float by what they win on the very items that the drop is of, which flatters: judge "
-        "the model on others before you rely on it."
+        f"{put_back} went back to float, chosen on the very items that the drop is of, which flatters: judge the model "
+        "on others before you rely on it."
     )
     if len(record.float_layers) >= len(record.int8_layers):
         yield "Half of the layers or more are in float: int8 wins little. Asking for less leaves more of them in int8."

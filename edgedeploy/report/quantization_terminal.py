@@ -8,6 +8,7 @@ from rich.text import Text
 
 from edgedeploy.quantfile import QuantizationRecord
 from edgedeploy.report import quantization_details as details
+from edgedeploy.report.quantization_speed import speed_rows
 from edgedeploy.report.quantization_summary import summarize_quantization
 from edgedeploy.report.terminal import MAX_COLUMNS, STYLES, new_table, print_rows, print_section, texts
 
@@ -25,7 +26,7 @@ def render_quantization_terminal(record: QuantizationRecord, console: Console) -
     for sentence in summary.sentences:
         console.print(Text(sentence), width=width)
     _print_worst(record, console, width)
-    speed = details.speed_rows(record)
+    speed = speed_rows(record)
     if speed:
         print_section(console, "Speed")
         print_rows(console, ((row.label, f"{row.value} ({row.runs})") for row in speed), width)

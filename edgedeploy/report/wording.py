@@ -55,6 +55,19 @@ def change(ratio: float) -> str:
     return f"{'−' if value < 0 else '+'}{abs(value):.1f} %"
 
 
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign.
+
+    Example:
+        >>> signed(3.14, 1), signed(-0.5, 2), signed(-0.001, 2)
+        ('+3.1', '−0.50', '0.00')
+    """
+    shown = f"{abs(value):.{digits}f}"
+    if not float(shown):
+        return shown
+    return f"{'−' if value < 0 else '+'}{shown}"
+
+
 def mebibytes(size_bytes: int) -> str:
     """Return ``59.4 MiB``."""
     return f"{size_bytes / 2**20:,.1f} MiB"

@@ -1,81 +1,65 @@
-"""Flash, status and rollback over real SSH on a twin, its disk really filled and its link really cut."""
+"""Flash, status and rollback over real SSH on a twin, with real faults: link, disk, memory, clock, reboot, hosts."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import pytest
+from deploy_twin import (
+    NAME,
+    PATIENCE_S,
+    STARVING,
+    Meanwhile,
+    another_host,
+    as_root,
+    back_again,
+    fault_twin,
+    fill_disk,
+    listing,
+    push,
+    pushed,
+    receiving_runner,
+    starve,
+    wait_for,
+)
 from deploy_workbench import APP, Workbench, runner_script
 from relay import relayed
 
-from edgedeploy import emulate
-from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, StepRecord, TwinEndpoint
-from edgedeploy.boards.probe import probe
-from edgedeploy.deploy.flash import flash
+from edgedeploy.artifacts import Bundle, TwinEndpoint
 from edgedeploy.deploy.release import rollback, status
 from edgedeploy.emulate import twin
-from edgedeploy.emulate.image import ensure_image
-from edgedeploy.emulate.initramfs import Entry, archive, twin_archive
-from edgedeploy.emulate.machine import TwinSpec
 from edgedeploy.errors import (
     BoardBusyError,
     ConnectionFailedError,
     ConnectionLostError,
+    DeadlineError,
     DiskFullError,
     EdgedeployError,
     MissingIsaFeatureError,
     RemoteCommandError,
     SelfTestError,
     TransferError,
+    UnhealthyError,
     WrongArchitectureError,
 )
-from edgedeploy.paths import STATE_VARIABLE
-from edgedeploy.progress import SILENT
 from edgedeploy.transport.exchange import READ_ONLY_HINT
-from edgedeploy.transport.fake import FaultyTransport
-from edgedeploy.transport.protocol import Transport
 from edgedeploy.transport.ssh import SshTransport, connect
 
 pytestmark = pytest.mark.emulated
 
-SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=2, memory_mib=1024)
-NAME = "deploy-test"
 FILLER = ".filler"
-PATIENCE_S = 120
-
-
-READ_ONLY_SWITCH = "/dev/shm/read-only"
-HAND_OVER = "exec /bin/busybox switch_root"
-# The user may not mount: a root process of this twin alone makes its disk read-only while the switch is there.
-WATCHER = (
-    f"cd /dev/shm; while sleep 1; do if [ -e {READ_ONLY_SWITCH} ]; then mount -o remount,ro / && touch done; "
-    "elif [ -e done ]; then mount -o remount,rw / && rm done; fi; done"
-)
-
-
-def switchable_init(original: Callable[[Mapping[str, bytes]], bytes]) -> Callable[[Mapping[str, bytes]], bytes]:
-    """Return a twin_archive whose later archive replaces /init by one that starts the watcher."""
-    init = (Path(emulate.__file__).parent / "guest" / "initramfs-init").read_text(encoding="utf-8")
-    assert HAND_OVER in init
-    line = f"/bin/busybox echo \"::respawn:/usr/bin/busybox sh -c '{WATCHER}'\" >> /sysroot/etc/inittab"
-    entry = Entry(path="init", mode=0o755, content=init.replace(HAND_OVER, f"{line}\n{HAND_OVER}").encode())
-    return lambda files: original(files) + archive([entry])
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinEndpoint]:
-    ensure_image(progress=SILENT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(STATE_VARIABLE, str(tmp_path_factory.mktemp("state")))
-        patch.setattr(twin, "twin_archive", switchable_init(twin_archive))
-        with twin.running(SPEC, name=NAME) as endpoint:
-            yield endpoint
+    with fault_twin(tmp_path_factory.mktemp("state")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
@@ -90,23 +74,6 @@ def board(running: TwinEndpoint) -> Iterator[SshTransport]:
 def files(tmp_path: Path) -> Workbench:
     """For its bundles only: the board is the twin."""
     return Workbench(host=tmp_path, home=tmp_path, environment={})
-
-
-def push(transport: Transport, bundle: Bundle, *, break_lock: bool = False) -> FlashResult:
-    return flash(
-        transport,
-        bundle,
-        board_name="rk3399",
-        facts=probe(transport),
-        provenance=Provenance.QEMU_SYSTEM,
-        clock=Clock.REAL,
-        progress=SILENT,
-        break_lock=break_lock,
-    )
-
-
-def listing(transport: Transport) -> str:
-    return transport.run(f'cd "$HOME/.edgedeploy/{APP}" && find . -path ./history.jsonl -o -print | sort').stdout
 
 
 def test_flash_again_change_and_roll_back(board: SshTransport, files: Workbench) -> None:
@@ -167,13 +134,6 @@ def test_a_host_that_is_gone_before_the_verdict(running: TwinEndpoint, board: Ss
     assert push(board, good).unchanged
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.5)
-
-
 def test_preflight_against_the_probed_board(board: SshTransport, files: Workbench) -> None:
     bundle = files.bundle()
     wrong = replace(bundle, requirements=replace(bundle.requirements, architecture="x86_64"))
@@ -184,20 +144,10 @@ def test_preflight_against_the_probed_board(board: SshTransport, files: Workbenc
     assert board.run('[ -e "$HOME/.edgedeploy" ]', check=False).exit_status != 0
 
 
-def fill_disk(transport: Transport, leave_kib: int) -> None:
-    """Take all the space that the user may take but this much."""
-    transport.run(
-        f"free=$(df -Pk \"$HOME\" | awk 'END {{ print $(NF - 2) }}'); "
-        f'fallocate -l "$((free - {leave_kib}))K" "$HOME/{FILLER}" || '
-        f'dd if=/dev/zero of="$HOME/{FILLER}" bs=1024 count="$((free - {leave_kib}))"',
-        deadline_s=300,
-    )
-
-
 def test_full_disk_is_told_before_anything_is_sent(board: SshTransport, files: Workbench) -> None:
     push(board, files.bundle())
     before = listing(board)
-    fill_disk(board, leave_kib=600)
+    fill_disk(board, FILLER, leave_kib=600)
     try:
         with pytest.raises(DiskFullError, match=r"step preflight.*has 0\.\d MB free, but the release needs 5\.\d MB"):
             push(board, files.bundle("weights 2", extra={"large": bytes(5_000_000)}))
@@ -209,20 +159,14 @@ def test_full_disk_is_told_before_anything_is_sent(board: SshTransport, files: W
 
 
 def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbench) -> None:
-    class OtherWriter(FaultyTransport):
-        """Somebody else takes the space after the preflight."""
-
-        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
-            if not self.puts:
-                fill_disk(board, leave_kib=1000)
-            super().put(source, destination, **options)
-
+    """Somebody else takes the space after the preflight."""
     good = files.bundle()
     push(board, good)
     before = listing(board)
+    crowded = Meanwhile(board, lambda: fill_disk(board, FILLER, leave_kib=1000))
     try:
         with pytest.raises(DiskFullError, match="step push"):
-            push(OtherWriter(board), files.bundle("weights 2", extra={"large": bytes(5_000_000)}))
+            push(crowded, files.bundle("weights 2", extra={"large": bytes(5_000_000)}))
         assert listing(board) == before.replace(f"./{FILLER}\n", "")
         assert status(board, APP).current == good.digest
     finally:
@@ -233,32 +177,13 @@ LARGE_BYTES = 8_000_000
 CUT_AFTER_BYTES = 5_000_000
 
 
-class Pulled(FaultyTransport):
-    """The cable is pulled before the first file, or once so many bytes of one went out."""
-
-    def __init__(self, inner: Transport, *, after_bytes: int = 0, then: Callable[[], None] = lambda: None) -> None:
-        super().__init__(inner)
-        self._after_bytes = after_bytes
-        self._then = then
-        self._pulled = False
-
-    def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
-        self._pull(0)
-        super().put(source, destination, **{**options, "on_bytes": lambda done, _: self._pull(done)})
-
-    def _pull(self, done: int) -> None:
-        if done >= self._after_bytes and not self._pulled:
-            self._pulled = True
-            twin.set_link(NAME, connected=False)
-            self._then()
+def pull() -> None:
+    twin.set_link(NAME, connected=False)
 
 
-def pushed(result: FlashResult) -> StepRecord:
-    return next(step for step in result.steps if step.name == "push")
-
-
-def large(files: Workbench, seed: int) -> Bundle:
-    return files.bundle(f"weights {seed}", extra={"large": random.Random(seed).randbytes(LARGE_BYTES)})
+def large(files: Workbench, seed: int, *, runner: str | None = None) -> Bundle:
+    content = random.Random(seed).randbytes(LARGE_BYTES)
+    return files.bundle(f"weights {seed}", extra={"large": content}, runner=runner)
 
 
 def test_cable_pulled_for_good(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
@@ -267,7 +192,7 @@ def test_cable_pulled_for_good(running: TwinEndpoint, board: SshTransport, files
     push(board, good)
     try:
         with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
-            push(Pulled(doomed), large(files, 1))
+            push(Meanwhile(doomed, pull), large(files, 1))
     finally:
         twin.set_link(NAME, connected=True)
     with connect(running.ssh, deadline_s=60) as fresh:
@@ -278,23 +203,28 @@ def test_cable_pulled_for_some_seconds(board: SshTransport, files: Workbench) ->
     """Shorter than the connection's patience: the flash waits and goes on, and nothing travels twice."""
     bundle = large(files, 2)
 
-    def plug_in_again() -> None:
+    def pull_and_plug_in_again() -> None:
+        pull()
         threading.Timer(5, lambda: twin.set_link(NAME, connected=True)).start()
 
-    result = push(Pulled(board, after_bytes=CUT_AFTER_BYTES, then=plug_in_again), bundle)
+    result = push(Meanwhile(board, pull_and_plug_in_again, after_bytes=CUT_AFTER_BYTES), bundle)
     assert result.verified
     assert pushed(result).bytes == bundle.size_bytes
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 def test_link_lost_in_the_middle_of_a_file(
-    running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path
+    running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path, streamed: bool
 ) -> None:
-    """The board does not notice, so its end of the connection still waits when the next flash comes and resumes.
+    """Of one that travels by itself, and of one within the stream.
+
+    The board does not notice, so its end of the connection still waits when the next flash comes and resumes.
 
     Not by the twin's cable: the user network of QEMU 7.2 ends QEMU (soread: buf_len != 0) when the host hangs up while
     more waits for the cable than it buffers.
     """
-    good, bundle = files.bundle(), large(files, 3)
+    runner = receiving_runner(board) if streamed else None
+    good, bundle = files.bundle(runner=runner), large(files, 3, runner=runner)
     push(board, good)
     known = tmp_path / "known_hosts"
     assert running.ssh.known_hosts is not None
@@ -313,20 +243,9 @@ def test_link_lost_in_the_middle_of_a_file(
             push(board, bundle)
         result = push(board, bundle, break_lock=True)
     assert "bytes were there already" in pushed(result).note
+    assert (pushed(result).round_trips == 1) == streamed
     assert pushed(result).bytes < bundle.size_bytes - CUT_AFTER_BYTES // 2
     assert status(board, APP).current == bundle.digest
-
-
-def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbench) -> None:
-    """An allocation that fails for want of address space; a whole twin out of memory takes minutes to kill anybody."""
-    good = files.bundle()
-    push(board, good)
-    before = listing(board)
-    starved = "ulimit -v 30000; tail /dev/zero || { echo 'error: allocation failed' >&2; exit 7; }"
-    with pytest.raises(SelfTestError, match="status 7, out of memory: error: allocation failed"):
-        push(board, files.bundle("weights 2", runner=runner_script(before=starved)))
-    assert listing(board) == before
-    assert push(board, good).unchanged
 
 
 @pytest.mark.parametrize("during_the_push", [False, True])
@@ -335,22 +254,133 @@ def test_file_system_that_turned_read_only(board: SshTransport, files: Workbench
     push(board, good)
 
     def turn_read_only() -> None:
-        board.run(f'touch {READ_ONLY_SWITCH}; while [ -w "$HOME" ]; do sleep 0.2; done')
-
-    class Turning(FaultyTransport):
-        def put(self, source: Path, destination: PurePosixPath, **options: Any) -> None:
-            turn_read_only()
-            super().put(source, destination, **options)
+        as_root(board, "mount -o remount,ro /")
 
     try:
         if not during_the_push:
             turn_read_only()
         with pytest.raises((RemoteCommandError, TransferError), match="Read-only file system") as caught:
-            push(Turning(board), bundle)
+            push(Meanwhile(board, turn_read_only), bundle)
         assert caught.value.hint == READ_ONLY_HINT
         found = status(board, APP)
         assert found.current == good.digest
         assert (found.unfinished is not None) == during_the_push
     finally:
-        board.run(f'rm -f {READ_ONLY_SWITCH}; until [ -w "$HOME" ]; do sleep 0.2; done')
+        as_root(board, "mount -o remount,rw /")
     assert push(board, bundle, break_lock=during_the_push).verified
+
+
+def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbench) -> None:
+    """The kernel's own out-of-memory killer, in a group of 24 MB: a whole twin takes minutes to kill anybody."""
+    good = files.bundle()
+    push(board, good)
+    before = listing(board)
+    hungry = runner_script(before=f"{STARVING}; exec tail /dev/zero")
+    starver = threading.Thread(target=starve, args=(board,))
+    starver.start()
+    try:
+        with pytest.raises(SelfTestError, match="status 137, killed, probably for lack of memory"):
+            push(board, files.bundle("weights 2", runner=hungry))
+    finally:
+        starver.join(PATIENCE_S)
+        board.run("rm -f /dev/shm/go /dev/shm/starving")
+    assert "oom_kill 1" in as_root(board, "cat cgroup/small/memory.events").splitlines()
+    assert listing(board) == before
+    assert push(board, good).unchanged
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "told"),
+    [
+        ({"before": "kill -SEGV $$"}, SelfTestError, "status 139, segmentation fault"),
+        ({"before": "exec sleep 600"}, DeadlineError, "10 s"),
+        ({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139"),
+        ({"health": "exec sleep 600"}, UnhealthyError, r"more than \d+ s, or the memory ran out"),
+    ],
+)
+def test_runner_that_crashes_or_hangs(
+    board: SshTransport, files: Workbench, fault: dict[str, str], error: type[EdgedeployError], told: str
+) -> None:
+    """In the self-test nothing has been switched; in the health gate the board goes back. Nothing runs on."""
+    good = files.bundle()
+    push(board, good)
+    before = listing(board)
+    with pytest.raises(error, match=told):
+        push(board, files.bundle("weights 2", runner=runner_script(**fault)), selftest_deadline_s=10)
+    assert listing(board) == before
+    assert status(board, APP).current == good.digest
+    programs = board.run("ps -eo args").stdout
+    assert "sshd" in programs and "sleep 600" not in programs
+    assert push(board, good).unchanged
+
+
+def test_board_that_is_rebooted_meanwhile(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """In the middle of a file; the next flash takes the lock of the former boot and goes on where it was cut off."""
+    good, bundle = files.bundle(), large(files, 4)
+    push(board, good)
+    boot = board.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout
+
+    def reboot() -> None:
+        as_root(board, "busybox reboot")
+        with suppress(ConnectionFailedError):
+            board.run("sleep 60")
+
+    with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionFailedError, match="step push"):
+        push(Meanwhile(doomed, reboot, after_bytes=CUT_AFTER_BYTES), bundle)
+    with back_again(running) as fresh:
+        assert fresh.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout != boot
+        found = status(fresh, APP)
+        assert found.current == good.digest
+        assert found.unfinished is not None
+        assert (found.unfinished.to, found.unfinished.remedy, found.unfinished.holder) == (bundle.digest, "undo", None)
+        result = push(fresh, bundle)
+        assert "bytes were there already" in pushed(result).note
+        assert status(fresh, APP).current == bundle.digest
+
+
+def test_two_hosts_at_once_and_a_clock_that_jumps(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """The second is told who is there and how long; where it takes the lock over, the first changes nothing more."""
+    waiting = runner_script(before='until [ -e "$HOME/go" ]; do sleep 0.2; done')
+    first, second = files.bundle("weights 1", runner=waiting), files.bundle("weights 2")
+    as_root(board, "date -s '2031-01-01 00:00:00'")
+    try:
+        with another_host(running.ssh, first) as host:
+            wait_for(lambda: status(board, APP).unfinished is not None)
+            as_root(board, "date -s '1970-01-02 00:00:00'")
+            with pytest.raises(BoardBusyError, match=rf"\(process {host.pid}\), for \d+ (s|min), since 20") as caught:
+                push(board, second)
+            assert "--break-lock" in caught.value.hint
+            assert push(board, second, break_lock=True).verified
+            board.run('touch "$HOME/go"')
+            host.join(PATIENCE_S)
+            assert host.exitcode == 1
+        found = status(board, APP)
+        assert (found.current, found.unfinished) == (second.digest, None)
+        third = files.bundle("weights 3")
+        push(board, third)
+        as_root(board, "date -s '2026-01-01 00:00:00'")
+        assert [item.time[:4] for item in status(board, APP).history] == ["1970", "1970"]
+        assert rollback(board, APP).release == second.digest
+        assert [item.time[:4] for item in status(board, APP).history] == ["1970", "1970", "2026"]
+    finally:
+        as_root(board, f"date -s @{int(time.time())}")
+        board.run('rm -f "$HOME/go"')
+
+
+def test_host_process_that_is_killed(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+    """Its lock is nobody's, which needs no question, and what it sent is not sent again."""
+    good, bundle = files.bundle(), large(files, 5)
+    push(board, good)
+    with another_host(running.ssh, bundle) as host:
+        board.run(
+            f'cd "$HOME/.edgedeploy/{APP}/store"; '
+            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 8} ]; do sleep 0.05; done',
+            deadline_s=PATIENCE_S,
+        )
+        host.kill()
+        host.join()
+        assert status(board, APP).current == good.digest
+    result = push(board, bundle)
+    assert "bytes were there already" in pushed(result).note
+    assert pushed(result).bytes < bundle.size_bytes - LARGE_BYTES // 8
+    assert status(board, APP).current == bundle.digest

@@ -21,13 +21,13 @@ from edgedeploy.quantfile import read_quantization
 pytestmark = [pytest.mark.emulated, pytest.mark.timeout(1200)]
 
 INT8_SCALES = 8
+INT8_PROJECT = PROJECT.replace("[quantization]", "[quantization]\nenabled = true")
 
 
 @pytest.fixture(scope="module")
 def bars(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     directory = tmp_path_factory.mktemp("bars")
-    text = PROJECT.replace("[quantization]", "[quantization]\nenabled = true")
-    write_project(directory, trained_model(), text=text)
+    write_project(directory, trained_model(), text=INT8_PROJECT)
     return Shell(directory=directory, environment=shell.environment)
 
 
@@ -50,14 +50,17 @@ def test_flash_ships_int8_and_proves_it_there(bars: Shell, shipped: CompletedPro
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.nightly
+@pytest.mark.parametrize("engine", ["model", pytest.param("whole", marks=pytest.mark.nightly)])
 def test_a_runner_by_zig_uses_the_boards_glibc_and_answers_the_same(
-    bars: Shell, shipped: CompletedProcess[str]
+    bars: Shell, shipped: CompletedProcess[str], engine: str, tmp_path: Path
 ) -> None:
-    board = load_board(BOARD, project_dir=None)
-    toolchain = toolchain_of(board, family=ToolchainFamily.ZIG, progress=SILENT)
-    build_runtime(board.triple, toolchain=toolchain, progress=SILENT)  # the engine takes longer than a command may
-    answer = bars.run("flash", *TARGET, "--toolchain", "zig", "--no-bench", "--json")
+    write_project(tmp_path, trained_model(), text=f'{INT8_PROJECT}[build]\nengine = "{engine}"\n')
+    here = Shell(directory=tmp_path, environment=bars.environment)
+    if engine == "whole":  # takes longer than a command may
+        board = load_board(BOARD, project_dir=None)
+        toolchain = toolchain_of(board, family=ToolchainFamily.ZIG, progress=SILENT)
+        build_runtime(board.triple, toolchain=toolchain, progress=SILENT)
+    answer = here.run("flash", *TARGET, "--toolchain", "zig", "--no-bench", "--json")
     assert "toolchain zig, glibc 2.28" in answer.stderr
     document, by_gcc = json.loads(answer.stdout), json.loads(shipped.stdout)
     assert document["verified"] is True

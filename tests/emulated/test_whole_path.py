@@ -76,18 +76,6 @@ def test_a_second_flash_sends_nothing_in_three_round_trips(shell: Shell, flashed
     assert sum(step["round_trips"] for step in again["steps"]) <= 3
 
 
-def test_a_twin_that_a_lab_lends(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
-    (twin,) = shell.json("emulator", "list")
-    service = {"address": "127.0.0.1", "username": twin["ssh"]["user"], "port": twin["ssh"]["port"]}
-    with labgrid_lab(tmp_path, {"desk": service}) as lab:
-        lab.add_place("desk", "lab/desk/NetworkService")
-        words = ["flash", "--board", BOARD, "--place", "desk", "--coordinator", lab.address, "--no-bench"]
-        again = shell.json(*words)
-        assert (again["release"], again["unchanged"]) == (flashed["release"], True)
-        assert (again["provenance"], again["clock"]) == ("qemu-system", "real"), "a lent twin is a twin"
-        assert lab.owner("desk") is None
-
-
 def test_a_fleet_of_twins(shell: Shell, flashed: dict[str, Any]) -> None:
     document = shell.json("flash", "--board", BOARD, "--board", "rpi3", "--emulated", "--waves", "rest")
     assert [(item["name"], item["status"], item["provenance"]) for item in document["boards"]] == [
@@ -97,6 +85,34 @@ def test_a_fleet_of_twins(shell: Shell, flashed: dict[str, Any]) -> None:
     assert document["boards"][0]["release"] == flashed["release"]
     assert all(item["verified"] for item in document["boards"])
     assert [item["name"] for item in shell.json("emulator", "list")] == [BOARD], "what it started is ended"
+
+
+def test_twins_that_a_lab_lends(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+    """One by its place, then both as a fleet of places."""
+    shell.run("emulator", "up", "rpi3")
+    try:
+        services = {
+            twin["name"]: {"address": "127.0.0.1", "username": twin["ssh"]["user"], "port": twin["ssh"]["port"]}
+            for twin in shell.json("emulator", "list")
+        }
+        assert list(services) == [BOARD, "rpi3"]
+        with labgrid_lab(tmp_path, services) as lab:
+            for name in services:
+                lab.add_place(f"{name}-place", f"lab/{name}/NetworkService")
+            words = ["--board", BOARD, "--place", f"{BOARD}-place", "--coordinator", lab.address, "--no-bench"]
+            again = shell.json("flash", *words)
+            assert (again["release"], again["unchanged"]) == (flashed["release"], True)
+            assert (again["provenance"], again["clock"]) == ("qemu-system", "real"), "a lent twin is a twin"
+            entries = [f'[[boards]]\nname = "{name}"\nboard = "{name}"\nplace = "{name}-place"\n' for name in services]
+            fleet = tmp_path / "fleet.toml"
+            fleet.write_text(f'[labgrid]\ncoordinator = "{lab.address}"\n' + "".join(entries), encoding="utf-8")
+            document = shell.json("flash", "--fleet", str(fleet))
+            assert [(item["where"], item["status"], item["provenance"]) for item in document["boards"]] == [
+                (f"place {name}-place", "unchanged", "qemu-system") for name in services
+            ]
+            assert [lab.owner(f"{name}-place") for name in services] == [None, None]
+    finally:
+        shell.run("emulator", "down", "rpi3")
 
 
 def test_bench_report_and_compare(shell: Shell, flashed: dict[str, Any]) -> None:

@@ -38,6 +38,7 @@ from edgedeploy.graph import format_param, parse_param, read_graph
 from edgedeploy.graph.check import check_graph
 from edgedeploy.graph.weights import weights_bytes
 from edgedeploy.healthfile import parse_health
+from edgedeploy.lab.leases import parse_note
 from edgedeploy.preprocessing import load_sample
 from edgedeploy.project import PROJECT_FILE, load_project
 from edgedeploy.quantfile import read_quantization
@@ -202,6 +203,11 @@ def _owner(content: bytes, _: Path) -> None:
         is_dead(owner)
 
 
+def _lease(content: bytes, _: Path) -> None:
+    note = parse_note(_text(content))
+    assert note is None or f"{note.pid}"
+
+
 def _health(content: bytes, _: Path) -> None:
     health = parse_health(_text(content))
     if health is not None:
@@ -279,6 +285,7 @@ READERS = {
     "active-release": Reader(read=_active_release, seeds=seeds.active_releases),
     "selftest": Reader(read=_selftest, seeds=seeds.selftests),
     "owner": Reader(read=_owner, seeds=seeds.owners),
+    "lease": Reader(read=_lease, seeds=seeds.leases),
     "health": Reader(read=_health, seeds=seeds.healths),
     "elf": Reader(read=_elf, seeds=seeds.programs),
     "history": Reader(read=_history, seeds=seeds.histories),

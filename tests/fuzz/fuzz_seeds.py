@@ -175,6 +175,11 @@ def owners() -> tuple[bytes, ...]:
     return (canonical_json(note),)
 
 
+def leases() -> tuple[bytes, ...]:
+    note = {"coordinator": "lab:20408", "place": "door-1", "identity": "here/me", "changed": 1767323045.5, "pid": 4242}
+    return (canonical_json(note),)
+
+
 def histories() -> tuple[bytes, ...]:
     line = {"time": "2026-01-02T03:04:05Z", "action": "flash", "to": DIGEST}
     back = {**line, "action": "automatic-rollback", "from": DIGEST, "to": None, "reason": "latency 35 ms"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from runner_layer_reference import CLAMPS
+from runner_layer_reference import IN_REGISTERS
 from runner_models import SAME_LOWER, SAME_UPPER, ConvolutionCase, FloatArray, Int8Arrays, NetWriter, add_convolution
 from runner_program import Runner
 from runner_release import ReleaseInput, write_release
@@ -174,7 +174,7 @@ def is_computed_here(case: ConvolutionCase, core: str) -> bool:
     if case.kind == "Convolution":
         is_3x3 = (case.kernel, case.stride, case.dilation) == ((3, 3), (1, 1), (1, 1))
         prefers_winograd = is_3x3 and case.winograd and min(case.channels_in, case.channels_out) >= 8
-        fits_ours = case.channels_in % 8 == case.channels_out % 8 == 0 and case.activation[0] in CLAMPS
+        fits_ours = case.channels_in % 8 == case.channels_out % 8 == 0 and case.activation[0] in IN_REGISTERS
         return core in SDOT_CORES or not prefers_winograd or fits_ours
     is_depthwise = case.groups == case.channels_in == case.channels_out and case.groups % 8 == 0
     window = case.kernel in ((3, 3), (5, 5)) and case.stride in ((1, 1), (2, 2)) and case.dilation == (1, 1)
@@ -182,7 +182,7 @@ def is_computed_here(case: ConvolutionCase, core: str) -> bool:
 
 
 def has_exact_reference(case: ConvolutionCase) -> bool:
-    return case.activation[0] in CLAMPS and is_computed_here(case, "max")
+    return case.activation[0] in IN_REGISTERS and is_computed_here(case, "max")
 
 
 @dataclass(frozen=True, kw_only=True)

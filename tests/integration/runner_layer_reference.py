@@ -1,7 +1,7 @@
 """What the operator pack's int8 layers compute, in numpy and to the last bit.
 
-The definition is csrc/kernels/sums_epilogue.h; activations that are no clamp are left out, because the project promises
-no bits for them.
+The definition is csrc/kernels/sums_epilogue.h; activations that are neither a clamp nor a gate are left out, because
+the project promises no bits for them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from runner_models import ConvolutionCase, FloatArray, Int8Arrays
 
 CLAMPS = (0, 1, 3)
-RELU, CLIP = 1, 3
+GATES = (2, 6)
+IN_REGISTERS = (*CLAMPS, *GATES)
+RELU, LEAKY_RELU, CLIP = 1, 2, 3
 LOWEST, HIGHEST = -127, 127
 TOP_BYTE = 2.0**24
 
@@ -22,6 +24,7 @@ MAX_FOLDED_CODE = 32766
 MAX_FOLD_ERROR = 1 / 4096
 GOOD_FOLD_ERROR = MAX_FOLD_ERROR / 16
 MAX_SCALE_STEPS = 16
+GATED_FOLD_STRIDE = 257
 TRIES = np.array([step // 2 if step % 2 == 0 else -((step + 1) // 2) for step in range(2048)], np.float64)
 
 Codes = NDArray[np.int8]
@@ -112,6 +115,71 @@ def folded_codes(
     return value.astype(np.float64) - MIDDLE
 
 
+def as_written(value: float) -> np.float32:
+    """The number that a layer's parameter is after it was written and read."""
+    return np.float32(f"{value:e}")
+
+
+def gate_of(case: ConvolutionCase, values: FloatArray, output_scale: np.float32) -> FloatArray:
+    """What hard swish or leaky ReLU multiplies values by; ``output_scale``: codes of a one."""
+    kind, params = case.activation
+    if kind == LEAKY_RELU:
+        return np.where(values > 0, np.float32(1), as_written(params[0]))
+    alpha, beta = (as_written(value) for value in params)
+    linear = fused(values, np.asarray(alpha / output_scale), np.asarray(beta))
+    return np.minimum(np.maximum(linear, np.float32(0)), np.float32(1))
+
+
+def steepness_of(case: ConvolutionCase) -> float:
+    kind, params = case.activation
+    if kind == LEAKY_RELU:
+        return max(1.0, float(as_written(params[0])))
+    beta = as_written(params[1])
+    return max(1.0, float(abs(beta)), float(abs(np.float32(2) - beta)))
+
+
+def gated_folded_offset(scale: np.float32, bias: float, largest: float, steepness: float) -> tuple[float, float] | None:
+    """Start and offset of a gated channel: a port of csrc/layers/epilogue.cpp's fold_gated_channel."""
+    wide = float(scale)
+    if (abs(bias) + largest * abs(wide)) * steepness > MAX_FOLDED_CODE:
+        return None
+    start = MIDDLE + GATED_FOLD_STRIDE * TRIES
+    fits = np.abs(start - MIDDLE) + largest <= FOLD_ROOM
+    exact = bias - start * wide
+    offset = exact.astype(np.float32).astype(np.float64)
+    error = np.abs(offset - exact)
+    error[np.logical_or.accumulate(~fits)] = MAX_FOLD_ERROR / steepness
+    good = np.flatnonzero(error <= GOOD_FOLD_ERROR / steepness)
+    best = good[0] if good.size else np.argmin(error)
+    return (start[best], offset[best]) if error[best] < MAX_FOLD_ERROR / steepness else None
+
+
+def gated_codes(
+    case: ConvolutionCase,
+    sums: NDArray[np.int64],
+    largest: NDArray[np.float64],
+    *,
+    scale: FloatArray,
+    bias: FloatArray,
+    output_scale: np.float32,
+) -> NDArray[np.float64]:
+    """The codes of a gated layer, before they are clamped."""
+    steepness = steepness_of(case)
+    channels = [
+        gated_folded_offset(factor, float(offset), most, steepness)
+        for factor, offset, most in zip(scale.ravel(), bias.ravel(), largest, strict=True)
+    ]
+    if None in channels:
+        value = fused(sums.astype(np.float32), scale, bias)
+        half = fused(value, gate_of(case, value, output_scale), np.full_like(value, 0.5))
+        fixed = np.clip(np.trunc(half.astype(np.float64) * TOP_BYTE), -(2.0**31), 2.0**31 - 1)
+        return np.floor(fixed / TOP_BYTE)
+    start, offset = np.array(channels, np.float64).T[:, :, None, None]
+    value = fused((start + sums).astype(np.float32), scale, offset.astype(np.float32))
+    rounded = fused(value, gate_of(case, value, output_scale), np.full_like(value, MIDDLE))
+    return rounded.astype(np.float64) - MIDDLE
+
+
 def sums_of(case: ConvolutionCase, weights: NDArray[np.int8], codes: Codes) -> NDArray[np.int64]:
     """The exact sums, in the shape of the output."""
     if case.kind == "InnerProduct":
@@ -141,17 +209,26 @@ def outputs_of(
         not_negative: The layers before say that nothing they write is.
     """
     kind, limits = case.activation
-    assert kind in CLAMPS
+    assert kind in IN_REGISTERS
     one = np.float32(1)
     codes = values if values.dtype == np.int8 else quantize(values.astype(np.float32), arrays.input_scale)
     sums = sums_of(case, arrays.weights, codes.astype(np.int8))
     to_codes = case.requantizes and case.kind != "InnerProduct"
     factor = arrays.output_scale if to_codes else one
     scale = one / (arrays.input_scale * arrays.weight_scales) * factor
-    offset = arrays.bias * factor + np.float32(0.5) if to_codes else arrays.bias
+    half = np.float32(0 if kind in GATES else 0.5)
+    offset = arrays.bias * factor + half if to_codes else arrays.bias
     if case.kind != "InnerProduct":
         scale, offset = scale[:, None, None], offset[:, None, None]
+    # Padding is read as well, and a scale below zero turns the codes' signs.
+    not_negative = not_negative and case.pad_code >= 0 and arrays.input_scale > 0
+    largest = largest_sums(arrays.weights, not_negative=not_negative)
+    if kind in GATES and to_codes:
+        made = gated_codes(case, sums, largest, scale=scale, bias=offset, output_scale=arrays.output_scale)
+        return np.clip(made, LOWEST, HIGHEST).astype(np.int8)
     value = fused(sums.astype(np.float32), scale, offset)
+    if kind in GATES:
+        return value * gate_of(case, value, one)
     low, high = {RELU: (0.0, np.inf), CLIP: tuple(limits)}.get(kind, (-np.inf, np.inf))
     if not to_codes:
         return np.minimum(np.maximum(value, np.float32(low)), np.float32(high))
@@ -159,9 +236,6 @@ def outputs_of(
     low_code, high_code = half_away(ends * arrays.output_scale)
     folded = None
     if case.kind != "InnerProduct":
-        # Padding is read as well, and a scale below zero turns the codes' signs.
-        not_negative = not_negative and case.pad_code >= 0 and arrays.input_scale > 0
-        largest = largest_sums(arrays.weights, not_negative=not_negative)
         folded = folded_codes(sums, largest, scale, offset - np.float32(0.5))
     if folded is not None:
         return np.clip(folded, low_code, high_code).astype(np.int8)

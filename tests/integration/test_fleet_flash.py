@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 
 import pytest
-from deploy_workbench import board_facts, make_workbench
+from deploy_workbench import board_facts, make_workbench, runner_script
 from ssh_fleet import SshFleet, ailing_bundle, use_bundles
 from ssh_server import PASSPHRASE, Server
 
 from edgedeploy.cli import fleets
 from edgedeploy.cli.main import main
 from edgedeploy.cli.people import People
-from edgedeploy.errors import BoardsFailedError, FleetFileError, StoppedError, UsageError
+from edgedeploy.errors import BoardsFailedError, FleetFileError, MemoryBudgetError, StoppedError, UsageError
+from edgedeploy.paths import resource_dir
+from edgedeploy.project import DEMO_DIRECTORY, PROJECT_FILE
 from edgedeploy.transport.host_keys import HostKey
 
 DEADLINE_S = 60.0
@@ -124,6 +126,29 @@ def test_a_failed_wave_stops_the_fleet(fleet: SshFleet, monkeypatch: pytest.Monk
     (fleet.boards / "b" / ".edgedeploy" / "broken").unlink()
     assert statuses(fleet.flash()) == dict.fromkeys("abcd", "flashed")
     assert fleet.active("a") == second.digest
+
+
+def test_a_wave_whose_health_gate_fails_stops_the_fleet(fleet: SshFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board that measured too much has gone back by itself; boards of later waves were not touched."""
+    fleet.write("abc", head="[waves]\nsizes = [1]\n")
+    first = fleet.bench.bundle("weights 1")
+    greedy = fleet.bench.bundle(
+        "weights 2",
+        runner=runner_script(health='[ ! -e "$3/../../../broken" ] || exec "$3/bin/greedy" "$@"'),
+        extra={"bin/greedy": runner_script(memory_mb=900).encode()},
+    )
+    use_bundles(monkeypatch, first, greedy)
+    fleet.flash()
+    fleet.break_board("b")
+    demo = (resource_dir() / DEMO_DIRECTORY / PROJECT_FILE).read_text(encoding="utf-8")
+    (fleet.project / PROJECT_FILE).write_text(f"{demo}\n[budget]\nmemory_mb = 100.0\n", encoding="utf-8")
+    document = fleet.flash(status=BoardsFailedError.exit_code)
+    assert statuses(document) == {"a": "flashed", "b": "failed", "c": "not-begun"}
+    assert (document["failed_wave"], document["waves"][1]["boards"]) == (2, ["b"])
+    error = document["boards"][1]["error"]
+    assert error["slug"] == MemoryBudgetError.slug
+    assert "memory 900 MB, over the budget of 100.0 MB; rolled back automatically" in error["message"]
+    assert [fleet.active(name) for name in "abc"] == [greedy.digest, first.digest, first.digest]
 
 
 def test_failures_within_the_limit_go_on_and_are_told_all_the_same(

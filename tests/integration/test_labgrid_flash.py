@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from labgrid_lab import Lab, labgrid_lab
 from ssh_fleet import SshFleet, ailing_bundle, use_bundles
 from ssh_server import Server
 
+from edgedeploy.cli.places import held_places
 from edgedeploy.errors import BoardsFailedError, LabUnreachableError, PlaceBusyError, SelfTestError, UnknownPlaceError
+from edgedeploy.progress import SILENT
 
 
 @pytest.fixture
@@ -98,15 +101,18 @@ def test_no_coordinator(fleet: SshFleet) -> None:
     assert "127.0.0.1:1" in error["message"]
 
 
-def test_a_place_is_released_on_sigterm(lab: Lab, tmp_path: Path) -> None:
-    """The command waits for a board that never answers; a scheduler that ends it must leave nothing acquired."""
-    script = (
-        "import sys, time\nfrom edgedeploy.cli.places import held_places\nfrom edgedeploy.progress import SILENT\n"
-        "with held_places(('door-1',), sys.argv[1], progress=SILENT):\n"
-        "    print('held', flush=True)\n    time.sleep(60)\n"
-    )
+HOLD = (
+    "import sys, time\nfrom edgedeploy.cli.places import held_places\nfrom edgedeploy.progress import SILENT\n"
+    "with held_places(('door-1',), sys.argv[1], progress=SILENT):\n"
+    "    print('held', flush=True)\n    time.sleep(60)\n"
+)
+
+
+@contextmanager
+def holding(lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that holds ``door-1`` and waits for a board that never answers."""
     process = subprocess.Popen(
-        [sys.executable, "-c", script, lab.address],
+        [sys.executable, "-c", HOLD, lab.address],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -115,9 +121,40 @@ def test_a_place_is_released_on_sigterm(lab: Lab, tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
         assert lab.owner("door-1") is not None
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_place_is_released_on_sigterm(lab: Lab, own_directories: Path) -> None:
+    """A scheduler that ends a command must leave nothing acquired."""
+    with holding(lab) as process:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert lab.owner("door-1") is None
+
+
+def test_a_place_of_a_killed_command_is_released_by_the_next(lab: Lab, own_directories: Path) -> None:
+    """Whatever place that asks for; a living command's place, and one acquired anew since, stay as they are."""
+
+    def use(place: str) -> None:
+        with held_places((place,), lab.address, progress=SILENT):
+            pass
+
+    with holding(lab):
+        use("door-2")
+        assert lab.owner("door-1") is not None, "it lives"
+    assert lab.owner("door-1") is not None, "nobody could release it"
+    use("door-2")
     assert lab.owner("door-1") is None
+    with holding(lab):
+        pass
+    use("door-1")
+    assert lab.owner("door-1") is None, "asked for itself, it is acquired anew and released"
+    with holding(lab):
+        pass
+    lab.client("-p", "door-1", "release")
+    lab.client("-p", "door-1", "acquire")
+    use("door-2")
+    assert lab.owner("door-1") is not None, "a person acquired it since"

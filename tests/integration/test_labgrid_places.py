@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from labgrid_lab import Lab, labgrid_lab
@@ -34,6 +36,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def state(own_directories: Path) -> Path:
+    return own_directories
+
+
 @pytest.fixture
 def session(lab: Lab) -> Iterator[Coordinator]:
     with Coordinator(lab.address) as found:
@@ -44,6 +51,7 @@ def test_a_place_is_ours_during_the_block_and_nobodys_after(lab: Lab, session: C
     with session.place("door-1", progress=SILENT) as lease:
         assert lab.owner("door-1") == session.identity
         assert lease.service == NetworkService(address="192.0.2.7", port=2222, user="rock", password="rockchip")
+        assert "rockchip" not in repr(lease)
     assert lab.owner("door-1") is None
 
 
@@ -82,15 +90,23 @@ def test_the_owner_of_a_held_place_is_named_and_keeps_it(lab: Lab, session: Coor
 
 
 def test_a_place_that_we_held_before_stays_ours(lab: Lab, session: Coordinator) -> None:
-    with (
-        session.place("door-1", progress=SILENT) as first,
-        Coordinator(lab.address) as again,
-    ):
-        assert not first.ours_before
-        with again.place("door-1", progress=SILENT) as lease:
+    lab.client("-p", "door-1", "acquire")
+    try:
+        with session.place("door-1", progress=SILENT) as lease:
             assert lease.ours_before
         assert lab.owner("door-1") == session.identity
-    assert lab.owner("door-1") is None
+    finally:
+        lab.client("-p", "door-1", "release")
+
+
+def test_a_place_that_another_command_of_ours_holds_is_busy(lab: Lab, session: Coordinator) -> None:
+    """It would be released under our feet."""
+    with session.place("door-1", progress=SILENT), Coordinator(lab.address) as again:
+        again.release_left_behind(SILENT)
+        told = rf"held by .*, by another edgedeploy \(process {os.getpid()}\)"
+        with pytest.raises(PlaceBusyError, match=told), again.place("door-1", progress=SILENT):
+            pass
+        assert lab.owner("door-1") == session.identity
 
 
 def test_a_place_reserved_by_somebody_else_is_busy(lab: Lab, session: Coordinator) -> None:

@@ -100,8 +100,12 @@ def test_a_project_is_quantized_and_reported(project: Path, tmp_path: Path, caps
     assert {layer.name for layer in record.layers if layer.int8} == {layer.name for layer in record.layers}
     assert any(layer.requantized for layer in record.layers)
     assert {layer.activation for layer in record.layers} >= {"relu", "clip 0 to 6", "none"}
+    assert all(
+        layer.weight_scales and 0 < layer.weight_scales.least <= layer.weight_scales.most for layer in record.layers
+    )
     assert all(layer.own is not None and layer.own.sqnr_db and layer.own.sqnr_db > 15 for layer in record.layers)
     assert record.metric.name == "top1"
+    assert record.metric.labelled == 15
     assert record.metric.held is True
     assert record.metric.float_score >= 90
     assert abs(record.metric.drop - (record.metric.float_score - record.metric.int8_score)) < 1e-9
@@ -155,9 +159,9 @@ def test_search_measures_layers_and_tries_settings(project: Path, capsys: pytest
     assert len(record.trials) > 3
     assert sum(trial.chosen for trial in record.trials) == 1
     assert {entry.layer for entry in record.metric.layers} == {layer.name for layer in record.int8_layers}
+    assert all(entry.wins_db is not None and entry.wins is not None for entry in record.metric.layers)
     assert record.int8_macs == 1.0
-    assert "--search" in record.command
-    assert record.target.own_layers and "--stock" not in record.command
+    assert "--search" in record.command and record.target.own_layers
 
 
 def test_a_model_for_programs_without_our_layers(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +196,8 @@ def test_layers_go_back_to_float_for_a_ratio_of_signal_to_error(
     record = read_document(succeed(capsys, project, "--min-sqnr", "45", "--images", "16"))
     assert record.metric.min_sqnr_db == 45.0 and record.metric.max_drop is None and record.metric.held
     assert record.metric.put_back and record.float_layers
+    assert all(layer.own is None and layer.accumulated is not None for layer in record.float_layers)
+    assert all(entry.drop is not None for entry in record.metric.layers)
     assert all(output.error.sqnr_db is None or output.error.sqnr_db >= 45 for output in record.outputs)
     assert {step.holds for step in record.metric.steps} >= {True}
     assert all(step.holds == ((step.sqnr_after or 0.0) >= 45) for step in record.metric.steps)
@@ -277,6 +283,7 @@ def test_a_converted_model_file(project: Path, tmp_path: Path, capsys: pytest.Ca
         (("--metric", "bad.py:high"), MetricError, "1.5"),
         (("--metric", "bad.py:random", "--max-drop", "0"), AccuracyError, "every layer in float"),
         (("--input", "x=1,1,8,8"), UsageError, "model file"),
+        (("--percentile", "99.9"), UsageError, "one of the calibrators"),
         (("--emulated", "--host", "a@b"), UsageError, "exclude"),
         (("--emulated", "--clock", "real"), UsageError, "counts instructions"),
     ],
@@ -288,7 +295,7 @@ def test_what_cannot_be(
     (project / "empty").mkdir()
     shutil.copytree(project / IMAGES, project / "grey")
     for path in (project / "grey").rglob("*.png"):
-        path.write_bytes(_grey_png())
+        cv2.imwrite(str(path), np.full((16, 16), 100, np.uint8))
     (project / "bad.py").write_text(
         "def high(item, expected, found):\n"
         "    return 1.5\n"
@@ -298,10 +305,6 @@ def test_what_cannot_be(
     )
     error = fail(capsys, kind.exit_code, project, *words)
     assert said in error["message"]
-
-
-def _grey_png() -> bytes:
-    return bytes(cv2.imencode(".png", np.full((16, 16), 100, np.uint8))[1].tobytes())
 
 
 def test_unreadable_files_are_all_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from runner_layer_cases import (
     CLIP,
     CLIP_BELOW,
+    HARD_SWISH,
+    LEAKY,
     NONE,
     RELU,
     has_exact_reference,
@@ -55,7 +57,7 @@ def drawn_case(draw: st.DrawFn) -> ConvolutionCase:
         height=draw(SIZES),
         width=draw(SIZES),
         requantizes=draw(st.booleans()),
-        activation=draw(st.sampled_from((NONE, RELU, CLIP, CLIP_BELOW))),
+        activation=draw(st.sampled_from((NONE, RELU, CLIP, CLIP_BELOW, LEAKY, HARD_SWISH))),
         has_bias=draw(st.booleans()),
         winograd=draw(st.booleans()),
     )

@@ -73,7 +73,7 @@ struct ConvValues {
 
 void broken_conv_fusion(const ConvS8Params* params) {
   edgedeploy::conv_s8_ref(params);
-  if (params->epilogue.output != edgedeploy::kSumsToF32) return;
+  if (params->epilogue.output != edgedeploy::kSumsToF32 || params->epilogue.gated != 0) return;
   const float ones[8] = {1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f};
   const float zeros[8] = {};
   const ConvValues sums(*params, ones, zeros);
@@ -90,7 +90,7 @@ void broken_conv_fusion(const ConvS8Params* params) {
 
 void broken_conv_floor(const ConvS8Params* params) {
   edgedeploy::conv_s8_ref(params);
-  if (params->epilogue.output != edgedeploy::kSumsToS8) return;
+  if (params->epilogue.output != edgedeploy::kSumsToS8 || params->epilogue.gated != 0) return;
   const ConvValues values(*params, params->scale, params->offset);
   for (int64_t m = 0; m < first_tile(*params); ++m) {
     for (int64_t n = 0; n < 8; ++n) {
@@ -99,6 +99,12 @@ void broken_conv_floor(const ConvS8Params* params) {
       static_cast<int8_t*>(params->c)[m * 8 + n] = static_cast<int8_t>(code);
     }
   }
+}
+
+void broken_conv_gate(const ConvS8Params* params) {
+  ConvS8Params open = *params;
+  for (float& high : open.epilogue.gate.high) high = std::numeric_limits<float>::max();
+  edgedeploy::conv_s8_ref(&open);
 }
 
 void broken_conv_pointers(const ConvS8Params* params) {
@@ -203,11 +209,11 @@ constexpr KernelRow row_of(const char* name, GemmS8TileFn kernel) {
 constexpr char kPrefix[] = "broken_";
 
 constexpr KernelRow kBroken[] = {
-    row_of("broken_rounding", broken_rounding),         row_of("broken_over-read", broken_over_read),
-    row_of("broken_over-write", broken_over_write),     row_of("broken_conv-fusion", broken_conv_fusion),
-    row_of("broken_conv-floor", broken_conv_floor),     row_of("broken_conv-pointers", broken_conv_pointers),
-    row_of("broken_depthwise-padding", kPaddingBroken), row_of("broken_depthwise-pairs", kPairsBroken),
-    row_of("broken_winograd-wrap", kWrapBroken),
+    row_of("broken_rounding", broken_rounding),     row_of("broken_over-read", broken_over_read),
+    row_of("broken_over-write", broken_over_write), row_of("broken_conv-fusion", broken_conv_fusion),
+    row_of("broken_conv-floor", broken_conv_floor), row_of("broken_conv-pointers", broken_conv_pointers),
+    row_of("broken_conv-gate", broken_conv_gate),   row_of("broken_depthwise-padding", kPaddingBroken),
+    row_of("broken_depthwise-pairs", kPairsBroken), row_of("broken_winograd-wrap", kWrapBroken),
 #if defined(__aarch64__)
     row_of("broken_registers", broken_registers),
 #endif

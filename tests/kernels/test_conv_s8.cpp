@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dispatch/dispatch.h"
+#include "gate_cases.h"
 #include "guarded_buffer.h"
 #include "harness.h"
 
@@ -67,7 +68,8 @@ enum Kind : uint32_t { kPlain, kSaturated, kHalves, kMinimum, kSteps, kHuge, kKi
 constexpr uint32_t kLimitsCount = sizeof(kLimits) / sizeof(kLimits[0]);
 constexpr edgedeploy::SumsOutput kOutputs[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
                                                edgedeploy::kSumsToS8Folded, edgedeploy::kSumsToF16};
-constexpr uint32_t kSeeds = 4 * kKinds * kLimitsCount;
+constexpr uint32_t kOutputSeeds = kKinds * kLimitsCount;
+constexpr uint32_t kSeeds = 2 * 4 * kOutputSeeds;  // The second half is gated, but for values beyond float.
 
 float pick(std::mt19937* random, std::initializer_list<float> values) {
   return values.begin()[(*random)() % values.size()];
@@ -98,16 +100,18 @@ struct Problem {
     const uint32_t kind = seed % kKinds;
     fill(kind, &random);
     const Limits& limits = kLimits[seed / kKinds % kLimitsCount];
-    epilogue.output = kOutputs[seed / (kKinds * kLimitsCount)];
+    epilogue.output = kOutputs[seed / kOutputSeeds % 4];
+    const bool gated = seed / kOutputSeeds >= 4 && kind != kHuge;
     // Folded sums must stay floats that step by one: 2^22 is 32 steps of eight products at their largest.
     if (epilogue.output == edgedeploy::kSumsToS8Folded && s.taps * s.groups > 31) epilogue.output = kOutputs[0];
     if (epilogue.output == edgedeploy::kSumsToF16 && !to_f16) epilogue.output = edgedeploy::kSumsToF32;
-    if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(&random);
+    if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(gated, &random);
     epilogue.short_sums = seed % 2 == 0 && sums_are_short() ? 1 : 0;
     epilogue.low_code = limits.low_code;
     epilogue.high_code = limits.high_code;
     epilogue.low_value = limits.low_value;
     epilogue.high_value = limits.high_value;
+    if (gated) set_gate(random(), &epilogue);
     // Any byte of a plane may be a pixel's first; one in four is padding, all of it at the same bytes. Of some seeds,
     // most pixels lie in pairs side by side.
     const bool in_pairs = seed / 2 % 3 == 1;
@@ -124,8 +128,9 @@ struct Problem {
     }
   }
 
-  // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit.
-  void fold(std::mt19937* random) {
+  // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit; of
+  // zero where a gate follows.
+  void fold(bool gated, std::mt19937* random) {
     constexpr int32_t kStartBits = 0x4b400000;
     std::uniform_real_distribution<float> real(-1.0f, 1.0f);
     for (size_t n = 0; n < 8; ++n) {
@@ -133,6 +138,7 @@ struct Problem {
       scale[n] =
           pick(random, {0.0f, 0x1p-10f, -0x1p-10f, 0x1p-13f, 1e-3f, 1e-5f}) * (n % 2 == 0 ? 1.0f : real(*random));
       offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
+      if (gated) offset[n] = real(*random) * 100.0f - 12582912.0f * scale[n];
     }
   }
 

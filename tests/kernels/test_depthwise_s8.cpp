@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dispatch/dispatch.h"
+#include "gate_cases.h"
 #include "guarded_buffer.h"
 #include "harness.h"
 
@@ -21,7 +22,7 @@ using edgedeploy::KernelRow;
 using edgedeploy::SumsEpilogue;
 
 constexpr int64_t kChannels = 8;
-constexpr uint32_t kSeeds = 60;
+constexpr uint32_t kSeeds = 108;
 constexpr char kUntouched = 0x5a;
 
 constexpr int64_t kOutputs[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 28, 56, 112};
@@ -115,23 +116,27 @@ struct Problem {
     const edgedeploy::SumsOutput outputs_of[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
                                                  edgedeploy::kSumsToS8Folded};
     epilogue.output = outputs_of[seed / kExtremes % 3];
-    if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(&random);
+    const bool gated = seed / kExtremes / 3 % 2 == 1 && extreme != kSpecial;
+    if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(gated, &random);
     const CodeRange& codes = choice(kCodeRanges, random());
     const ValueRange& values = choice(kValueRanges, random());
     epilogue.low_code = codes.low;
     epilogue.high_code = codes.high;
     epilogue.low_value = values.low;
     epilogue.high_value = values.high;
+    if (gated) set_gate(random(), &epilogue);
   }
 
-  // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit.
-  void fold(std::mt19937* random) {
+  // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit;
+  // of zero where a gate follows.
+  void fold(bool gated, std::mt19937* random) {
     constexpr int32_t kStartBits = 0x4b400000;
     const float scales[] = {0.0f, 0x1p-10f, -0x1p-10f, 0x1p-13f, 1e-3f, 1e-5f};
     for (size_t n = 0; n < start.size(); ++n) {
       start[n] = kStartBits + static_cast<int32_t>((*random)() % 8192) - 4096;
       scale[n] = choice(scales, (*random)());
       offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
+      if (gated) offset[n] = static_cast<float>((*random)() % 200) - 100.0f - 12582912.0f * scale[n];
     }
   }
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dispatch/dispatch.h"
+#include "gate_cases.h"
 #include "guarded_buffer.h"
 #include "harness.h"
 
@@ -52,7 +53,7 @@ constexpr Limits kLimits[] = {{-127, 127, -kInfinity, kInfinity},
 
 enum Kind : uint32_t { kPlain, kMinimum, kSaturated, kKinds };
 constexpr uint32_t kOutputs = 3;
-constexpr uint32_t kSeeds = kKinds * kOutputs * 2;
+constexpr uint32_t kSeeds = kKinds * kOutputs * 2;  // every second gated
 
 struct Problem {
   Shape shape;
@@ -91,12 +92,14 @@ struct Problem {
     const int64_t blocks = (channels + kWinogradS8Block - 1) / kWinogradS8Block;
     params.first_block = seed % 3 == 1 ? below(blocks) : 0;
     params.blocks = blocks - params.first_block;
-    fill(static_cast<Kind>(seed % kKinds), seed / kKinds % kOutputs, &random);
+    const bool gated = seed / (kKinds * kOutputs) % 2 == 1;
+    fill(static_cast<Kind>(seed % kKinds), seed / kKinds % kOutputs, gated, &random);
     const Limits& limits = kLimits[random() % (sizeof(kLimits) / sizeof(kLimits[0]))];
     params.epilogue.low_code = limits.low_code;
     params.epilogue.high_code = limits.high_code;
     params.epilogue.low_value = limits.low_value;
     params.epilogue.high_value = limits.high_value;
+    if (gated) set_gate(random(), &params.epilogue);
     params.scale = scale.data();
     params.offset = offset.data();
     params.start = start.data();
@@ -113,7 +116,7 @@ struct Problem {
     return static_cast<size_t>(stride(seed) * (shape.groups - 1) + pixels * 8);
   }
 
-  void fill(Kind kind, uint32_t output, std::mt19937* random) {
+  void fill(Kind kind, uint32_t output, bool gated, std::mt19937* random) {
     std::uniform_int_distribution<int> byte(-128, 127);
     for (size_t i = 0; i < map.size(); ++i) {
       const int value = byte(*random);
@@ -136,6 +139,7 @@ struct Problem {
       if (params.epilogue.output != edgedeploy::kSumsToS8Folded) continue;
       start[n] = 0x4b400000 + static_cast<int32_t>((*random)() % 8192) - 4096;
       offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
+      if (gated) offset[n] = real(*random) * 100.0f - 12582912.0f * scale[n];
     }
   }
 };

@@ -10,7 +10,7 @@
 //            and 16 DUP on the other: the bound is 256 MAC in 32 cycles, 8 MAC a cycle.
 // Reached    32.2 cycles a step, 7.95 MAC a cycle, as llvm-mca 19 estimates for cortex-a72; its model is the A57's and
 //            may be kinder than the hardware. A tile's end takes 16 cycles with folded offsets, 29 to other codes, 20
-//            to floats, 26 to those of a ReLU, 36 where limits are of both signs.
+//            to floats, 26 to those of a ReLU, 36 where limits are of both signs; 42 with folded offsets and gated.
 // Range      SMULL + SMLAL put two products into 16 bits: 2 * 128 * 127 = 32512, hence B in [-127, 127].
 // In order   For Cortex-A53 a product is used four instructions later at the earliest where there are two pixels.
 //
@@ -23,13 +23,13 @@
 //   v16-v23  sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   v24-v27  products
 //   v28-v31  B: two pairs of k of channels 0-3 and 4-7
-//   In the epilogue v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
+//   In the epilogue v16-v23: gates, of slope v28
+//                   v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
 //   x18-x30, v8-v15 are not touched.
-// Frame (80 bytes): 0 low, 16 high: codes or values | 32 a start of zeros | 64 taps | 72 how a tile ends
+// Frame: conv_s8_4x8_ends_asm.h.
 
 #include "asm/aarch64.h"
-#include "kernels/conv_s8/conv_s8_asm.h"
-#include "kernels/conv_s8/conv_s8_offsets.h"
+#include "kernels/conv_s8/conv_s8_4x8_ends_asm.h"
 
     .arch armv8-a
 
@@ -38,6 +38,7 @@
 #define END_F32_ANY_LIMITS 2
 #define END_S8 3
 #define END_F32_NO_LIMITS 5
+#define END_GATED 8                     // and END_FOLDED, END_S8 or END_F32_NO_LIMITS
 
 // Two pairs of k, in lanes `first` and `second` of A, of two pixels m and m + 1, times 8 channels.
 .macro MULTIPLY_PIXELS rows, m, first, second, a, a_next, sum0, sum1, next0, next1
@@ -85,143 +86,6 @@
     subs x4, x7, #1
 .endm
 
-// t = fma(float, scale, offset) of all values; the float is the sum's bits, or the converted sum.
-.macro SCALE rows, convert
-    ldr q24, [x12]
-    ldr q25, [x12, #16]
-    .irp m, 0, 1, 2, 3
-    PIXEL \rows, \m, SCALE_PIXEL \convert, \m
-    .endr
-.endm
-
-.macro SCALE_PIXEL convert, m
-    .if \m == 0
-    SCALE_EIGHT \convert, v16, v17, 0, 4
-    .elseif \m == 1
-    SCALE_EIGHT \convert, v18, v19, 1, 5
-    .elseif \m == 2
-    SCALE_EIGHT \convert, v20, v21, 2, 6
-    .else
-    SCALE_EIGHT \convert, v22, v23, 3, 7
-    .endif
-.endm
-
-.macro SCALE_EIGHT convert, sum0, sum1, t0, t1
-    .if \convert
-    scvtf \sum0\().4s, \sum0\().4s
-    scvtf \sum1\().4s, \sum1\().4s
-    .endif
-    ldr q\t0, [x13]
-    ldr q\t1, [x13, #16]
-    fmla v\t0\().4s, \sum0\().4s, v24.4s
-    fmla v\t1\().4s, \sum1\().4s, v25.4s
-.endm
-
-.macro ON_VALUES rows, operation
-    .irp m, 0, 1, 2, 3
-    PIXEL \rows, \m, \operation \m
-    .endr
-.endm
-
-// Values within the limits. Of floats whose limits are not below zero, or infinite, the bits compare as integers do.
-.macro CLAMP_BITS m
-    smax v\m\().4s, v\m\().4s, v26.4s
-    smin v\m\().4s, v\m\().4s, v27.4s
-.endm
-
-.macro CLAMP_FLOATS m
-    fmax v\m\().4s, v\m\().4s, v26.4s
-    fmin v\m\().4s, v\m\().4s, v27.4s
-.endm
-
-.macro ON_ALL_VALUES rows, operation
-    PIXEL \rows, 0, \operation 0
-    PIXEL \rows, 0, \operation 4
-    PIXEL \rows, 1, \operation 1
-    PIXEL \rows, 1, \operation 5
-    PIXEL \rows, 2, \operation 2
-    PIXEL \rows, 2, \operation 6
-    PIXEL \rows, 3, \operation 3
-    PIXEL \rows, 3, \operation 7
-.endm
-
-.macro TO_FIXED t                       // The code is the top byte; FCVTZS saturates.
-    fcvtzs v\t\().4s, v\t\().4s, #24
-.endm
-
-// Codes from the low halves of the floats' bits (XTN, SQXTN), or from top bytes (SHRN).
-.macro NARROW_LOW m
-    .if \m == 0
-    xtn v0.4h, v0.4s
-    xtn2 v0.8h, v4.4s
-    .elseif \m == 1
-    xtn v1.4h, v1.4s
-    xtn2 v1.8h, v5.4s
-    .elseif \m == 2
-    xtn v2.4h, v2.4s
-    xtn2 v2.8h, v6.4s
-    .else
-    xtn v3.4h, v3.4s
-    xtn2 v3.8h, v7.4s
-    .endif
-.endm
-
-.macro NARROW_TOP m
-    .if \m == 0
-    shrn v0.4h, v0.4s, #16
-    shrn2 v0.8h, v4.4s, #16
-    .elseif \m == 1
-    shrn v1.4h, v1.4s, #16
-    shrn2 v1.8h, v5.4s, #16
-    .elseif \m == 2
-    shrn v2.4h, v2.4s, #16
-    shrn2 v2.8h, v6.4s, #16
-    .else
-    shrn v3.4h, v3.4s, #16
-    shrn2 v3.8h, v7.4s, #16
-    .endif
-.endm
-
-// Codes within the limits, v28 those of pixels 0 and 1, v29 those of 2 and 3, stored.
-.macro STORE_S8 rows
-    smax v28.16b, v28.16b, v26.16b
-    PIXEL \rows, 2, smax v29.16b, v29.16b, v26.16b
-    smin v28.16b, v28.16b, v27.16b
-    PIXEL \rows, 2, smin v29.16b, v29.16b, v27.16b
-    .if \rows == 1
-    str d28, [x17]
-    .elseif \rows == 2
-    str q28, [x17]
-    .elseif \rows == 3
-    str q28, [x17]
-    str d29, [x17, #16]
-    .else
-    st1 {v28.16b, v29.16b}, [x17], #32
-    .endif
-.endm
-
-.macro STORE_F32 rows
-    add x4, x17, x16
-    .if \rows == 1
-    str q0, [x17]
-    str q4, [x4]
-    .elseif \rows == 2
-    st1 {v0.4s, v1.4s}, [x17]
-    st1 {v4.4s, v5.4s}, [x4]
-    .elseif \rows == 3
-    st1 {v0.4s, v1.4s, v2.4s}, [x17]
-    st1 {v4.4s, v5.4s, v6.4s}, [x4]
-    .else
-    st1 {v0.4s, v1.4s, v2.4s, v3.4s}, [x17], #64
-    st1 {v4.4s, v5.4s, v6.4s, v7.4s}, [x4]
-    .endif
-.endm
-
-.macro LIMITS
-    ldr q26, [sp]
-    ldr q27, [sp, #16]
-.endm
-
 .macro NEXT_TILE rows
     .if \rows == 4
     subs x0, x0, #4
@@ -240,7 +104,7 @@
     .irp sum, 17, 19, 21, 23
     PIXEL 2*\rows+16, \sum, ldr q\sum, [x14, #16]
     .endr
-    ldr x2, [sp, #64]
+    ldr x2, [sp, #FRAME_TAPS]
     mov x3, x15
     START_TAP \rows
     STEP \rows
@@ -250,7 +114,7 @@
     STEP \rows
     b.ne .Lconv_s8_4x8_neon_group_\rows
 .Lconv_s8_4x8_neon_next_tap_\rows:
-    ldr w4, [sp, #72]
+    ldr w4, [sp, #FRAME_END]
     subs x2, x2, #1
     b.ne .Lconv_s8_4x8_neon_tap_\rows
 
@@ -258,6 +122,7 @@
     SCALE \rows, 0
     LIMITS
     ON_VALUES \rows, NARROW_LOW
+.Lconv_s8_4x8_neon_codes_\rows:
     sqxtn v28.8b, v0.8h
     PIXEL \rows, 1, sqxtn2 v28.16b, v1.8h
     PIXEL \rows, 2, sqxtn v29.8b, v2.8h
@@ -266,6 +131,7 @@
     NEXT_TILE \rows
 
 .Lconv_s8_4x8_neon_not_folded_\rows:
+    tbnz w4, #3, .Lconv_s8_4x8_neon_gated_\rows
     tbz w4, #0, .Lconv_s8_4x8_neon_any_limits_\rows
     tbnz w4, #1, .Lconv_s8_4x8_neon_to_s8_\rows
     tbnz w4, #2, .Lconv_s8_4x8_neon_no_limits_\rows
@@ -292,11 +158,27 @@
     LIMITS
     ON_ALL_VALUES \rows, TO_FIXED
     ON_VALUES \rows, NARROW_TOP
+.Lconv_s8_4x8_neon_top_bytes_\rows:
     shrn v28.8b, v0.8h, #8
     PIXEL \rows, 1, shrn2 v28.16b, v1.8h, #8
     PIXEL \rows, 2, shrn v29.8b, v2.8h, #8
     PIXEL \rows, 3, shrn2 v29.16b, v3.8h, #8
     STORE_S8 \rows
+    NEXT_TILE \rows
+
+.Lconv_s8_4x8_neon_gated_\rows:
+    tbnz w4, #2, .Lconv_s8_4x8_neon_gated_f32_\rows
+    tbnz w4, #0, .Lconv_s8_4x8_neon_gated_s8_\rows
+    GATED_PIXELS FOLDED, \rows, 0
+    LIMITS
+    b .Lconv_s8_4x8_neon_codes_\rows
+.Lconv_s8_4x8_neon_gated_s8_\rows:
+    GATED_PIXELS S8, \rows, 1
+    LIMITS
+    b .Lconv_s8_4x8_neon_top_bytes_\rows
+.Lconv_s8_4x8_neon_gated_f32_\rows:
+    GATED_PIXELS F32, \rows, 1
+    STORE_F32 \rows
     NEXT_TILE \rows
 
 .Lconv_s8_4x8_neon_tap_\rows:
@@ -307,8 +189,8 @@
 .endm
 
 FUNCTION conv_s8_4x8_neon, 12
-    sub sp, sp, #80
-    .cfi_def_cfa_offset 80
+    sub sp, sp, #FRAME
+    .cfi_def_cfa_offset FRAME
     ldp x7, x6, [x0, #CONV_S8_GROUPS]
     ldp x12, x13, [x0, #CONV_S8_SCALE]
     ldr x2, [x0, #CONV_S8_TAPS]
@@ -317,7 +199,7 @@ FUNCTION conv_s8_4x8_neon, 12
     ldr x17, [x0, #CONV_S8_C]
     ldr x1, [x0, #CONV_S8_A]
     ldr w3, [x0, #CONV_S8_OUTPUT]
-    str x2, [sp, #64]
+    str x2, [sp, #FRAME_TAPS]
     cmp w3, #CONV_S8_TO_F32
     b.eq .Lconv_s8_4x8_neon_values
 
@@ -359,7 +241,13 @@ FUNCTION conv_s8_4x8_neon, 12
     add x14, sp, #32
 .Lconv_s8_4x8_neon_begin:
     stp q26, q27, [sp]
-    str w4, [sp, #72]
+    ldr w3, [x0, #CONV_S8_GATED]
+    add x8, x0, #CONV_S8_GATE_SLOPE
+    orr w9, w4, #END_GATED
+    cmp w3, #0
+    csel w4, w4, w9, eq
+    str w4, [sp, #FRAME_END]
+    str x8, [sp, #FRAME_GATE]
     ldr x0, [x0, #CONV_S8_PIXELS]
     subs x0, x0, #4
     b.hs .Lconv_s8_4x8_neon_tile_4
@@ -375,9 +263,15 @@ FUNCTION conv_s8_4x8_neon, 12
     TILE 1
 
 .Lconv_s8_4x8_neon_done:
-    add sp, sp, #80
+    add sp, sp, #FRAME
     .cfi_def_cfa_offset 0
     ret
 END_FUNCTION conv_s8_4x8_neon
+
+    .p2align 4
+.Lconv_s8_4x8_neon_middle:
+    .fill 4, 4, 0x4b400000              // 1.5 * 2^23
+.Lconv_s8_4x8_neon_half:
+    .fill 4, 4, 0x3f000000
 
 END_FILE

@@ -56,14 +56,19 @@
     .endif
 .endm
 
-// Two pixels' codes to bytes, within the limits v10 and, where the upper one is below 127, v11.
-.macro NARROW start, clamped, bytes, first, second
+// Two pixels' codes to bytes.
+.macro NARROW_PAIR start, bytes, first, second
     .ifc \start, FOLDED
     sqxtn v\bytes\().8b, v\first\().8h
     sqxtn2 v\bytes\().16b, v\second\().8h
     .else
     uzp2 v\bytes\().16b, v\first\().16b, v\second\().16b
     .endif
+.endm
+
+// The same within the limits v10 and, where the upper one is below 127, v11.
+.macro NARROW start, clamped, bytes, first, second
+    NARROW_PAIR \start, \bytes, \first, \second
     smax v\bytes\().16b, v\bytes\().16b, v10.16b
     ONLY_IF \clamped, smin v\bytes\().16b, v\bytes\().16b, v11.16b
 .endm
@@ -73,6 +78,20 @@
     PIXEL \rows, \m, CODES \start, \l0, \h0, 12, 13
     PIXEL \rows, \m+1, CODES \start, \l1, \h1, 14, 13
     PIXEL \rows, \m, NARROW \start, \clamped, \bytes, \l0, \l1
+.endm
+
+// Of v16-v19.
+.macro STORE_CODES rows
+    PIXEL \rows, 7, st1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x19], #64
+    .if \rows < 8
+    PIXEL \rows, 1, st1 {v16.16b}, [x19], #16
+    PIXEL \rows, 3, st1 {v17.16b}, [x19], #16
+    PIXEL \rows, 5, st1 {v18.16b}, [x19], #16
+    LAST \rows, 0, str d16, [x19]
+    LAST \rows, 2, str d17, [x19]
+    LAST \rows, 4, str d18, [x19]
+    LAST \rows, 6, str d19, [x19]
+    .endif
 .endm
 
 .macro PIXELS_S8 rows, start, clamped
@@ -86,16 +105,7 @@
     PAIR_CODES \rows, 6, \start, \clamped, 19, 28, 29, 30, 31
     RESTART \rows, 28, 29
     RESTART \rows, 30, 31
-    PIXEL \rows, 7, st1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x19], #64
-    .if \rows < 8
-    PIXEL \rows, 1, st1 {v16.16b}, [x19], #16
-    PIXEL \rows, 3, st1 {v17.16b}, [x19], #16
-    PIXEL \rows, 5, st1 {v18.16b}, [x19], #16
-    LAST \rows, 0, str d16, [x19]
-    LAST \rows, 2, str d17, [x19]
-    LAST \rows, 4, str d18, [x19]
-    LAST \rows, 6, str d19, [x19]
-    .endif
+    STORE_CODES \rows
     RESTART \rows, 16, 17
     RESTART \rows, 18, 19
 .endm

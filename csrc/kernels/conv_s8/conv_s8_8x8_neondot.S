@@ -14,6 +14,8 @@
 // Reached    16.04 cycles a step, as llvm-mca 19 estimates for neoverse-n1, the same core design. Besides its steps
 //            a tile takes 20 cycles (folded), 36 (codes of short sums), 50 (of longer ones), 24 (float32), 36 (halves)
 //            or 53 (halves of longer sums); clamped floats 16 more, halves behind a ReLU 4.
+//            Gated values: 55 (folded, whose 101 operations take 51 on two pipes), 83 (other codes), 56 (float32), 68
+//            (halves).
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (short_sums, or taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits
 //            of 1.5 * 2^23, so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the
@@ -31,19 +33,23 @@
 //   x27 pointers to load   x28 C's channels 4-7 (F32)
 //   v0-v3         B: k 0-3, k 4-7
 //   v4-v7         A: pixels 0-3, then 4-7
-//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23
+//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
+#include "kernels/conv_s8/conv_s8_8x8_frame_asm.h"
+#include "kernels/conv_s8/conv_s8_8x8_gates_asm.h"
 #include "kernels/conv_s8/conv_s8_neondot_steps_asm.h"
-#include "kernels/conv_s8/conv_s8_offsets.h"
 
     .arch armv8.2-a+dotprod
 
-#define ONE_AND_A_HALF_TIMES_2_TO_23 0x4b400000
-#define MAX_STEPS_BELOW_2_TO_22 32
+// How a last tile ends, in w26.
+#define FROM_ZERO 1
+#define TO_F16 2
+#define TO_F32 4
+#define GATED 16
 #define FLOAT_MINUS_INFINITY 0xff800000
 #define FLOAT_INFINITY_TOP_HALF 0x7f80
 
@@ -88,6 +94,7 @@
     HEAD \rows
     STEPS \rows
     STEP \rows, 0, NONE, NONE
+    tbnz w26, #4, .Lconv_s8_8x8_neondot_gated_\rows
     tbnz w26, #0, .Lconv_s8_8x8_neondot_zero_\rows
     tbnz w26, #1, .Lconv_s8_8x8_neondot_F16_MAGIC_\rows
     tbnz w26, #2, .Lconv_s8_8x8_neondot_F32_MAGIC_\rows
@@ -102,6 +109,28 @@
     LAST_END \rows, S8, ZERO
     LAST_END \rows, F16, ZERO
     LAST_END \rows, F32, ZERO
+.Lconv_s8_8x8_neondot_gated_\rows:
+    tbnz w26, #0, .Lconv_s8_8x8_neondot_gated_zero_\rows
+    tbnz w26, #1, .Lconv_s8_8x8_neondot_GATED_F16_MAGIC_\rows
+    tbnz w26, #2, .Lconv_s8_8x8_neondot_GATED_F32_MAGIC_\rows
+    LAST_END \rows, GATED_S8, FOLDED
+    LAST_END \rows, GATED_F16, MAGIC
+    LAST_END \rows, GATED_F32, MAGIC
+.Lconv_s8_8x8_neondot_gated_zero_\rows:
+    tbnz w26, #1, .Lconv_s8_8x8_neondot_GATED_F16_ZERO_\rows
+    tbnz w26, #2, .Lconv_s8_8x8_neondot_GATED_F32_ZERO_\rows
+    LAST_END \rows, GATED_S8, ZERO
+    LAST_END \rows, GATED_F16, ZERO
+    LAST_END \rows, GATED_F32, ZERO
+.endm
+
+// What gated values are added to.
+.macro ADDEND_FOLDED register
+    ldr q\register, .Lconv_s8_8x8_neondot_middle
+.endm
+
+.macro ADDEND_ZERO register
+    ldr q\register, .Lconv_s8_8x8_neondot_half
 .endm
 
     .section .rodata
@@ -116,25 +145,11 @@
     .text
 
 FUNCTION conv_s8_8x8_neondot
-    stp x19, x20, [sp, #-144]!
-    .cfi_adjust_cfa_offset 144
-    stp x21, x22, [sp, #16]
-    stp x23, x24, [sp, #32]
-    stp x25, x26, [sp, #48]
-    stp x27, x28, [sp, #64]
-    stp d8, d9, [sp, #80]
-    stp d10, d11, [sp, #96]
-    stp d12, d13, [sp, #112]
-    stp d14, d15, [sp, #128]
-    ldp x8, x25, [x0, #CONV_S8_SCALE]
-    ldp x22, x7, [x0, #CONV_S8_TAPS]
-    ldp x17, x24, [x0, #CONV_S8_B]      // and pixels
-    ldr x1, [x0, #CONV_S8_A]
-    ldr x6, [x0, #CONV_S8_A_GROUP_STRIDE_BYTES]
-    ldp x19, x28, [x0, #CONV_S8_C]      // and C's quad stride
-    ldr w14, [x0, #CONV_S8_OUTPUT]
-    ldp q8, q9, [x8]
-    add x28, x28, x19
+    stp x19, x20, [sp, #-SAVED_BYTES]!
+    .cfi_adjust_cfa_offset SAVED_BYTES
+    SAVE_REGISTERS
+    LOAD_PARAMS x17
+    cbnz w15, .Lconv_s8_8x8_neondot_gated
     cmp w14, #CONV_S8_TO_S8_FOLDED
     b.ne .Lconv_s8_8x8_neondot_exact
     ldr x20, [x0, #CONV_S8_START]
@@ -150,21 +165,15 @@ FUNCTION conv_s8_8x8_neondot
 .Lconv_s8_8x8_neondot_exact:
     adrp x20, .Lconv_s8_8x8_neondot_starts
     add x20, x20, :lo12:.Lconv_s8_8x8_neondot_starts
-    mul x4, x22, x7
-    ldr w11, [x0, #CONV_S8_SHORT_SUMS]
     ldr q15, [x20, #32]
     add x12, x20, #32
-    cmp x4, #MAX_STEPS_BELOW_2_TO_22
-    ccmp w11, #0, #0, hi
+    ASK_FOR_LONG_SUMS
     csel x20, x20, x12, eq
     cset w26, eq
     cbz w14, .Lconv_s8_8x8_neondot_to_s8
 
     ldur x15, [x0, #CONV_S8_LOW_VALUE]  // and high_value
-    add x10, x0, #CONV_S8_LOW_VALUE
-    add x11, x0, #CONV_S8_HIGH_VALUE
-    ld1r {v10.4s}, [x10]
-    ld1r {v11.4s}, [x11]
+    LIMIT_VALUES
     mov w13, #FLOAT_MINUS_INFINITY
     movk x13, #FLOAT_INFINITY_TOP_HALF, lsl #48
     cmp x15, x13
@@ -207,10 +216,39 @@ FUNCTION conv_s8_8x8_neondot
     adr x13, .Lconv_s8_8x8_neondot_s8_zero
     csel x21, x13, x21, eq
 .Lconv_s8_8x8_neondot_limit_codes:
-    add x12, x0, #CONV_S8_LOW_CODE
-    add x13, x0, #CONV_S8_HIGH_CODE
-    ld1r {v10.16b}, [x12]
-    ld1r {v11.16b}, [x13]
+    LIMIT_CODES
+
+    b .Lconv_s8_8x8_neondot_start
+
+    // Gated values: the end of a tile loads its constants itself.
+.Lconv_s8_8x8_neondot_gated:
+    ldr x20, [x0, #CONV_S8_START]
+    mov w26, #GATED
+    adr x21, .Lconv_s8_8x8_neondot_gated_folded
+    cmp w14, #CONV_S8_TO_S8_FOLDED
+    b.eq .Lconv_s8_8x8_neondot_start
+    adrp x20, .Lconv_s8_8x8_neondot_starts
+    add x20, x20, :lo12:.Lconv_s8_8x8_neondot_starts
+    mov w26, #(GATED | FROM_ZERO)
+    adr x21, .Lconv_s8_8x8_neondot_gated_s8
+    cbz w14, .Lconv_s8_8x8_neondot_start
+    ASK_FOR_LONG_SUMS
+    cset w26, eq
+    ldr q15, [x20, #32]
+    add x12, x20, #32
+    csel x20, x20, x12, eq
+    adr x21, .Lconv_s8_8x8_neondot_gated_f32
+    adr x12, .Lconv_s8_8x8_neondot_gated_f32_zero
+    csel x21, x12, x21, eq
+    adr x12, .Lconv_s8_8x8_neondot_gated_f16
+    adr x13, .Lconv_s8_8x8_neondot_gated_f16_zero
+    csel x12, x13, x12, eq
+    mov w11, #(GATED | TO_F32)
+    mov w13, #(GATED | TO_F16)
+    cmp w14, #CONV_S8_TO_F16
+    csel x21, x12, x21, eq
+    csel w11, w13, w11, eq
+    orr w26, w26, w11
 
     // Where the steps of a whole tile begin, x23, and those of its last tap, x21.
 .Lconv_s8_8x8_neondot_start:
@@ -258,6 +296,12 @@ FUNCTION conv_s8_8x8_neondot
     WHOLE_TILE f16_zero, F16, ZERO, 0
     WHOLE_TILE f16_zero_clamped, F16, ZERO, 1
     WHOLE_TILE f16_zero_relu, F16, ZERO, 2
+    WHOLE_TILE gated_folded, GATED_S8, FOLDED, 0
+    WHOLE_TILE gated_s8, GATED_S8, ZERO, 0
+    WHOLE_TILE gated_f32, GATED_F32, MAGIC, 0
+    WHOLE_TILE gated_f32_zero, GATED_F32, ZERO, 0
+    WHOLE_TILE gated_f16, GATED_F16, MAGIC, 0
+    WHOLE_TILE gated_f16_zero, GATED_F16, ZERO, 0
 
 .Lconv_s8_8x8_neondot_last_tile:
     hint #36
@@ -271,17 +315,16 @@ FUNCTION conv_s8_8x8_neondot
     .endr
 
 .Lconv_s8_8x8_neondot_done:
-    ldp d14, d15, [sp, #128]
-    ldp d12, d13, [sp, #112]
-    ldp d10, d11, [sp, #96]
-    ldp d8, d9, [sp, #80]
-    ldp x27, x28, [sp, #64]
-    ldp x25, x26, [sp, #48]
-    ldp x23, x24, [sp, #32]
-    ldp x21, x22, [sp, #16]
-    ldp x19, x20, [sp], #144
-    .cfi_adjust_cfa_offset -144
+    RESTORE_REGISTERS
+    ldp x19, x20, [sp], #SAVED_BYTES
+    .cfi_adjust_cfa_offset -SAVED_BYTES
     ret
 END_FUNCTION conv_s8_8x8_neondot
+
+    .p2align 4
+.Lconv_s8_8x8_neondot_middle:
+    .fill 4, 4, ONE_AND_A_HALF_TIMES_2_TO_23
+.Lconv_s8_8x8_neondot_half:
+    .fill 4, 4, HALF
 
 END_FILE

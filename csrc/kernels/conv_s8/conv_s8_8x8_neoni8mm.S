@@ -19,7 +19,7 @@
 //   x21 how a tile ends   x22 taps   x23 B's begin   x24 pixels left   x25 offset   x28 C's channels 4-7 (F32)
 //   v4-v7         A: pixels 0-1, 2-3, 4-5, 6-7   v12-v14 the odd ones until ZIP1 has them; temporaries of the end
 //   v28-v31       B: channels 0-1, 2-3, 4-5, 6-7
-//   v8-v11        scale, limits   v15 1.5 * 2^23
+//   v8-v11        scale, limits   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
 //   v0-v3, v16-v27    sums: of a pair of pixels four registers, a pair of channels each
 //   v16-v31       in the end: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.
@@ -28,18 +28,26 @@
 
 #include "asm/aarch64.h"
 #include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
-#include "kernels/conv_s8/conv_s8_offsets.h"
+#include "kernels/conv_s8/conv_s8_8x8_frame_asm.h"
+#include "kernels/conv_s8/conv_s8_8x8_gates_asm.h"
 
     .arch armv8.2-a+i8mm
 
-#define ONE_AND_A_HALF_TIMES_2_TO_23 0x4b400000
-#define MAX_STEPS_BELOW_2_TO_22 32
 #define FRAME 560
-#define STARTS 144
+#define STARTS SAVED_BYTES
 #define LAST_C 208
 #define LAST_POINTERS 224
 #define LAST_VALUES 288
 #define LAST_QUAD_BYTES 128
+
+// What gated values are added to.
+.macro ADDEND_FOLDED register
+    ldr q\register, .Lconv_s8_8x8_neoni8mm_middle
+.endm
+
+.macro ADDEND_ZERO register
+    ldr q\register, .Lconv_s8_8x8_neoni8mm_half
+.endm
 
 // Sums start anew at the tile's beginning.
 .macro RESTART rows, low, high
@@ -86,48 +94,31 @@ FUNCTION conv_s8_8x8_neoni8mm
     sub sp, sp, #FRAME
     .cfi_adjust_cfa_offset FRAME
     stp x19, x20, [sp]
-    stp x21, x22, [sp, #16]
-    stp x23, x24, [sp, #32]
-    stp x25, x26, [sp, #48]
-    stp x27, x28, [sp, #64]
-    stp d8, d9, [sp, #80]
-    stp d10, d11, [sp, #96]
-    stp d12, d13, [sp, #112]
-    stp d14, d15, [sp, #128]
-    ldp x8, x25, [x0, #CONV_S8_SCALE]
-    ldp x22, x7, [x0, #CONV_S8_TAPS]
-    ldp x23, x24, [x0, #CONV_S8_B]      // and pixels
-    ldr x1, [x0, #CONV_S8_A]
-    ldr x6, [x0, #CONV_S8_A_GROUP_STRIDE_BYTES]
-    ldp x19, x28, [x0, #CONV_S8_C]      // and C's quad stride
-    ldr w14, [x0, #CONV_S8_OUTPUT]
-    ldp q8, q9, [x8]
-    add x28, x28, x19
+    SAVE_REGISTERS
+    LOAD_PARAMS x23
     add x20, sp, #STARTS
     cmp w14, #CONV_S8_TO_S8_FOLDED
     b.ne .Lconv_s8_8x8_neoni8mm_exact
     ldr x8, [x0, #CONV_S8_START]
     ldp q4, q5, [x8]
     adr x21, .Lconv_s8_8x8_neoni8mm_S8_FOLDED
+    adr x12, .Lconv_s8_8x8_neoni8mm_GATED_S8_FOLDED
+    cmp w15, #0
+    csel x21, x12, x21, ne
     b .Lconv_s8_8x8_neoni8mm_limit_codes
 
     // Sums start at 1.5 * 2^23 or, where they may be longer, at zero.
 .Lconv_s8_8x8_neoni8mm_exact:
-    mul x4, x22, x7
-    ldr w11, [x0, #CONV_S8_SHORT_SUMS]
     mov w12, #(ONE_AND_A_HALF_TIMES_2_TO_23 & 0xffff)
     movk w12, #(ONE_AND_A_HALF_TIMES_2_TO_23 >> 16), lsl #16
     dup v15.4s, w12
-    cmp x4, #MAX_STEPS_BELOW_2_TO_22
-    ccmp w11, #0, #0, hi
+    ASK_FOR_LONG_SUMS
     csel w12, wzr, w12, eq
     dup v4.4s, w12
     dup v5.4s, w12
+    cbnz w15, .Lconv_s8_8x8_neoni8mm_gated
     cbz w14, .Lconv_s8_8x8_neoni8mm_to_s8
-    add x10, x0, #CONV_S8_LOW_VALUE
-    add x11, x0, #CONV_S8_HIGH_VALUE
-    ld1r {v10.4s}, [x10]
-    ld1r {v11.4s}, [x11]
+    LIMIT_VALUES
     adr x21, .Lconv_s8_8x8_neoni8mm_F32_MAGIC
     adr x12, .Lconv_s8_8x8_neoni8mm_F32_ZERO
     csel x21, x12, x21, eq
@@ -137,15 +128,26 @@ FUNCTION conv_s8_8x8_neoni8mm
     cmp w14, #CONV_S8_TO_F16
     csel x21, x12, x21, eq
     b .Lconv_s8_8x8_neoni8mm_starts
+.Lconv_s8_8x8_neoni8mm_gated:
+    adr x21, .Lconv_s8_8x8_neoni8mm_GATED_F32_MAGIC
+    adr x12, .Lconv_s8_8x8_neoni8mm_GATED_F32_ZERO
+    csel x21, x12, x21, eq
+    adr x12, .Lconv_s8_8x8_neoni8mm_GATED_F16_MAGIC
+    adr x13, .Lconv_s8_8x8_neoni8mm_GATED_F16_ZERO
+    csel x12, x13, x12, eq
+    cmp w14, #CONV_S8_TO_F16
+    csel x21, x12, x21, eq
+    cbnz w14, .Lconv_s8_8x8_neoni8mm_starts
+    adr x21, .Lconv_s8_8x8_neoni8mm_GATED_S8_ZERO
+    movi v4.4s, #0
+    movi v5.4s, #0
+    b .Lconv_s8_8x8_neoni8mm_starts
 .Lconv_s8_8x8_neoni8mm_to_s8:
     adr x21, .Lconv_s8_8x8_neoni8mm_S8_MAGIC
     adr x12, .Lconv_s8_8x8_neoni8mm_S8_ZERO
     csel x21, x12, x21, eq
 .Lconv_s8_8x8_neoni8mm_limit_codes:
-    add x12, x0, #CONV_S8_LOW_CODE
-    add x13, x0, #CONV_S8_HIGH_CODE
-    ld1r {v10.16b}, [x12]
-    ld1r {v11.16b}, [x13]
+    LIMIT_CODES
 
     // v4, v5: where the sums of channels 0-3 and 4-7 start; in memory for two pixels x two channels each.
 .Lconv_s8_8x8_neoni8mm_starts:
@@ -257,6 +259,12 @@ FUNCTION conv_s8_8x8_neoni8mm
     TILE_END F32, ZERO, 1
     TILE_END F16, MAGIC, 1
     TILE_END F16, ZERO, 1
+    TILE_END GATED_S8, FOLDED, 0
+    TILE_END GATED_S8, ZERO, 0
+    TILE_END GATED_F32, MAGIC, 0
+    TILE_END GATED_F32, ZERO, 0
+    TILE_END GATED_F16, MAGIC, 0
+    TILE_END GATED_F16, ZERO, 0
 
 .Lconv_s8_8x8_neoni8mm_stored:
     subs x24, x24, #8
@@ -293,18 +301,17 @@ FUNCTION conv_s8_8x8_neoni8mm
     b.ne .Lconv_s8_8x8_neoni8mm_copy_f16
 
 .Lconv_s8_8x8_neoni8mm_done:
-    ldp d14, d15, [sp, #128]
-    ldp d12, d13, [sp, #112]
-    ldp d10, d11, [sp, #96]
-    ldp d8, d9, [sp, #80]
-    ldp x27, x28, [sp, #64]
-    ldp x25, x26, [sp, #48]
-    ldp x23, x24, [sp, #32]
-    ldp x21, x22, [sp, #16]
+    RESTORE_REGISTERS
     ldp x19, x20, [sp]
     add sp, sp, #FRAME
     .cfi_adjust_cfa_offset -FRAME
     ret
 END_FUNCTION conv_s8_8x8_neoni8mm
+
+    .p2align 4
+.Lconv_s8_8x8_neoni8mm_middle:
+    .fill 4, 4, ONE_AND_A_HALF_TIMES_2_TO_23
+.Lconv_s8_8x8_neoni8mm_half:
+    .fill 4, 4, HALF
 
 END_FILE

@@ -25,6 +25,12 @@ static_assert(offsetof(ConvS8Params, epilogue.high_code) == CONV_S8_HIGH_CODE);
 static_assert(offsetof(ConvS8Params, epilogue.low_value) == CONV_S8_LOW_VALUE);
 static_assert(offsetof(ConvS8Params, epilogue.high_value) == CONV_S8_HIGH_VALUE);
 static_assert(offsetof(ConvS8Params, epilogue.short_sums) == CONV_S8_SHORT_SUMS);
+static_assert(offsetof(ConvS8Params, epilogue.gated) == CONV_S8_GATED);
+static_assert(offsetof(ConvS8Params, epilogue.gate.slope) == CONV_S8_GATE_SLOPE);
+static_assert(offsetof(ConvS8Params, epilogue.gate.offset) == CONV_S8_GATE_OFFSET);
+static_assert(offsetof(ConvS8Params, epilogue.gate.low) == CONV_S8_GATE_LOW);
+static_assert(offsetof(ConvS8Params, epilogue.gate.high) == CONV_S8_GATE_HIGH);
+static_assert(CONV_S8_GATE_HIGH == CONV_S8_GATE_LOW + 16);  // loaded as a pair
 static_assert(offsetof(ConvS8Params, start) == CONV_S8_START);
 static_assert(kSumsToS8Folded == CONV_S8_TO_S8_FOLDED);
 static_assert(kSumsToF16 == CONV_S8_TO_F16);

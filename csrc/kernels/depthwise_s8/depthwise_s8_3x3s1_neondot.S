@@ -9,9 +9,9 @@
 //            two pipes, 5.6 an output. Else four FSUB and four FCVTZS, two turns of one pipe each, come to that: 17
 //            cycles, 8.5 an output; F32 8. Steps are short and independent: the core has the next one's SDOTs under way
 //            during an epilogue.
-// Reached    11.7 cycles a step, 5.9 an output; 17.1 where offsets are not folded, as llvm-mca 19 estimates for
-//            neoverse-n1, the same core design, with the fixed-point FCVTZS charged as the plain one (its model lists
-//            that alone).
+// Reached    11.7 cycles a step, 5.9 an output; 20 where they are gated, 17.1 where offsets are not folded,
+//            as llvm-mca 19 estimates for neoverse-n1, the same core design, with the fixed-point FCVTZS charged as the
+//            plain one (its model lists that alone).
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V; FP
 //            convert, Q-form: pipe V0.
 //
@@ -23,7 +23,7 @@
 //   x18-x30 are not touched.
 
 #include "asm/aarch64.h"
-#include "kernels/depthwise_s8/depthwise_s8_asm.h"
+#include "kernels/depthwise_s8/depthwise_s8_gates_asm.h"
 
     .arch armv8.2-a+dotprod
 
@@ -77,6 +77,35 @@
     STORE_F32 0, 1, 4, 5
 .endm
 
+.macro STORE_PAIR_GATED_FOLDED
+    PAIR_TO_GATED_FOLDED 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
+    st1 {v4.16b}, [x10], #16
+.endm
+
+.macro STORE_LAST_GATED_FOLDED
+    PAIR_TO_GATED_FOLDED 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
+    str d4, [x10], #8
+.endm
+
+.macro STORE_PAIR_GATED_S8
+    PAIR_TO_GATED_S8 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
+    st1 {v4.16b}, [x10], #16
+.endm
+
+.macro STORE_LAST_GATED_S8
+    PAIR_TO_GATED_S8 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
+    str d4, [x10], #8
+.endm
+
+.macro STORE_PAIR_GATED_F32
+    STORE_GATED_F32 0, 1, 4, 5
+    STORE_GATED_F32 2, 3, 6, 7
+.endm
+
+.macro STORE_LAST_GATED_F32
+    STORE_GATED_F32 0, 1, 4, 5
+.endm
+
 // All rows: pairs of outputs, and the last one of an odd number.
 .macro ROWS output
 .Ldepthwise_s8_3x3s1_neondot_\output\()_row:
@@ -107,6 +136,8 @@ FUNCTION depthwise_s8_3x3s1_neondot
     ld1 {v20.16b, v21.16b, v22.16b, v23.16b}, [x5], #64
     ld1 {v24.16b, v25.16b, v26.16b, v27.16b}, [x5]
     LOAD_CONSTANTS .Ldepthwise_s8_3x3s1_neondot_magic
+    ldr w14, [x0, #DEPTHWISE_S8_GATED]
+    cbnz w14, .Ldepthwise_s8_3x3s1_neondot_gated
     b.eq .Ldepthwise_s8_3x3s1_neondot_f32
     lsr x17, x16, #1
     cbz w13, .Ldepthwise_s8_3x3s1_neondot_s8
@@ -117,6 +148,18 @@ FUNCTION depthwise_s8_3x3s1_neondot
     LOAD_VALUES
     lsr x17, x16, #1
     ROWS F32
+.Ldepthwise_s8_3x3s1_neondot_gated:
+    adr x14, .Ldepthwise_s8_3x3s1_neondot_magic
+    lsr x17, x16, #1
+    GATE_CONSTANTS
+    b.eq .Ldepthwise_s8_3x3s1_neondot_gated_f32
+    cbz w13, .Ldepthwise_s8_3x3s1_neondot_gated_s8
+    LOWEST_GATED 13
+    ROWS GATED_FOLDED
+.Ldepthwise_s8_3x3s1_neondot_gated_s8:
+    ROWS GATED_S8
+.Ldepthwise_s8_3x3s1_neondot_gated_f32:
+    ROWS GATED_F32
 .Ldepthwise_s8_3x3s1_neondot_done:
     RESTORE_D8_D15
     ret

@@ -76,7 +76,7 @@
     ADD_LO 0, 6
 .endm
 
-FUNCTION depthwise_s8_3x3s2_neon, 11
+FUNCTION depthwise_s8_3x3s2_neon, 12
     ldp x7, x5, [x0, #DEPTHWISE_S8_ROWS]
     ld1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x5], #64
     ld1 {v20.16b, v21.16b, v22.16b, v23.16b}, [x5], #64
@@ -86,5 +86,6 @@ FUNCTION depthwise_s8_3x3s2_neon, 11
 END_FUNCTION depthwise_s8_3x3s2_neon
 
     ZEROS depthwise_s8_3x3s2_neon
+    GATE_ADDENDS depthwise_s8_3x3s2_neon
 
 END_FILE

@@ -62,5 +62,6 @@ FUNCTION depthwise_s8_5x5s1_neon, 12
 END_FUNCTION depthwise_s8_5x5s1_neon
 
     ZEROS depthwise_s8_5x5s1_neon
+    GATE_ADDENDS depthwise_s8_5x5s1_neon
 
 END_FILE

@@ -64,5 +64,6 @@ FUNCTION depthwise_s8_5x5s2_neon, 12
 END_FUNCTION depthwise_s8_5x5s2_neon
 
     ZEROS depthwise_s8_5x5s2_neon
+    GATE_ADDENDS depthwise_s8_5x5s2_neon
 
 END_FILE

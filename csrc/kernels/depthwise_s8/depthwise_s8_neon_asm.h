@@ -21,7 +21,7 @@
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_NEON_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_NEON_ASM_H_
 
-#include "kernels/depthwise_s8/depthwise_s8_offsets.h"
+#include "kernels/depthwise_s8/depthwise_s8_neon_gates_asm.h"
 
 // clang-format off
 .macro MUL_LO product, pixels, weight
@@ -101,6 +101,8 @@
     ld1r {v28.16b}, [x14]
     ldp x9, x12, [x0, #DEPTHWISE_S8_START]
     SCALES
+    ldr w14, [x0, #DEPTHWISE_S8_GATED]
+    cbnz w14, .L\name\()_gated
     cmp w17, #DEPTHWISE_S8_TO_F32
     b.eq .L\name\()_values
     mov x0, x12
@@ -163,30 +165,11 @@
     SCALE_PAIR 4, 6, 5, 7
     ON_VALUES fmax, v27
     ON_VALUES fmin, v28
-    st1 {v4.4s, v5.4s}, [x10], #32
-    st1 {v6.4s, v7.4s}, [x11], #32
-    subs x12, x12, #2
-    b.ge .L\name\()_f32
-    cbnz x14, .L\name\()_f32_last
-    cmn x12, #1
-    b.ne .L\name\()_f32_next
-.L\name\()_f32_odd:
-    mov x14, x10
-    mov x15, x11
-    mov x10, sp
-    add x11, sp, #32
-    mov x12, #0
-    b .L\name\()_f32
-.L\name\()_f32_last:
-    ldr q0, [sp]
-    ldr q1, [sp, #32]
-    str q0, [x14], #16
-    str q1, [x15], #16
-    mov x10, x14
-    mov x11, x15
-.L\name\()_f32_next:
-    subs x0, x0, #1
-    b.ne .L\name\()_f32_row
+    STORE_VALUES
+    END_VALUES .L\name\()_f32
+    b .L\name\()_done
+
+    GATED_PAIR_STEPS \name, \scales
 
 .L\name\()_done:
     add sp, sp, #64
@@ -217,6 +200,37 @@
     ldr d0, [sp]
     str d0, [x14], #8
     mov x10, x14
+\step\()_next:
+    subs x0, x0, #1
+    b.ne \step\()_row
+.endm
+
+.macro STORE_VALUES
+    st1 {v4.4s, v5.4s}, [x10], #32
+    st1 {v6.4s, v7.4s}, [x11], #32
+.endm
+
+// The same for values.
+.macro END_VALUES step
+    subs x12, x12, #2
+    b.ge \step
+    cbnz x14, \step\()_last
+    cmn x12, #1
+    b.ne \step\()_next
+\step\()_odd:
+    mov x14, x10
+    mov x15, x11
+    mov x10, sp
+    add x11, sp, #32
+    mov x12, #0
+    b \step
+\step\()_last:
+    ldr q0, [sp]
+    ldr q1, [sp, #32]
+    str q0, [x14], #16
+    str q1, [x15], #16
+    mov x10, x14
+    mov x11, x15
 \step\()_next:
     subs x0, x0, #1
     b.ne \step\()_row

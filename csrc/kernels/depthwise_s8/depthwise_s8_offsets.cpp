@@ -21,6 +21,12 @@ static_assert(offsetof(DepthwiseS8Params, epilogue.low_code) == DEPTHWISE_S8_LOW
 static_assert(offsetof(DepthwiseS8Params, epilogue.high_code) == DEPTHWISE_S8_HIGH_CODE);
 static_assert(offsetof(DepthwiseS8Params, epilogue.low_value) == DEPTHWISE_S8_LOW_VALUE);
 static_assert(offsetof(DepthwiseS8Params, epilogue.high_value) == DEPTHWISE_S8_HIGH_VALUE);
+static_assert(offsetof(DepthwiseS8Params, epilogue.gated) == DEPTHWISE_S8_GATED);
+static_assert(offsetof(DepthwiseS8Params, epilogue.gate.slope) == DEPTHWISE_S8_GATE_SLOPE);
+static_assert(offsetof(DepthwiseS8Params, epilogue.gate.offset) == DEPTHWISE_S8_GATE_OFFSET);
+static_assert(offsetof(DepthwiseS8Params, epilogue.gate.low) == DEPTHWISE_S8_GATE_LOW);
+static_assert(offsetof(DepthwiseS8Params, epilogue.gate.high) == DEPTHWISE_S8_GATE_HIGH);
+static_assert(DEPTHWISE_S8_GATE_HIGH == DEPTHWISE_S8_GATE_LOW + 16);  // loaded as a pair
 static_assert(offsetof(DepthwiseS8Params, start) == DEPTHWISE_S8_START);
 static_assert(offsetof(DepthwiseS8Params, row_count) == DEPTHWISE_S8_ROW_COUNT);
 static_assert(DEPTHWISE_S8_ROW_COUNT == DEPTHWISE_S8_START + 8);  // loaded as a pair

@@ -11,7 +11,7 @@
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_QUADS_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_QUADS_ASM_H_
 
-#include "kernels/depthwise_s8/depthwise_s8_asm.h"
+#include "kernels/depthwise_s8/depthwise_s8_gates_asm.h"
 
 // clang-format off
 .macro SUMS kernel, outputs
@@ -53,13 +53,47 @@
     b.eq .L\name\()_next_row
 .endm
 
+// The same of gated values.
+.macro GATED_CODES to_s8, outputs
+    \to_s8 16, 17, 18, 19, 0, 4, 5, 6, 7, 8
+    \to_s8 20, 21, 22, 23, 1, 4, 5, 6, 7, 8
+    .if \outputs == 8
+    \to_s8 24, 25, 26, 27, 2, 4, 5, 6, 7, 8
+    \to_s8 28, 29, 30, 31, 3, 4, 5, 6, 7, 8
+    .endif
+.endm
+
+.macro STORE_EACH_GATED_F32 name, a0, a1, a2, a3
+    STORE_GATED_F32 \a0, \a1, 0, 1
+    subs x12, x12, #1
+    b.eq .L\name\()_next_row
+    STORE_GATED_F32 \a2, \a3, 2, 3
+    subs x12, x12, #1
+    b.eq .L\name\()_next_row
+.endm
+
+// Gated codes to registers, then on at `store`. Floats are what follows, under the name's _STEP_gated_f32.
+.macro GATED_OUTPUTS name, step, outputs, store
+    GATE_CONSTANTS
+    tbz w13, #GATED_FOLDED_BIT, .L\name\()_\step\()_gated_exact
+    LOWEST_GATED 13
+    GATED_CODES PAIR_TO_GATED_FOLDED, \outputs
+    b \store
+.L\name\()_\step\()_gated_exact:
+    tbnz w13, #GATED_F32_BIT, .L\name\()_\step\()_gated_f32
+    GATED_CODES PAIR_TO_GATED_S8, \outputs
+    b \store
+.endm
+
 // From the function's start up to its return.
 .macro STEPS name, kernel, stride, step_bytes
     SAVE_D8_D15
     LOAD_CONSTANTS .L\name\()_magic
     ldr x2, [x0, #DEPTHWISE_S8_ROWS]
-    b.ne .L\name\()_row
+    b.ne .L\name\()_mark
     LOAD_VALUES
+.L\name\()_mark:
+    MARK_GATED .L\name\()_magic
 .L\name\()_row:
     mov x1, #0
     mov x12, x16
@@ -71,6 +105,7 @@
     cbz w13, .L\name\()_s8
     tbnz w13, #0, .L\name\()_f32
     CODES PAIR_TO_S8_FOLDED, 8
+.L\name\()_store_step:
     st1 {v0.16b, v1.16b, v2.16b, v3.16b}, [x10], #64
 .L\name\()_next_step:
     sub x12, x12, #8
@@ -122,6 +157,7 @@
     b .L\name\()_store
 
 .L\name\()_f32:
+    tbnz w13, #GATED_BIT, .L\name\()_gated
     STORE_F32 16, 17, 0, 1
     STORE_F32 18, 19, 2, 3
     STORE_F32 20, 21, 0, 1
@@ -132,13 +168,40 @@
     STORE_F32 30, 31, 2, 3
     b .L\name\()_next_step
 .L\name\()_last_f32:
+    tbnz w13, #GATED_BIT, .L\name\()_last_gated
     STORE_EACH_F32 \name, 16, 17, 18, 19
     STORE_EACH_F32 \name, 20, 21, 22, 23
     STORE_EACH_F32 \name, 24, 25, 26, 27
     STORE_EACH_F32 \name, 28, 29, 30, 31
 .L\name\()_four_f32:
+    tbnz w13, #GATED_BIT, .L\name\()_four_gated
     STORE_EACH_F32 \name, 16, 17, 18, 19
     STORE_EACH_F32 \name, 20, 21, 22, 23
+
+.L\name\()_gated:
+    GATED_OUTPUTS \name, whole, 8, .L\name\()_store_step
+.L\name\()_whole_gated_f32:
+    STORE_GATED_F32 16, 17, 0, 1
+    STORE_GATED_F32 18, 19, 2, 3
+    STORE_GATED_F32 20, 21, 0, 1
+    STORE_GATED_F32 22, 23, 2, 3
+    STORE_GATED_F32 24, 25, 0, 1
+    STORE_GATED_F32 26, 27, 2, 3
+    STORE_GATED_F32 28, 29, 0, 1
+    STORE_GATED_F32 30, 31, 2, 3
+    b .L\name\()_next_step
+.L\name\()_last_gated:
+    GATED_OUTPUTS \name, last, 8, .L\name\()_store
+.L\name\()_last_gated_f32:
+    STORE_EACH_GATED_F32 \name, 16, 17, 18, 19
+    STORE_EACH_GATED_F32 \name, 20, 21, 22, 23
+    STORE_EACH_GATED_F32 \name, 24, 25, 26, 27
+    STORE_EACH_GATED_F32 \name, 28, 29, 30, 31
+.L\name\()_four_gated:
+    GATED_OUTPUTS \name, four, 4, .L\name\()_store
+.L\name\()_four_gated_f32:
+    STORE_EACH_GATED_F32 \name, 16, 17, 18, 19
+    STORE_EACH_GATED_F32 \name, 20, 21, 22, 23
 
 .L\name\()_done:
     RESTORE_D8_D15

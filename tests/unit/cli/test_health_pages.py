@@ -34,7 +34,14 @@ def shown(
     console = Console(highlight=False, width=80)
     monkeypatch.setattr(health_pages, "stdout", console)
     monkeypatch.setattr(flash_commands, "stdout", console)
-    release = ReleaseInfo(digest=DIGEST, current=True, activated_at=WHEN, size_bytes=1, versions={"engine": "1.0"})
+    release = ReleaseInfo(
+        digest=DIGEST,
+        current=True,
+        activated_at=WHEN,
+        size_bytes=1_234_500_000,
+        versions={"engine": "20260113"},
+        health=found.state if found else None,
+    )
     flash_commands._show_status(
         BoardStatus(
             app="demo",
@@ -54,6 +61,7 @@ def shown(
 
 def test_a_proven_release(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     text = shown(capsys, monkeypatch, health())
+    assert f"* {DIGEST[:12]} {WHEN} 1234.5 MB 20260113 proven" in text
     assert f"health proven after its activation, {WHEN} by the board's clock" in text
     assert "golden cosine 0.99999, largest error 0.003" in text
     assert "latency 12.3 ms, median of 20 runs on 6 threads; budget 20 ms" in text
@@ -72,7 +80,7 @@ def test_what_is_not_proven(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     text = shown(capsys, monkeypatch, health(state="pending", answer=None))
     assert "not proven: cut off after its activation" in text and "flashing it again proves it" in text
     assert "health not known" in shown(capsys, monkeypatch, None)
-    assert "health" not in shown(capsys, monkeypatch, None, current=None)
+    assert "the next flash" not in shown(capsys, monkeypatch, None, current=None)
     failed = replace(health(state="failed", reason=REASON), budget=Budget(latency_ms=20))
     assert f"reason {REASON}" in shown(capsys, monkeypatch, failed)
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from quantization_records import quantization_record
 
-from edgedeploy.artifacts import Clock, FloatArray, Provenance
+from edgedeploy.artifacts import Clock, FloatArray, Precision, Provenance
 from edgedeploy.boards.load import load_board
 from edgedeploy.cli import quantize_commands, speeds
 from edgedeploy.cli.console import ConsoleProgress
 from edgedeploy.cli.options import TargetOptions
 from edgedeploy.cli.quantize_data import FEW_SAMPLES, divide
 from edgedeploy.cli.quantize_pages import copy_to, keep, thumbnails
-from edgedeploy.cli.quantizing import Quantized
+from edgedeploy.cli.quantizing import Quantized, target_of
 from edgedeploy.cli.releases import int8_limits
 from edgedeploy.cli.subjects import SampleData
 from edgedeploy.cli.target import Connection
@@ -46,6 +46,13 @@ def hardware(*inference_us: float) -> RunRecord:
 
 def counted(inference_us: float) -> RunRecord:
     return run_of("synthetic-emulated-instructions-rk3399", [inference_us] * 3)
+
+
+@pytest.mark.parametrize(("board", "own"), [("rk3399", True), ("rpi2", False)])
+def test_a_board_without_kernels_of_ours_gets_weights_that_the_engines_layers_can_sum(board: str, own: bool) -> None:
+    target = target_of(load_board(board, project_dir=None), stock=False, precision=Precision.FP32)
+    assert target.own_layers is own
+    assert not target_of(load_board(board, project_dir=None), stock=True, precision=Precision.FP32).own_layers
 
 
 @pytest.mark.parametrize("count", [1, FEW_SAMPLES])

@@ -28,3 +28,11 @@ def test_parse_host(text: str, expected: tuple[str, str, int]) -> None:
 def test_parse_host_refuses(text: str) -> None:
     with pytest.raises(UsageError, match="USER@ADDRESS"):
         parse_host(text, default_user="rock")
+
+
+@pytest.mark.parametrize("text", ["pi:tell-nobody@192.0.2.9", "pi:tell-nobody@192.0.2.9:99999", "a:tell-nobody@@"])
+def test_a_password_before_the_address_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_host(text, default_user="rock")
+    assert "tell-nobody" not in caught.value.message + caught.value.hint
+    assert "a password is asked for" in caught.value.hint

@@ -30,6 +30,7 @@ def test_status_in_one_round_trip(bench: Workbench) -> None:
     }
     assert [release.current for release in found.releases if release.digest == second.digest] == [True]
     assert all(release.activated_at and release.activated_at.endswith("Z") for release in found.releases)
+    assert [release.health for release in found.releases] == ["proven", "proven"]
     assert found.releases[0].versions == {"engine": "1.0", "edgedeploy": "0.1"}
     assert found.store_bytes == sum(path.stat().st_size for path in (bench.root / "store").iterdir())
     assert [item.to for item in found.history] == [first.digest, second.digest]
@@ -41,8 +42,9 @@ def test_status_with_a_damaged_manifest_and_history(bench: Workbench) -> None:
     (bench.root / "releases" / bundle.digest / "manifest.json").write_text("{", encoding="utf-8")
     with (bench.root / "history.jsonl").open("a", encoding="utf-8") as history:
         history.write('{"time": "2026')
+    (bench.root / "health" / bundle.digest).write_text("{", encoding="utf-8")
     found = status(bench.transport(), APP)
-    assert found.current == bundle.digest
+    assert (found.current, found.health, found.releases[0].health) == (bundle.digest, None, None)
     assert (found.releases[0].size_bytes, found.releases[0].versions) == (0, {})
     second = bench.bundle("weights 2")
     bench.flash(second)

@@ -30,7 +30,7 @@ def costs() -> FloatCosts:
 
 
 def layer(name: str, noise_share: float) -> LayerSensitivity:
-    return LayerSensitivity(name=name, noise=noise_share, noise_share=noise_share, macs=1, cost=1.0)
+    return LayerSensitivity(name=name, noise=noise_share, noise_share=noise_share, drop=0.0, macs=1, cost=1.0)
 
 
 def test_a_set_is_its_multiplications_and_the_conversions_at_its_ends(costs: FloatCosts) -> None:

@@ -16,7 +16,7 @@ from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.passes.linear import weight_of
 from edgedeploy.quantize.assemble import INT8_OPTIONS, Prepared, assemble
 from edgedeploy.quantize.choices import Encoding, Int8Model
-from edgedeploy.quantize.error_sums import ErrorSums
+from edgedeploy.quantize.error_sums import SQNR_CAP_DB, ErrorSums
 from edgedeploy.quantize.layer_errors import LayerError, layer_errors
 
 ITEMS = 3
@@ -129,12 +129,28 @@ def test_a_layer_that_reads_distances_from_the_middle_of_its_range_is_fed_with_t
     assert project.accumulated_sqnr_db > net.errors["project"].accumulated_sqnr_db + 10
 
 
-def test_layers_in_float_are_left_out(net: Measured) -> None:
-    model = assemble(net.prepared, keep_float=["depthwise", "classes"])
-    found = layer_errors(net.prepared.graph, model, net.data, [0])
-    assert [error.name for error in found] == ["first", "project", "expand", "back"]
+def test_layers_in_float_only_accumulate(net: Measured) -> None:
+    graph, kept = net.prepared.graph, ["depthwise", "classes"]
+    model = assemble(net.prepared, keep_float=kept)
+    found = {error.name: error for error in layer_errors(graph, model, net.data, range(ITEMS))}
+    assert list(found) == list(net.prepared.candidates)
+    for name in kept:
+        blob = graph.layer(name).outputs[0]
+        pairs = zip(net.blobs(graph, blob), net.blobs(model.graph, blob), strict=True)
+        # Where readers have a shifted range a float layer gives distances from its middle.
+        numbers = model.offers[blob].from_middle if blob in model.offers else np.asarray
+        expected = ErrorSums.total(ErrorSums.of(left[blob], numbers(right[blob])) for left, right in pairs)
+        assert found[name].accumulated_sqnr_db == pytest.approx(expected.sqnr_db)
+        assert found[name].accumulated_cosine == pytest.approx(expected.cosine)
+        assert (found[name].own_sqnr_db, found[name].own_cosine, found[name].clipping) == (SQNR_CAP_DB, 1.0, 0.0)
+        assert 20 < found[name].accumulated_sqnr_db < 60
+    assert ("b" in model.offers) == net.shifted
+
+
+def test_with_everything_in_float_there_is_no_error(net: Measured) -> None:
     everything = assemble(net.prepared, keep_float=net.prepared.candidates)
-    assert layer_errors(net.prepared.graph, everything, net.data, [0]) == ()
+    found = layer_errors(net.prepared.graph, everything, net.data, [0])
+    assert [error.accumulated_sqnr_db for error in found] == [SQNR_CAP_DB] * len(net.prepared.candidates)
 
 
 # --- clipping --------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from edgedeploy.quantize.items import Item
 from edgedeploy.quantize.layer_costs import FloatCosts, int8_macs, layer_costs
 from edgedeploy.quantize.metrics import Cosine, Top1
 from edgedeploy.quantize.precision import Action, Goal, PrecisionSearch, choose_precision
+from edgedeploy.quantize.rebias import corrected_biases
 from edgedeploy.quantize.sensitivity import SENSITIVITY_ITEMS
 
 ITEMS = 40
@@ -67,6 +68,8 @@ def test_sensitivities_are_of_layers_alone_in_int8(net: Searched) -> None:
         others = [name for name in candidates if name != layer.name]
         alone = evaluate(net.prepared.source, assemble(net.prepared, keep_float=others), net.data, sample, Cosine())
         assert layer.noise == alone.typical_noise > 0
+        assert layer.drop == alone.drop
+    assert max(net.found.layers, key=lambda layer: layer.drop).name == "depthwise"
     assert sum(layer.noise_share for layer in net.found.layers) == pytest.approx(1.0)
     assert max(net.found.layers, key=lambda layer: layer.noise_share).name == "depthwise"
 
@@ -162,7 +165,34 @@ def test_sensitivities_can_be_had_anyway(net: Searched) -> None:
         net.prepared, net.data, range(ITEMS), Cosine(), goal=Goal(max_drop=inf), always_measure=True
     )
     assert found.keep_float == ()
-    assert found.layers == net.found.layers
+    assert tuple(replace(layer, wins_db=None, wins=None) for layer in found.layers) == net.found.layers
+
+
+def test_leaving_one_layer_out_says_what_the_outputs_and_the_metric_win(net: Searched) -> None:
+    found = choose_precision(
+        net.prepared,
+        net.data,
+        range(ITEMS),
+        Cosine(),
+        goal=Goal(max_drop=net.max_drop),
+        calibration=[net.data.item(index) for index in range(4)],
+        always_measure=True,
+    )
+    sample = spread(range(ITEMS), SENSITIVITY_ITEMS)
+    calibration = [net.data.item(index) for index in range(4)]
+
+    def measured(keep_float: tuple[str, ...]) -> Evaluation:
+        biases = corrected_biases(net.prepared, calibration, keep_float) if keep_float else None
+        model = assemble(net.prepared, keep_float=keep_float, biases=biases)
+        return evaluate(net.prepared.source, model, net.data, sample, Cosine())
+
+    everything = measured(())
+    for layer in found.layers:
+        without = measured((layer.name,))
+        assert layer.wins_db == without.sqnr_db - everything.sqnr_db
+        assert layer.wins == everything.drop - without.drop
+    assert max(found.layers, key=lambda layer: layer.wins or 0.0).name == "depthwise"
+    assert all(layer.wins is None for layer in net.found.layers), "it takes a run for each layer: only where asked for"
 
 
 def test_the_smallest_limit_that_cannot_be_missed_holds(net: Searched) -> None:

@@ -33,17 +33,17 @@ def make_record(files: FilesRecord) -> QuantizationRecord:
 
 
 def test_an_entry_comes_back_with_its_files(model: Int8Model) -> None:
-    made = store.add_entry(KEY, model, make_record)
+    made = store.add_entry(KEY, model, model.graph, make_record)
     assert store.find_entry(KEY) == made
     assert made.record.files.param.size_bytes == made.param.stat().st_size
     assert store.find_entry("o" * 32) is None
     assert sorted(path.name for path in store.quantized_dir().iterdir()) == [KEY], "no scratch is left"
-    assert store.add_entry(KEY, model, make_record) == made, "who comes second takes what is there"
+    assert store.add_entry(KEY, model, model.graph, make_record) == made, "who comes second takes what is there"
 
 
 @pytest.mark.parametrize("name", ["model.param", "model.bin", "quantization.json"])
 def test_a_damaged_entry_is_removed(model: Int8Model, name: str) -> None:
-    path = store.add_entry(KEY, model, make_record).directory / name
+    path = store.add_entry(KEY, model, model.graph, make_record).directory / name
     path.write_bytes(path.read_bytes()[:-2])
     assert store.find_entry(KEY) is None
     assert not path.parent.exists()
@@ -54,7 +54,7 @@ def test_a_failure_leaves_nothing(model: Int8Model) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.add_entry(KEY, model, fail)
+        store.add_entry(KEY, model, model.graph, fail)
     assert list(store.quantized_dir().iterdir()) == []
 
 
@@ -66,7 +66,7 @@ def test_keys_differ_with_everything(model: Int8Model) -> None:
 
 def test_without_scales_there_is_no_table(model: Int8Model) -> None:
     with pytest.raises(CalibrationTableError, match="no layer is in int8"):
-        _ = store.add_entry(KEY, model, make_record).table
+        _ = store.add_entry(KEY, model, model.graph, make_record).table
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def item(name: str, value: float = 0.0, label: int | None = None) -> Item:
 def test_the_hash_is_of_names_labels_and_values() -> None:
     data = Listed((item("a"), item("b", 1.0, 3)))
     found = read_all(data, range(2))
-    assert found.names == ("a", "b")
+    assert (found.names, found.labelled) == (("a", "b"), 1)
     assert read_all(data, range(2)) == found
     for other in (item("c", 1.0, 3), item("b", 1.5, 3), item("b", 1.0, 4), item("b", 1.0)):
         assert read_all(replace(data, items=(data.items[0], other)), range(2)).sha256 != found.sha256

@@ -18,6 +18,7 @@ from edgedeploy.quantfile import (
     EqualizationEntry,
     Fidelity,
     QuantizationRecord,
+    SensitivityEntry,
     SpeedSection,
     TargetRecord,
     WeightBits,
@@ -91,11 +92,13 @@ def test_every_section_is_there() -> None:
     assert "Put back to float so that what was asked for holds: conv_5." in page.by_id["precision"]
     assert "wins most for what it costs" in page.by_id["precision"]
     assert "not met" in page.by_id["precision"]
-    assert "23.1 dB" in page.by_id["precision"] and "51.0 %" in page.by_id["precision"]
+    assert "23.1 dB12.5051.0 %" in page.by_id["precision"], "its error, what the metric loses, its share"
+    assert "63.50 to 127.0" in page.by_id["layers"], "the scales of the weights"
     assert "conv_2" in page.by_id["precision"] and "10.0 %" in page.by_id["precision"]
     assert "int8 does 96.0 % of the multiplications" in page.text
     assert "calibrator absmax, equalize True" in page.by_id["preparation"]
     assert "undone" in page.by_id["preparation"]
+    assert "nothing to do" in page.by_id["preparation"], "a pass that changed nothing"
     assert "its output has several readers" in page.by_id["preparation"]
     assert "1 pair of neighbouring" in page.by_id["preparation"]
     assert "17.png: top1 100.00 → 0.00, SQNR 9.3 dB" in page.by_id["worst"]
@@ -148,6 +151,13 @@ def test_headline_by_limit(metric: dict[str, Any], headline: str, tone: str) -> 
     assert summary.headline.startswith(headline)
     assert summary.tone == tone
     assert f"verdict {tone}" in page_of(record).values("class")
+
+
+def test_top1_without_labels_is_called_agreement() -> None:
+    said = "No item has a label, so top1 is how often int8 agrees with float, not accuracy."
+    assert said in summarize_quantization(quantization_record(metric=metric_record(labelled=0))).sentences
+    for metric in (metric_record(labelled=200), metric_record(), metric_record(name="cosine", labelled=0)):
+        assert said not in summarize_quantization(quantization_record(metric=metric)).sentences
 
 
 def test_cosines_get_a_digit_more() -> None:
@@ -302,9 +312,31 @@ def test_worst_items_with_and_without_pictures(image: ReportImage) -> None:
     assert "were not told apart" in page_of(quantization_record(worst=())).by_id["worst"]
 
 
+def test_layers_that_scale_their_inputs_have_no_range_of_their_own() -> None:
+    page = page_of(with_layer(0, type="GRU", input=None, accumulator=None))
+    assert "conv_0GRU41.039.0chosen anew" in page.by_id["layers"]
+
+
 def test_exact_layers_are_said_to_be_so() -> None:
     record = with_layer(0, own=Fidelity(sqnr_db=None, cosine=1.0))
     assert "exact" in page_of(record).by_id["layers"]
+
+
+def test_what_a_layer_alone_in_float_wins_is_shown_where_it_was_measured() -> None:
+    assert "4.0 %+3.3 dB, −0.50" in page_of(quantization_record()).by_id["precision"]
+    plain = metric_record(layers=(SensitivityEntry(layer="conv_5", alone_db=23.1, noise_share=1.0, cost=0.04),))
+    assert "Alone in float wins" not in page_of(quantization_record(metric=plain)).by_id["precision"]
+
+
+def test_a_float_layers_accumulated_error_is_shown() -> None:
+    page = page_of(quantization_record())
+    assert "conv_5Convolutionfloat–32.5–0.99750–" in page.by_id["layers"]
+
+
+def test_layers_left_for_the_same_reason_are_counted() -> None:
+    kept = [layer_entry(index, int8=False, reason="it was put back to float") for index in range(3)]
+    several = summarize_quantization(quantization_record(layers=(*kept, layer_entry(3))))
+    assert "Left in float: 3, each because it was put back to float." in several.sentences
 
 
 def test_chart_marks_float_layers_and_takes_the_pages_colours() -> None:

@@ -1,0 +1,145 @@
+"""Notes of the places that commands of this account hold, so that what a killed one leaves acquired is known.
+
+A note is a file that its command keeps locked. The kernel drops the lock however the command ends, so a note that is
+not locked is of a command that is gone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from edgedeploy.paths import state_dir
+from edgedeploy.progress import Progress
+from edgedeploy.reading import load_json
+
+_LARGEST_NOTE_BYTES = 65536
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """One acquisition.
+
+    Args:
+        coordinator: ``HOST:PORT``.
+        place: Its name.
+        identity: ``HOST/USER`` that it was acquired as.
+        changed: When the coordinator last changed the place, in seconds since 1970: by this acquisition. Once it says
+            something else, somebody has acquired the place anew, and the note means nothing.
+        pid: Of the command, for people.
+    """
+
+    coordinator: str
+    place: str
+    identity: str
+    changed: float
+    pid: int
+
+
+class Pen:
+    """Writes the note that ``noting`` keeps. ``stream`` is None where it cannot be kept."""
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        self._stream = stream
+
+    def write(self, note: Note) -> None:
+        """Write the note; once."""
+        if self._stream is not None:
+            self._stream.write(json.dumps(asdict(note)).encode())
+            self._stream.flush()
+
+
+@contextmanager
+def noting(progress: Progress) -> Iterator[Pen]:
+    """Keep a note during the block. Where the state directory cannot be written, that is a warning and no more."""
+    folder = _folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        path = Path(f"{name}.json")
+        Path(name).rename(path)
+    except OSError as error:
+        progress.say(f"warning: no note of the place is kept, so that a killed command leaves it acquired: {error}")
+        yield Pen(None)
+        return
+    with os.fdopen(handle, "wb") as stream:
+        try:
+            yield Pen(stream)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def holder(coordinator: str, place: str) -> int | None:
+    """Return the process of a living command of this account that holds a place."""
+    for path in _notes():
+        with path.open("rb") as stream:
+            note = None if _locked(stream) else _read(stream)
+        if note is not None and (note.coordinator, note.place) == (coordinator, place):
+            return note.pid
+    return None
+
+
+def left_behind(coordinator: str, identity: str) -> Iterator[Note]:
+    """Yield the notes of commands that are gone; each is removed once the caller comes for the next.
+
+    Args:
+        coordinator, identity: Whose notes; others stay.
+    """
+    for path in _notes():
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError:
+            continue
+        with stream:
+            if not _locked(stream):
+                continue
+            note = _read(stream)
+            if note is not None and (note.coordinator, note.identity) != (coordinator, identity):
+                continue
+            if note is not None:
+                yield note
+            path.unlink(missing_ok=True)
+
+
+def parse_note(text: str) -> Note | None:
+    """Return a note, None where it is damaged or not written yet."""
+    try:
+        found = load_json(text)
+        return Note(
+            coordinator=str(found["coordinator"]),
+            place=str(found["place"]),
+            identity=str(found["identity"]),
+            changed=float(found["changed"]),
+            pid=int(found["pid"]),
+        )
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return None
+
+
+def _folder() -> Path:
+    return state_dir() / "places"
+
+
+def _notes() -> list[Path]:
+    return sorted(_folder().glob("*.json"))
+
+
+def _locked(stream: BinaryIO) -> bool:
+    """Lock a note until it is closed; return whether nobody else has."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read(stream: BinaryIO) -> Note | None:
+    return parse_note(stream.read(_LARGEST_NOTE_BYTES).decode(errors="replace"))

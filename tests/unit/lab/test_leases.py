@@ -1,0 +1,90 @@
+"""Notes of the places that a command holds."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgedeploy.lab.leases import Note, holder, left_behind, noting
+from edgedeploy.paths import STATE_VARIABLE, state_dir
+from edgedeploy.progress import SILENT, Progress
+
+WHERE = "lab:20408"
+NOTE = Note(coordinator=WHERE, place="door-1", identity="desk/ana", changed=1.5, pid=os.getpid())
+
+pytestmark = pytest.mark.usefixtures("own_directories")
+
+
+def kill_holder(note: Note) -> None:
+    """Leave a note as a process does that is killed."""
+    child = os.fork()
+    if child == 0:
+        with noting(SILENT) as pen:
+            pen.write(note)
+            os._exit(9)
+    os.waitpid(child, 0)
+
+
+def files() -> list[Path]:
+    return sorted((state_dir() / "places").iterdir())
+
+
+def test_a_note_lives_as_long_as_its_command() -> None:
+    with noting(SILENT) as pen:
+        assert holder(WHERE, "door-1") is None, "nothing is acquired yet"
+        pen.write(NOTE)
+        assert holder(WHERE, "door-1") == os.getpid()
+        assert (holder(WHERE, "door-2"), holder("other:1", "door-1")) == (None, None)
+        assert list(left_behind(WHERE, "desk/ana")) == []
+        assert [path.stat().st_mode & 0o077 for path in files()] == [0]
+    assert holder(WHERE, "door-1") is None
+    assert files() == []
+
+
+def test_what_was_left_behind_is_told_once_and_to_whom_it_concerns() -> None:
+    other = replace(NOTE, place="door-2", changed=2.5)
+    kill_holder(NOTE)
+    kill_holder(other)
+    assert holder(WHERE, "door-1") is None
+    assert list(left_behind(WHERE, "desk/bob")) == []
+    assert list(left_behind("other:1", "desk/ana")) == []
+    assert {note.place for note in left_behind(WHERE, "desk/ana")} == {"door-1", "door-2"}
+    assert list(left_behind(WHERE, "desk/ana")) == []
+    assert files() == []
+
+
+def test_a_release_that_fails_is_tried_again_next_time() -> None:
+    kill_holder(NOTE)
+    with pytest.raises(KeyboardInterrupt):
+        for _ in left_behind(WHERE, "desk/ana"):
+            raise KeyboardInterrupt
+    assert list(left_behind(WHERE, "desk/ana")) == [NOTE]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"place": "door-1"}', b"\xff", b"null", b"[" * 100_000])
+def test_notes_that_are_none_are_removed(content: bytes) -> None:
+    folder = state_dir() / "places"
+    folder.mkdir(parents=True)
+    (folder / "damaged.json").write_bytes(content)
+    kill_holder(NOTE)
+    assert holder(WHERE, "door-1") is None
+    assert list(left_behind(WHERE, "desk/ana")) == [NOTE]
+    assert files() == []
+
+
+def test_no_note_where_the_state_directory_cannot_be_written(
+    own_directories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ear(Progress):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    told: list[str] = []
+    (own_directories / "file").touch()
+    monkeypatch.setenv(STATE_VARIABLE, str(own_directories / "file"))
+    with noting(Ear()) as pen:
+        pen.write(NOTE)
+    assert "no note of the place is kept" in told[0]
