@@ -324,6 +324,7 @@ def test_release_without_a_receiver_on_the_board(bench: Workbench, program: str)
     bench.check_whole()
 
 
+@pytest.mark.parametrize("bench", ["system"], indirect=True)
 def test_board_without_gzip(bench: Workbench, program: str, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()
