@@ -266,7 +266,8 @@ fi
     + READ_LOCK
     + """
 printf 'current %s\\n' "$(readlink current 2>/dev/null || true)"
-if [ -f journal ]; then awk '{ print "journal-" $0 }' journal; fi
+# Under a command at work, what was there a moment ago may be gone.
+if [ -f journal ]; then awk '{ print "journal-" $0 }' journal 2>/dev/null || true; fi
 if [ -d lock ]; then
   read_lock
   if [ "$restarted" = no ]; then printf 'lock %s %s\\n' "$age" "$(cat lock/owner 2>/dev/null || true)"; fi
@@ -277,7 +278,7 @@ for release in releases/*; do
   printf 'release %s\\n' "${release#releases/}"
   if [ -f "$release/manifest.json" ]; then
     printf 'manifest %s ' "${release#releases/}"
-    tr -d '\\n' < "$release/manifest.json"
+    tr -d '\\n' < "$release/manifest.json" || true
     echo
   fi
 done
