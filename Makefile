@@ -1,6 +1,8 @@
 # One word for each habit. `make demo` and `make test` do all the set-up they need.
 PYTHON ?= python3
 export PYTHON
+# Where this is set, each command compiles all of its modules anew, which takes as long as many commands do.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv/bin
 # Two at a time, each file's tests in one process: what they share is made once. In their order: twins come first.
 PYTEST := $(VENV)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -5,7 +5,7 @@
 
 Prints {"points", "whole", "old", "new"}. ``whole``: the active release is the old or the new one, every file of it has
 its hash, its golden self-test passes, and the same flash then goes through. ``old`` and ``new``: which one was active.
-Ends with status 1 unless all are whole. Two twins side by side, 15 s of processor time a point; docs/flash.md says how
+Ends with status 1 unless all are whole. Two twins side by side, 10 s of processor time a point; docs/flash.md says how
 the power is cut.
 """
 

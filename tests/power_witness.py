@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from deploy_workbench import Workbench
 
 from edgedeploy.errors import ConnectionLostError
 from edgedeploy.transport.fake import FaultyTransport
 from edgedeploy.transport.protocol import CommandResult
+
+every_command = pytest.mark.parametrize(
+    "step", [pytest.param(3, id="a third"), pytest.param(1, id="all", marks=pytest.mark.nightly)]
+)
+"""For sweeps over the commands of a script: every third in the default run, every one in the nightly."""
 
 CHANGING = ("mkdir", "mv", "ln", "rm", "sync", "chmod")
 OTHER_BOOT = "11111111-2222-3333-4444-555555555555 12\n"
@@ -72,6 +78,11 @@ class Powered(FaultyTransport):
         if self._witness.cut:
             raise ConnectionLostError("gone", hint="")
         return result
+
+
+def places(first: int, end: int, step: int) -> range:
+    """Return every so many places from ``first`` to before ``end``, the last one among them."""
+    return range(first + (end - 1 - first) % step, end, step)
 
 
 def restart(bench: Workbench) -> None:

@@ -21,6 +21,12 @@
 // 1.5 * 2^23 by less than 2^15, so that the fma itself rounds to a code (half to even) and its low 16 bits are the
 // code.
 //
+//   output kSumsToF16Folded:   t = fma(float_of_bits(start[n] + sum), scale[n], offset[n]), then as kSumsToF16
+//   output kSumsToF16Shifted:  t = fma(1.5 * 2^23 + ((start[n] + sum) >> kSumsShift), scale[n], offset[n]), likewise
+//
+// For the latter sums may be longer by three bits; the scale is that of eight sums.
+// They are not gated.
+//
 // An activation that multiplies the value by a gate, hard swish or leaky ReLU, is `gated`:
 //
 //   g = min(max(fma(t, gate.slope, gate.offset), gate.low), gate.high)
@@ -41,7 +47,16 @@
 
 namespace edgedeploy {
 
-enum SumsOutput : int32_t { kSumsToS8 = 0, kSumsToF32 = 1, kSumsToS8Folded = 2, kSumsToF16 = 3 };
+enum SumsOutput : int32_t {
+  kSumsToS8 = 0,
+  kSumsToF32 = 1,
+  kSumsToS8Folded = 2,
+  kSumsToF16 = 3,
+  kSumsToF16Folded = 4,
+  kSumsToF16Shifted = 5,
+};
+
+inline constexpr int kSumsShift = 3;
 
 // Each four times, as vectors are loaded.
 struct alignas(16) SumsGate {

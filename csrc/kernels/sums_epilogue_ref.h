@@ -17,6 +17,19 @@ inline float sums_value(int32_t sum, float scale, float offset) {
   return std::fma(static_cast<float>(sum), scale, offset);
 }
 
+// fma of the float that start + sum are the bits of.
+inline float sums_value_folded(int32_t sum, int32_t start, float scale, float offset) {
+  const int32_t bits = start + sum;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return std::fma(value, scale, offset);
+}
+
+inline float sums_within(float t, const SumsEpilogue& epilogue) {
+  const float above = t > epilogue.low_value ? t : epilogue.low_value;
+  return above < epilogue.high_value ? above : epilogue.high_value;
+}
+
 inline float sums_gate(float t, const SumsGate& gate) {
   const float linear = std::fma(t, gate.slope[0], gate.offset[0]);
   const float above = linear > gate.low[0] ? linear : gate.low[0];
@@ -25,13 +38,22 @@ inline float sums_gate(float t, const SumsGate& gate) {
 
 inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   const float t = sums_value(sum, scale, offset);
-  if (epilogue.gated != 0) return t * sums_gate(t, epilogue.gate);
-  const float above = t > epilogue.low_value ? t : epilogue.low_value;
-  return above < epilogue.high_value ? above : epilogue.high_value;
+  return epilogue.gated != 0 ? t * sums_gate(t, epilogue.gate) : sums_within(t, epilogue);
 }
 
 inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   return half_bits(sums_to_f32(sum, scale, offset, epilogue));
+}
+
+inline uint16_t sums_to_f16_folded(int32_t sum, int32_t start, float scale, float offset,
+                                   const SumsEpilogue& epilogue) {
+  return half_bits(sums_within(sums_value_folded(sum, start, scale, offset), epilogue));
+}
+
+inline uint16_t sums_to_f16_shifted(int32_t sum, int32_t start, float scale, float offset,
+                                    const SumsEpilogue& epilogue) {
+  constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
+  return half_bits(sums_within(sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset), epilogue));
 }
 
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
@@ -45,10 +67,7 @@ inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilo
 
 inline int8_t sums_to_s8_folded(int32_t sum, int32_t start, float scale, float offset, const SumsEpilogue& epilogue) {
   constexpr float kMiddle = 12582912.0f;  // 1.5 * 2^23
-  const int32_t bits = start + sum;
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  const float t = std::fma(value, scale, offset);
+  const float t = sums_value_folded(sum, start, scale, offset);
   const float u = epilogue.gated != 0 ? std::fma(t, sums_gate(t, epilogue.gate), kMiddle) : t;
   const int32_t code = static_cast<int32_t>(u - kMiddle);
   return static_cast<int8_t>(std::min(std::max(code, epilogue.low_code), epilogue.high_code));

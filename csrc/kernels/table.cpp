@@ -19,11 +19,12 @@ constexpr KernelRow depthwise_row(const char* name, const char* op, const char* 
 }
 
 constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, ConvS8Fn conv, ConvS8PackFn pack,
-                             bool to_f16) {
+                             bool to_f16, bool shifts) {
   KernelRow row{name, kOpConvS8, isa, tile_m, 8, kConvS8Group, kBitExact, "conv_s8_ref", nullptr, nullptr, nullptr};
   row.conv = conv;
   row.conv_pack = pack;
   row.conv_to_f16 = to_f16;
+  row.conv_shifts = shifts;
   return row;
 }
 
@@ -56,11 +57,11 @@ constexpr KernelRow kRows[] = {
     {"gemm_s8_ref", kOpGemmS8, kIsaNone, 1, 1, 1, kBitExact, "gemm_s8_ref", nullptr, gemm_s8_ref, gemm_s8_pack},
 #if defined(__aarch64__)
     conv_row("conv_s8_8x8_neoni8mm", kIsaAsimd | kIsaAsimdDp | kIsaI8mm, 8, conv_s8_8x8_neoni8mm, conv_s8_pack_ref,
-             true),
-    conv_row("conv_s8_8x8_neondot", kIsaAsimd | kIsaAsimdDp, 8, conv_s8_8x8_neondot, conv_s8_pack_neondot, true),
-    conv_row("conv_s8_4x8_neon", kIsaAsimd, 4, conv_s8_4x8_neon, conv_s8_pack_neon, false),
+             true, false),
+    conv_row("conv_s8_8x8_neondot", kIsaAsimd | kIsaAsimdDp, 8, conv_s8_8x8_neondot, conv_s8_pack_neondot, true, true),
+    conv_row("conv_s8_4x8_neon", kIsaAsimd, 4, conv_s8_4x8_neon, conv_s8_pack_neon, false, false),
 #endif
-    conv_row("conv_s8_ref", kIsaNone, 8, conv_s8_ref, conv_s8_pack_ref, true),
+    conv_row("conv_s8_ref", kIsaNone, 8, conv_s8_ref, conv_s8_pack_ref, true, true),
 #if defined(__aarch64__)
     depthwise_row("depthwise_s8_3x3s1_neondot", kOpDepthwiseS8K3S1, "depthwise_s8_3x3s1_ref", kIsaAsimd | kIsaAsimdDp,
                   2, kDepthwiseS8K3S1Neondot),

@@ -41,7 +41,8 @@ struct KernelRow {
   GemmS8PackFn pack;                              // packer of A and B for gemm, else null
   ConvS8Fn conv = nullptr;                        // entry point of op kOpConvS8
   ConvS8PackFn conv_pack = nullptr;               // packer of its weights
-  bool conv_to_f16 = false;                       // it knows kSumsToF16
+  bool conv_to_f16 = false;                       // it knows kSumsToF16 and kSumsToF16Folded
+  bool conv_shifts = false;                       // and kSumsToF16Shifted
   const DepthwiseS8Variant* depthwise = nullptr;  // of the ops kOpDepthwiseS8...
   PreprocessU8S8Fn preprocess_codes = nullptr;    // entry point of op kOpPreprocessU8S8
   const WinogradS8Variant* winograd = nullptr;    // of the op kOpWinogradS8

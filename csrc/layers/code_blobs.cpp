@@ -73,24 +73,67 @@ bool all_writers(const Region& region, Condition condition) {
   return !region.writers.empty() && std::all_of(region.writers.begin(), region.writers.end(), condition);
 }
 
-void plan(const Region& region) {
+// Where some readers want codes at one scale, and the others halves, what is last to write them writes both.
+void plan_codes_beside(const Region& region) {
+  if (region.has_foreigners || region.is_kept) return;
+  std::vector<PackLayer*> of_codes;
+  for (PackLayer* reader : region.readers) {
+    if (!reader->reads_planes_apart()) return;
+    if (reader->read_scale() != 0) of_codes.push_back(reader);
+  }
+  std::vector<PackLayer*> last;
+  for (PackLayer* passer : region.passers) {
+    if (passer->could_write_codes_beside()) {
+      last.push_back(passer);
+    } else if (!passer->only_rectifies()) {
+      return;
+    }
+  }
+  if (last.empty()) last = region.writers;
+  const auto could = [](const PackLayer* layer) { return layer->could_write_codes_beside(); };
+  if (of_codes.empty() || last.empty() || !std::all_of(last.begin(), last.end(), could)) return;
+  const float scale = of_codes.front()->read_scale();
+  const auto at_scale = [scale](const PackLayer* reader) { return reader->read_scale() == scale; };
+  if (scale <= 0 || !std::all_of(of_codes.begin(), of_codes.end(), at_scale)) return;
+  for (PackLayer* writer : last) writer->write_codes_beside(scale);
+  for (PackLayer* reader : of_codes) reader->expect_codes_beside();
+}
+
+// Whether all of it holds codes from now on.
+bool plan(const Region& region) {
   const float scale = common_scale(region);
   const bool could = all_writers(region, [](const PackLayer* writer) { return writer->could_write_codes(); });
-  if (could && scale > 0 && !region.has_foreigners && !region.is_kept) {
-    for (PackLayer* writer : region.writers) writer->write_codes(scale);
-    for (PackLayer* passer : region.passers) passer->pass_codes();
+  if (!could || scale <= 0 || region.has_foreigners || region.is_kept) return false;
+  for (PackLayer* writer : region.writers) writer->write_codes(scale);
+  for (PackLayer* passer : region.passers) passer->pass_codes();
+  return true;
+}
+
+std::vector<int> readers_of_blobs(const ncnn::Net& net) {
+  std::vector<int> readers(net.blobs().size());
+  for (const ncnn::Layer* layer : net.layers()) {
+    for (const int blob : layer->bottoms) ++readers[static_cast<size_t>(blob)];
+  }
+  return readers;
+}
+
+bool holds(const std::vector<int>& blobs, int blob) {
+  return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
+}
+
+void tell_of_given(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  const std::vector<int> readers = readers_of_blobs(net);
+  for (ncnn::Layer* layer : net.mutable_layers()) {
+    PackLayer* pack = pack_layer(*layer);
+    if (pack == nullptr || layer->bottoms.size() != 1) continue;
+    const int blob = layer->bottoms.front();
+    if (readers[static_cast<size_t>(blob)] == 1 && holds(given, blob) && !holds(kept, blob)) pack->expect_given();
   }
 }
 
 // A ReLU is done by the layer before it where that can and nobody else sees what it would write without.
 void join_rectifiers(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
-  std::vector<int> readers(net.blobs().size());
-  for (const ncnn::Layer* layer : net.layers()) {
-    for (const int blob : layer->bottoms) ++readers[static_cast<size_t>(blob)];
-  }
-  const auto holds = [](const std::vector<int>& blobs, int blob) {
-    return std::find(blobs.begin(), blobs.end(), blob) != blobs.end();
-  };
+  const std::vector<int> readers = readers_of_blobs(net);
   for (ncnn::Layer* layer : net.mutable_layers()) {
     PackLayer* rectifier = pack_layer(*layer);
     if (rectifier == nullptr || !rectifier->only_rectifies()) continue;
@@ -119,6 +162,7 @@ void tell_readers(const Region& region, bool has_foreign_writers) {
 }  // namespace
 
 void plan_code_blobs(ncnn::Net& net, const std::vector<int>& given, const std::vector<int>& kept) {
+  tell_of_given(net, given, kept);
   join_rectifiers(net, given, kept);
   const std::vector<int> names = regions_of(net);
   std::map<int, Region> regions;
@@ -141,8 +185,9 @@ void plan_code_blobs(ncnn::Net& net, const std::vector<int>& given, const std::v
   }
   for (const int blob : kept) regions[names[static_cast<size_t>(blob)]].is_kept = true;
   for (auto& [name, region] : regions) {
-    plan(region);
+    const bool holds_codes = plan(region);
     tell_readers(region, has_foreign_writers[name]);
+    if (!holds_codes) plan_codes_beside(region);
   }
 }
 

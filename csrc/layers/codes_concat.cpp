@@ -5,7 +5,24 @@
 
 #include <cstring>
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 namespace edgedeploy {
+
+namespace {
+
+// Four registers a load and a store: half of what memcpy's pairs take of the A76's load and store pipes.
+void copy_bytes(const int8_t* from, size_t count, int8_t* into) {
+#if defined(__aarch64__)
+  constexpr size_t kStep = 64;
+  for (; count >= kStep; count -= kStep, from += kStep, into += kStep) vst1q_s8_x4(into, vld1q_s8_x4(from));
+#endif
+  std::memcpy(into, from, count);
+}
+
+}  // namespace
 
 CodesConcat::CodesConcat() : AroundStock(ncnn::LayerType::Concat) {}
 
@@ -29,11 +46,17 @@ int CodesConcat::forward(const std::vector<ncnn::Mat>& bottom_blobs, std::vector
   ncnn::Mat& top = top_blobs.front();
   top.create(first.w, first.h, planes, first.elemsize, first.elempack, opt.blob_allocator);
   if (top.empty()) return kOutOfMemory;
-  int next = 0;
+  // Planes lie equally far apart in all of them.
+  const size_t plane_bytes = top.cstep * top.elemsize;
+  int8_t* into = static_cast<int8_t*>(top.data);
   for (const ncnn::Mat& blob : bottom_blobs) {
-    // Planes lie equally far apart in both.
-    std::memcpy(top.channel(next), blob.data, blob.cstep * blob.elemsize * static_cast<size_t>(blob.c));
-    next += blob.c;
+    const int8_t* from = static_cast<const int8_t*>(blob.data);
+#pragma omp parallel for num_threads(opt.num_threads)
+    for (int q = 0; q < blob.c; ++q) {
+      const size_t at = static_cast<size_t>(q) * plane_bytes;
+      copy_bytes(from + at, plane_bytes, into + at);
+    }
+    into += static_cast<size_t>(blob.c) * plane_bytes;
   }
   return kOk;
 }

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "layers/codes_beside.h"
 #include "layers/convolution_s8.h"
 #include "layers/interleaved_input.h"
 #include "layers/quantize_input.h"
@@ -22,7 +23,9 @@ int make_pad(const Window& window, const ncnn::Mat& blob, const ncnn::Option& op
 
 int in_eights(const ConvolutionPlan& plan, const ncnn::Mat& blob, const ncnn::Mat& scale, const ncnn::Option& opt,
               ConvolutionInput* input) {
-  const int code = int8_input(blob, scale, opt, &input->blob);
+  const bool is_beside = plan.finds_codes_beside && has_codes_beside(blob);
+  input->blob = blob;
+  const int code = is_beside ? kOk : int8_input(blob, scale, opt, &input->blob);
   if (code != kOk) return code;
   const ncnn::Mat& bytes = input->blob;
   if (bytes.elempack != kConvS8Group) return kFailed;
@@ -30,7 +33,7 @@ int in_eights(const ConvolutionPlan& plan, const ncnn::Mat& blob, const ncnn::Ma
   const bool is_read = plan.winograd == nullptr && (padding.left | padding.top | padding.right | padding.bottom) != 0;
   const int made = is_read ? make_pad(plan.window, bytes, opt, &input->pad) : kOk;
   input->group_stride_bytes = static_cast<int64_t>(bytes.cstep * bytes.elemsize);
-  input->layout = {static_cast<const int8_t*>(bytes.data),
+  input->layout = {is_beside ? codes_beside(bytes) : static_cast<const int8_t*>(bytes.data),
                    bytes.w,
                    bytes.h,
                    kConvS8Group,

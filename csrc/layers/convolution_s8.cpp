@@ -65,7 +65,13 @@ bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) 
   return !winograd_is_faster(plan_, opt) || winograd_fits(plan_, epilogue, support_fp16_storage, opt);
 }
 
+// Float32 of an image is rounded to codes at once then, as where it is preprocessed to codes, not to halves first.
+void ConvolutionS8::expect_given() {
+  if (computed_here() && plan_.form != InputForm::kEights) support_fp16_storage = false;
+}
+
 int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& opt) {
+  writes_halves_ = support_fp16_storage;
   keep_facts(weights, plan_.window.pad_code);
   if (winograd_is_faster(plan_, opt)) plan_.winograd_parts = winograd_parts(plan_, weights.weights);
   if (winograd_is_faster(plan_, opt) && plan_.winograd_parts > 0) return pack_winograd(weights.weights, &plan_);
@@ -109,8 +115,7 @@ int ConvolutionS8::run(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const 
   ConvolutionInput input;
   const int code = convolution_input(plan_, bottom_blob, input_scale_, opt, &input);
   if (code != kOk) return code;
-  const int created =
-      create_output(width, height, plan_.channels_out, epilogue(), support_fp16_storage, opt, &top_blob);
+  const int created = create_output(width, height, plan_.channels_out, epilogue(), writes_halves_, opt, &top_blob);
   if (created != kOk) return created;
   return plan_.winograd != nullptr ? run_winograd(plan_, epilogue(), input, top_blob, opt)
                                    : run_convolution(plan_, epilogue(), input, top_blob, opt);

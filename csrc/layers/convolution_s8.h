@@ -27,6 +27,7 @@ struct ConvolutionPlan {
   int channels_in = 0;
   int channels_out = 0;
   InputForm form = InputForm::kEights;
+  bool finds_codes_beside = false;
   const KernelRow* kernel = nullptr;
   const WinogradS8Variant* winograd = nullptr;  // instead of the kernel; packed_weights are its own then
   int64_t winograd_parts = 1;
@@ -43,6 +44,9 @@ class ConvolutionS8 : public CodesLayer {
   ConvolutionS8();
 
   float input_code_scale() const override { return computed_here() ? input_scale_[0] : 0; }
+  void expect_given() override;
+  bool reads_planes_apart() const override { return computed_here() && plan_.form == InputForm::kEights; }
+  void expect_codes_beside() override { plan_.finds_codes_beside = true; }
 
  protected:
   bool read_params(const ncnn::ParamDict& pd) override;
@@ -54,6 +58,7 @@ class ConvolutionS8 : public CodesLayer {
   ncnn::Mat in_kernel_order(const ncnn::Mat& weights) const;
 
   ConvolutionPlan plan_;
+  bool writes_halves_ = false;  // where the engine stores them
 };
 
 // A convolution's input as its plan wants it.

@@ -16,7 +16,8 @@ constexpr int64_t kL1Share = 16 * 1024;       // Activations of a stretch: half 
 constexpr int64_t kLargeL1Share = 32 * 1024;  // Of the larger cores with SDOT.
 constexpr int64_t kL2Share = 128 * 1024;      // Where the weights do not stay in the L2 cache themselves.
 constexpr int64_t kWeightsInL2 = 256 * 1024;
-constexpr int64_t kMaxTiles = 32;      // Bounds the pointers of a stretch.
+constexpr int64_t kMaxTiles = 32;  // Bounds the pointers of a stretch.
+constexpr int64_t kStepsWorthACall = 64;
 constexpr int64_t kTasksOfThread = 4;  // Fewer stretches than that are cut by channels too.
 
 // How the work is cut: stretches of tiles, and each stretch's channel groups into parts. Threads get neighbouring
@@ -73,11 +74,11 @@ class Convolver {
         tile_m_(plan.kernel->tile_m),
         block_bytes_(plan.taps * plan.groups * kConvS8Group * kChannelGroup) {}
 
-  // Bytes that find() needs for a stretch of `tiles`.
+  // Bytes that find() needs for a stretch of `tiles`: pointers, and behind them what it makes them of.
   size_t scratch_bytes(int64_t tiles) const {
-    const int64_t packed = is_packed() || is_gathered() ? plan_.groups * kConvS8Group : 0;
-    const int64_t pointers = plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
-    return static_cast<size_t>(tiles * tile_m_ * (packed + pointers) + kGatherSlack);
+    const int64_t pixels = tiles * tile_m_;
+    if (!is_packed() && !is_gathered()) return pointer_bytes(tiles) + tiles_.row_bytes(pixels);
+    return pointer_bytes(tiles) + static_cast<size_t>(pixels * plan_.groups * kConvS8Group + kGatherSlack);
   }
 
   // Pointers to the inputs of the tiles from `first` on, which are packed first if they must be.
@@ -85,15 +86,20 @@ class Convolver {
     const int8_t** pointers = reinterpret_cast<const int8_t**>(scratch);
     const int64_t first_pixel = first * tile_m_;
     const int64_t count = std::min(tiles * tile_m_, pixels_ - first_pixel);
+    int8_t* packed = scratch + pointer_bytes(tiles);
     if (!is_packed() && !is_gathered()) {
-      tiles_.point(first_pixel, count, tile_m_, pointers);
+      const int64_t apart = pixels_apart(count);
+      const int8_t** rows = reinterpret_cast<const int8_t**>(packed);
+      tiles_.point(first_pixel, count - apart, tile_m_, pointers, rows);
+      if (apart > 0) {
+        tiles_.point(first_pixel + count - apart, apart, tile_m_, pointers + (tiles - 1) * plan_.taps * tile_m_, rows);
+      }
       return;
     }
-    int8_t* packed = scratch + tiles * tile_m_ * plan_.taps * static_cast<int64_t>(sizeof(const int8_t*));
     if (is_gathered()) {
       const int64_t bytes = plan_.groups * kConvS8Group;
       gather_windows(plan_.window, input_.layout, output_.w, first_pixel, count, bytes, packed);
-      for (int64_t i = 0; i < count; ++i) pointers[i] = packed + i * bytes;
+      point_by_eights(packed, bytes, count, pointers);
       return;
     }
     for (int64_t tile = 0; tile < tiles; ++tile, pointers += plan_.taps * tile_m_) {
@@ -114,26 +120,57 @@ class Convolver {
     params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
     params.pixels = std::min(tiles * tile_m_, pixels_ - first * tile_m_);
     params.epilogue = out.sums();
+    const int32_t halves = epilogue_.halves.output;
+    const bool knows = halves != kSumsToF16Shifted || plan_.kernel->conv_shifts;
+    if (params.epilogue.output == kSumsToF16 && knows) params.epilogue.output = halves;
+    params.half_step = plan_.taps == 1 && (plan_.k - 1) % kConvS8Group < kConvS8Group / 2 ? 1 : 0;
     return params;
   }
 
   // Channel group `group` of them.
   void compute(int64_t first, int group, ConvS8Params* params, OutputTile& out) const {
-    const int64_t pixel = first * tile_m_;
     const int channel = group * kChannelGroup;
     params->b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
-    params->scale = epilogue_.scale.data() + channel;
-    params->offset = epilogue_.offset.data() + channel;
+    const HalvesEpilogue& halves = epilogue_.halves;
+    const bool folds = params->epilogue.output == kSumsToF16Folded || params->epilogue.output == kSumsToF16Shifted;
+    const std::vector<int32_t>& start = folds ? halves.start : epilogue_.start;
+    params->scale = (folds ? halves.scale : epilogue_.scale).data() + channel;
+    params->offset = (folds ? halves.offset : epilogue_.offset).data() + channel;
+    params->start = start.empty() ? nullptr : start.data() + channel;
+    const int64_t apart = pixels_apart(params->pixels);
+    if (apart > 0) return compute_in_two(first * tile_m_, group, apart, *params, out);
+    call(first * tile_m_, group, params, out);
+  }
+
+ private:
+  void call(int64_t pixel, int group, ConvS8Params* params, OutputTile& out) const {
     params->c = out.place(pixel, group);
     params->c_quad_stride_bytes = out.quad_stride_bytes();
-    params->start = epilogue_.start.empty() ? nullptr : epilogue_.start.data() + channel;
     plan_.kernel->conv(params);
     out.store(pixel, params->pixels, group);
   }
 
- private:
+  void compute_in_two(int64_t pixel, int group, int64_t apart, ConvS8Params params, OutputTile& out) const {
+    params.pixels -= apart;
+    call(pixel, group, &params, out);
+    params.a += divide_up(params.pixels, tile_m_) * plan_.taps * tile_m_;
+    pixel += params.pixels;
+    params.pixels = apart;
+    call(pixel, group, &params, out);
+  }
+
+  // How many of a stretch's last pixels get a call of their own. A tile of one pixel takes as long as one of two, for
+  // its sums wait for one another: so that nine at the end are five and four.
+  int64_t pixels_apart(int64_t pixels) const {
+    const bool pays = plan_.taps * plan_.groups >= kStepsWorthACall && !is_packed() && !is_gathered();
+    return pays && pixels > tile_m_ && pixels % tile_m_ == 1 ? tile_m_ / 2 : 0;
+  }
+
   bool is_packed() const { return plan_.form == InputForm::kPacked; }
   bool is_gathered() const { return plan_.form == InputForm::kGathered; }
+  size_t pointer_bytes(int64_t tiles) const {
+    return static_cast<size_t>(tiles * tile_m_ * plan_.taps) * sizeof(const int8_t*) + PixelTiles::kSlackBytes;
+  }
 
   // Where a row of the window is one tap, its columns are no taps of their own, and the padding lies in the input.
   static Window window_of_taps(const ConvolutionPlan& plan) {

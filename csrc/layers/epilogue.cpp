@@ -286,6 +286,11 @@ Epilogue best_epilogue(const EpilogueFacts& facts) {
   make_epilogue(facts.scales, facts.activation, &epilogue);
   fold_offsets(facts, &epilogue);
   epilogue.sums.short_sums = has_short_sums(facts) ? 1 : 0;
+  if (!epilogue.requantizes && epilogue.in_registers && epilogue.sums.gated == 0) {
+    std::vector<double> largest_sums;
+    for (size_t i = 0; i < facts.positive.size(); ++i) largest_sums.push_back(largest_sum(facts, i));
+    epilogue.halves = halves_epilogue(epilogue.scale, epilogue.offset, largest_sums);
+  }
   return epilogue;
 }
 

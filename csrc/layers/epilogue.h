@@ -13,6 +13,7 @@
 
 #include "kernels/sums_epilogue.h"
 #include "layers/activation.h"
+#include "layers/halves_epilogue.h"
 #include "layers/int8_weights.h"
 
 namespace edgedeploy {
@@ -26,6 +27,7 @@ struct Epilogue {
   std::vector<float> scale;    // [channels up to a multiple of 8]
   std::vector<float> offset;   // likewise
   std::vector<int32_t> start;  // likewise; for kSumsToS8Folded
+  HalvesEpilogue halves;       // for kernels that write them
 
   bool never_negative() const { return in_registers && (requantizes ? sums.low_code >= 0 : sums.low_value >= 0); }
 };

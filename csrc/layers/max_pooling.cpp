@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
+
+#include "layers/codes_beside.h"
+#include "layers/rectified_sum_asimdhp.h"
+#include "layers/window_maxima.h"
 
 namespace edgedeploy {
 
@@ -23,34 +26,6 @@ constexpr int kFull = 0;
 constexpr int kValid = 1;
 
 constexpr int kGroup = 8;
-
-// Sixteen bytes, and the eight channels of a pixel.
-struct Codes {
-  using Vector = int8_t __attribute__((vector_size(16)));
-  using Pixel = int8_t __attribute__((vector_size(8)));
-};
-// Halves none of which is negative compare as the integers of their bits.
-struct Halves {
-  using Vector = int16_t __attribute__((vector_size(16)));
-  using Pixel = Vector;
-};
-
-template <typename Some>
-Some larger(Some a, Some b) {
-  return a > b ? a : b;
-}
-
-template <typename Some>
-Some load(const char* at) {
-  Some some;
-  std::memcpy(&some, at, sizeof(some));
-  return some;
-}
-
-template <typename Some>
-void store(char* at, Some some) {
-  std::memcpy(at, &some, sizeof(some));
-}
 
 // The part of a window along an axis that lies in the input.
 struct Span {
@@ -102,16 +77,20 @@ struct Size {
   int width, height;
 };
 
+// Outputs whose windows reach over neither end of a row.
+Span whole_windows(const Window& w, int in_width, int out_width) {
+  const int first = std::min(out_width, (w.padding.left + w.stride_w - 1) / w.stride_w);
+  const int reach = in_width + w.padding.left - w.kernel_w;
+  return {first, std::clamp(reach < 0 ? 0 : reach / w.stride_w + 1, first, out_width)};
+}
+
 // A plane of eight channels. columns: room for a row of the input.
 template <typename Kind>
 void pool_plane(const Window& w, const Size& in, const Size& out, const char* plane, char* columns, char* into) {
   constexpr int64_t kBytes = sizeof(typename Kind::Pixel);
   const int64_t row_bytes = in.width * kBytes;
   const int64_t whole = row_bytes / 16 * 16;
-  // Outputs whose windows reach over neither end.
-  const int first_whole = std::min(out.width, (w.padding.left + w.stride_w - 1) / w.stride_w);
-  const int reach = in.width + w.padding.left - w.kernel_w;
-  const int end_whole = std::clamp(reach < 0 ? 0 : reach / w.stride_w + 1, first_whole, out.width);
+  const Span inner = whole_windows(w, in.width, out.width);
   for (int oy = 0; oy < out.height; ++oy, into += out.width * kBytes) {
     const Span y = inside(oy, w.stride_h, w.padding.top, w.kernel_h, in.height);
     const char* const rows = plane + y.begin * row_bytes;
@@ -121,11 +100,45 @@ void pool_plane(const Window& w, const Size& in, const Size& out, const char* pl
       const Span x = inside(ox, w.stride_w, w.padding.left, w.kernel_w, in.width);
       row_maxima<Kind>(columns + x.begin * kBytes, 1, x.end - x.begin, 1, into + ox * kBytes);
     };
-    for (int ox = 0; ox < first_whole; ++ox) at_edge(ox);
-    row_maxima<Kind>(columns + (first_whole * w.stride_w - w.padding.left) * kBytes, w.stride_w, w.kernel_w,
-                     end_whole - first_whole, into + first_whole * kBytes);
-    for (int ox = end_whole; ox < out.width; ++ox) at_edge(ox);
+    for (int ox = 0; ox < inner.begin; ++ox) at_edge(ox);
+    row_maxima<Kind>(columns + (inner.begin * w.stride_w - w.padding.left) * kBytes, w.stride_w, w.kernel_w,
+                     inner.end - inner.begin, into + inner.begin * kBytes);
+    for (int ox = inner.end; ox < out.width; ++ox) at_edge(ox);
   }
+}
+
+// The same for windows of 3x3 pixels, two apart, without columns in memory. A row that is padding counts as its
+// neighbour, which it cannot exceed.
+template <typename Kind>
+void pool_plane_3x3s2(const Window& w, const Size& in, const Size& out, const char* plane, char* /*columns*/,
+                      char* into) {
+  using Pixel = typename Kind::Pixel;
+  constexpr int64_t kBytes = sizeof(Pixel);
+  const Span inner = whole_windows(w, in.width, out.width);
+  for (int oy = 0; oy < out.height; ++oy, into += out.width * kBytes) {
+    const Span y = inside(oy, 2, w.padding.top, 3, in.height);
+    const char* rows[3];
+    for (int r = 0; r < 3; ++r) rows[r] = plane + std::min(y.begin + r, y.end - 1) * in.width * kBytes;
+    const auto at_edge = [&](int ox) {
+      const Span x = inside(ox, 2, w.padding.left, 3, in.width);
+      Pixel most = largest_of_three<Pixel>(rows, x.begin * kBytes);
+      for (int i = x.begin + 1; i < x.end; ++i) most = larger(most, largest_of_three<Pixel>(rows, i * kBytes));
+      store(into + ox * kBytes, most);
+    };
+    for (int ox = 0; ox < inner.begin; ++ox) at_edge(ox);
+    if (inner.begin < inner.end) {
+      const int64_t first = (inner.begin * 2 - w.padding.left) * kBytes;
+      const char* const from[] = {rows[0] + first, rows[1] + first, rows[2] + first};
+      maxima_3x3s2(from, inner.end - inner.begin, into + inner.begin * kBytes, Kind());
+    }
+    for (int ox = inner.end; ox < out.width; ++ox) at_edge(ox);
+  }
+}
+
+template <typename Kind>
+auto pool_for(const Window& w) {
+  const bool is_3x3s2 = w.kernel_w == 3 && w.kernel_h == 3 && w.stride_w == 2 && w.stride_h == 2;
+  return is_3x3s2 ? pool_plane_3x3s2<Kind> : pool_plane<Kind>;
 }
 
 // No window is of padding alone.
@@ -172,11 +185,16 @@ int MaxPooling::forward(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
       outputs_of(in.width, w.padding.left, w.padding.right, w.kernel_w, w.stride_w, takes_partial_windows_),
       outputs_of(in.height, w.padding.top, w.padding.bottom, w.kernel_h, w.stride_h, takes_partial_windows_)};
   if (out.width <= 0 || out.height <= 0) return kFailed;
-  top_blob.create(out.width, out.height, bottom_blob.c, bottom_blob.elemsize, kGroup, opt.blob_allocator);
+  const bool writes_beside = !codes_ && scale_beside_ != 0;
+  if (writes_beside) {
+    top_blob = create_with_codes(out.width, out.height, bottom_blob.c, opt.blob_allocator);
+  } else {
+    top_blob.create(out.width, out.height, bottom_blob.c, bottom_blob.elemsize, kGroup, opt.blob_allocator);
+  }
   ncnn::Mat columns;
   columns.create(in.width, opt.num_threads, bottom_blob.elemsize, kGroup, opt.workspace_allocator);
   if (top_blob.empty() || columns.empty()) return kOutOfMemory;
-  const auto pool = codes_ ? pool_plane<Codes> : pool_plane<Halves>;
+  const auto pool = codes_ ? pool_for<Codes>(w) : pool_for<Halves>(w);
 
 #pragma omp parallel for num_threads(opt.num_threads)
   for (int q = 0; q < bottom_blob.c; ++q) {
@@ -184,6 +202,13 @@ int MaxPooling::forward(const ncnn::Mat& bottom_blob, ncnn::Mat& top_blob, const
     ncnn::Mat into = top_blob.channel(q);
     pool(w, in, out, static_cast<const char*>(from.data), columns.row<char>(ncnn::get_omp_thread_num()),
          static_cast<char*>(into.data));
+#if defined(__aarch64__)
+    if (writes_beside) {
+      const int64_t count = int64_t{out.width} * out.height * kGroup;
+      const size_t to_plane = static_cast<size_t>(q) * top_blob.cstep * top_blob.elemsize;
+      codes_of_halves(into, count, scale_beside_, codes_beside(top_blob) + to_plane);
+    }
+#endif
   }
   return kOk;
 }

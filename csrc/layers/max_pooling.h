@@ -22,6 +22,8 @@ class MaxPooling : public AroundStock {
   bool passes_codes() const override { return is_maximum_; }
   void pass_codes() override { codes_ = true; }
   void expect_no_negatives(bool by_eights) override { comes_by_eights_ = by_eights; }
+  bool could_write_codes_beside() const override { return has_halves_ && comes_by_eights_; }
+  void write_codes_beside(float scale) override { scale_beside_ = scale; }
 
  private:
   bool is_maximum_ = false;  // Of windows, by a rule of padding that is known here.
@@ -29,6 +31,7 @@ class MaxPooling : public AroundStock {
   bool has_halves_ = false;       // Its float blobs are of half precision, by eights where the channels allow,
   bool comes_by_eights_ = false;  // which they do, and none is negative.
   bool takes_partial_windows_ = false;
+  float scale_beside_ = 0;  // Of codes that it writes beside halves; 0 where it does not.
   Window window_;
 };
 

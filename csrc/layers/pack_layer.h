@@ -20,6 +20,9 @@ class PackLayer : public ncnn::Layer {
   // Codes a unit of an input that may come as int8 with any number of channels; 0 where the engine has to quantize it.
   virtual float input_code_scale() const { return 0; }
 
+  // What it reads is set from outside, and read by it alone.
+  virtual void expect_given() {}
+
   // Codes a unit of the int8 that it multiplies, whatever its input; 0 for a layer that reads float.
   virtual float read_scale() const { return 0; }
   // What it reads, and passes on, is never negative. by_eights: nor has it other channels than whole eights.
@@ -32,6 +35,14 @@ class PackLayer : public ncnn::Layer {
   virtual bool could_write_codes() const { return false; }
   // Codes a unit from now on.
   virtual void write_codes(float /*scale*/) {}
+
+  // Whether it writes halves by eights, none of them negative, and could write their codes beside them; and does so
+  // from now on.
+  virtual bool could_write_codes_beside() const { return false; }
+  virtual void write_codes_beside(float /*scale*/) {}
+  // Whether it reads halves whose planes lie apart; and finds codes at its scale beside them, unless they were copied.
+  virtual bool reads_planes_apart() const { return false; }
+  virtual void expect_codes_beside() {}
 
   // Whether it only moves or selects values, also codes: all its blobs hold the same then.
   virtual bool passes_codes() const { return false; }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "layers/codes_beside.h"
 #include "layers/codes_of_floats.h"
 #include "layers/output_tile.h"
 #include "layers/rectified_sum_asimdhp.h"
@@ -62,7 +63,7 @@ void add_to_codes(const float* a, const float* b, int64_t quad_stride, int64_t p
 
 bool are_alike(const ncnn::Mat& a, const ncnn::Mat& b) {
   return a.dims == b.dims && a.w == b.w && a.h == b.h && a.d == b.d && a.c == b.c && a.elemsize == b.elemsize &&
-         a.elempack == b.elempack && a.cstep == b.cstep;
+         a.elempack == b.elempack;
 }
 
 }  // namespace
@@ -84,6 +85,7 @@ int RectifiedSum::create_pipeline(const ncnn::Option& opt) {
 // Of blobs of these types and shapes. Others are the engine's: such as a sum of a map and a value a channel.
 bool RectifiedSum::is_fast(const ncnn::Mat& a, const ncnn::Mat& b) const {
   if (!are_alike(a, b) || a.elembits() != (has_halves_ ? 16 : 32)) return false;
+  if (!has_halves_ && a.cstep != b.cstep) return false;
   if (code_scale_ == 0) return true;
   return a.dims == 3 && (has_halves_ ? a.elempack == kChannelGroup : a.elempack == kQuad && a.c % 2 == 0);
 }
@@ -120,8 +122,11 @@ int RectifiedSum::forward(const std::vector<ncnn::Mat>& bottom_blobs, std::vecto
   ncnn::Mat& top = top_blobs[0];
   if (!is_fast(a, b)) return as_stock(bottom_blobs, top, opt);
   const bool to_codes = code_scale_ != 0;
+  const bool writes_beside = scale_beside_ != 0 && a.dims == 3 && a.elempack == kChannelGroup;
   if (to_codes) {
     top.create(a.w, a.h, a.c * a.elempack / kChannelGroup, size_t{kChannelGroup}, kChannelGroup, opt.blob_allocator);
+  } else if (writes_beside) {
+    top = create_with_codes(a.w, a.h, a.c, opt.blob_allocator);
   } else {
     top.create_like(a, opt.blob_allocator);
   }
@@ -130,17 +135,23 @@ int RectifiedSum::forward(const std::vector<ncnn::Mat>& bottom_blobs, std::vecto
 
 #pragma omp parallel for num_threads(opt.num_threads)
   for (int q = 0; q < top.c; ++q) {
-    void* into = static_cast<char*>(top.data) + static_cast<size_t>(q) * top.cstep * top.elemsize;
-    const int first = to_codes && !has_halves_ ? 2 * q : q;
-    const size_t from = static_cast<size_t>(first) * a.cstep * a.elemsize;
-    const void* left = static_cast<const char*>(a.data) + from;
-    const void* right = static_cast<const char*>(b.data) + from;
+    const size_t to_plane = static_cast<size_t>(q) * top.cstep * top.elemsize;
+    void* into = static_cast<char*>(top.data) + to_plane;
+    const size_t first = static_cast<size_t>(to_codes && !has_halves_ ? 2 * q : q);
+    const void* left = static_cast<const char*>(a.data) + first * a.cstep * a.elemsize;
+    const void* right = static_cast<const char*>(b.data) + first * b.cstep * b.elemsize;
 #if defined(__aarch64__)
     if (has_halves_) {
       const __fp16* halves[] = {static_cast<const __fp16*>(left), static_cast<const __fp16*>(right)};
       const int64_t count = pixels * a.elempack;
-      if (to_codes) add_halves_to_codes(halves[0], halves[1], count, code_scale_, static_cast<int8_t*>(into));
-      if (!to_codes) add_halves(halves[0], halves[1], count, static_cast<__fp16*>(into));
+      __fp16* sums = static_cast<__fp16*>(into);
+      if (to_codes) {
+        add_halves_to_codes(halves[0], halves[1], count, code_scale_, static_cast<int8_t*>(into));
+      } else if (writes_beside) {
+        add_halves_beside_codes(halves[0], halves[1], count, scale_beside_, sums, codes_beside(top) + to_plane);
+      } else {
+        add_halves(halves[0], halves[1], count, sums);
+      }
       continue;
     }
 #endif

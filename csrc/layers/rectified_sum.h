@@ -27,6 +27,9 @@ class RectifiedSum : public AroundStock {
   Written written() const override { return {rectifies_, bottoms_by_eights_ == 2}; }
   bool could_write_codes() const override { return rectifies_ && bottoms_by_eights_ == 2; }
   void write_codes(float scale) override { code_scale_ = scale; }
+  bool could_write_codes_beside() const override { return has_halves_ && could_write_codes(); }
+  void write_codes_beside(float scale) override { scale_beside_ = scale; }
+  bool reads_planes_apart() const override { return has_halves_ && rectifies_; }
 
  private:
   bool is_fast(const ncnn::Mat& a, const ncnn::Mat& b) const;
@@ -36,7 +39,8 @@ class RectifiedSum : public AroundStock {
   bool has_halves_ = false;  // Its blobs are of half precision, and so is the engine's arithmetic.
   bool rectifies_ = false;
   int bottoms_by_eights_ = 0;
-  float code_scale_ = 0;  // Codes a unit; 0 where it writes float.
+  float code_scale_ = 0;    // Codes a unit; 0 where it writes float.
+  float scale_beside_ = 0;  // Of codes that it writes beside halves; 0 where it does not.
 };
 
 }  // namespace edgedeploy

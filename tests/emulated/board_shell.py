@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from command_server import server_for
 
 from edgedeploy.paths import resource_dir
 from edgedeploy.project import DEMO_DIRECTORY, PROJECT_FILE
@@ -25,15 +26,8 @@ class Shell:
     environment: dict[str, str]
 
     def run(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        answer = subprocess.run(
-            [sys.executable, "-m", "edgedeploy", *words],
-            cwd=self.directory,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_DEADLINE_S,
-            check=False,
-        )
+        server = server_for(self.environment)
+        answer = server.run(words, directory=self.directory, deadline_s=COMMAND_DEADLINE_S)
         assert answer.returncode == status, f"{words} gave {answer.returncode}:\n{answer.stdout}\n{answer.stderr}"
         return answer
 

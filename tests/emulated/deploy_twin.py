@@ -32,7 +32,7 @@ from edgedeploy.transport.fake import FaultyTransport
 from edgedeploy.transport.protocol import Transport
 from edgedeploy.transport.ssh import SshTransport, connect
 
-SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=2, memory_mib=1024)
+SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=1, memory_mib=512)
 NAME = "deploy-test"
 PATIENCE_S = 300
 

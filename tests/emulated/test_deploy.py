@@ -48,6 +48,7 @@ from edgedeploy.errors import (
     UnhealthyError,
     WrongArchitectureError,
 )
+from edgedeploy.transport import ssh
 from edgedeploy.transport.exchange import READ_ONLY_HINT
 from edgedeploy.transport.ssh import SshTransport, connect
 
@@ -139,7 +140,7 @@ def test_preflight_against_the_probed_board(board: SshTransport, files: Workbenc
     wrong = replace(bundle, requirements=replace(bundle.requirements, architecture="x86_64"))
     with pytest.raises(WrongArchitectureError, match="for x86_64, the board is aarch64"):
         push(board, wrong)
-    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0, 1\)"):
+    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0\)"):
         push(board, replace(bundle, requirements=replace(bundle.requirements, isa=("asimd", "asimddp"))))
     assert board.run('[ -e "$HOME/.edgedeploy" ]', check=False).exit_status != 0
 
@@ -175,6 +176,8 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
 
 LARGE_BYTES = 8_000_000
 CUT_AFTER_BYTES = 5_000_000
+SHORT_PATIENCE_MS = 6_000
+"""In place of half a minute: the same option of the socket, and a test that waits less."""
 
 
 def pull() -> None:
@@ -186,15 +189,19 @@ def large(files: Workbench, seed: int, *, runner: str | None = None) -> Bundle:
     return files.bundle(f"weights {seed}", extra={"large": content}, runner=runner)
 
 
-def test_cable_pulled_for_good(running: TwinEndpoint, board: SshTransport, files: Workbench) -> None:
+def test_cable_pulled_for_good(
+    running: TwinEndpoint, board: SshTransport, files: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The connection is given up, and the board is as it was."""
     good = files.bundle()
     push(board, good)
+    monkeypatch.setattr(ssh, "UNANSWERED_MS", SHORT_PATIENCE_MS)
     try:
         with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match="step push"):
             push(Meanwhile(doomed, pull), large(files, 1))
     finally:
         twin.set_link(NAME, connected=True)
+        monkeypatch.undo()
     with connect(running.ssh, deadline_s=60) as fresh:
         assert status(fresh, APP).current == good.digest
 
@@ -297,6 +304,7 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
         ({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139"),
         ({"health": "exec sleep 600"}, UnhealthyError, r"more than \d+ s, or the memory ran out"),
     ],
+    ids=["crash", "hang", "crash-once-active", "hang-once-active"],
 )
 def test_runner_that_crashes_or_hangs(
     board: SshTransport, files: Workbench, fault: dict[str, str], error: type[EdgedeployError], told: str

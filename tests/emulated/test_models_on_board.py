@@ -134,6 +134,7 @@ def test_the_operators_wheel_works_in_the_boards_python(shell: Shell, tmp_path: 
     assert rows["depthwise_s8_3x3s2_neon"] == "exact"
     assert rows["gemm_s8_8x8_neondot"] == "unsupported"  # a Cortex-A72 has no dot product
     assert {rows[name] for name in table} == {"exact"}
+    assert rows["numpy"] == [[3, 11], [1.0, 1.0]], "the board's Python and the libraries of its linear algebra"
 
 
 CHECK = """
@@ -161,6 +162,7 @@ for row in ops.kernels():
         continue
     same = np.array_equal(calls[row["op"]](row["name"]), case[row["op"]])
     rows[row["name"]] = "exact" if same else "different"
+rows["numpy"] = [sys.version_info[:2], np.linalg.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0]).tolist()]
 print(json.dumps(rows))
 """
 

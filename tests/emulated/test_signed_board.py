@@ -19,9 +19,10 @@ QUESTION = "Passphrase for "
 NO_BENCH = (*TARGET, "--no-bench")
 
 
-@pytest.fixture
-def user(shell: Shell, tmp_path: Path) -> Iterator[Shell]:
+@pytest.fixture(scope="module")
+def user(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A user with a configuration and a project of their own; the board ends as it began."""
+    tmp_path = tmp_path_factory.mktemp("user")
     environment = {**shell.environment, CONFIG_VARIABLE: str(tmp_path / "config"), "COLUMNS": "200"}
     changes = {'name = "ppocr-det"': 'name = "signed-app"', "shape = [1, 3, 192, 384]": "shape = [1, 3, 64, 128]"}
     write_project(tmp_path / "project", changes)
@@ -43,21 +44,24 @@ def in_users_terminal(user: Shell, words: list[str], answers: list[tuple[str, st
     return shown
 
 
-def test_keys_on_a_board(user: Shell) -> None:
+@pytest.fixture(scope="module")
+def shown(user: Shell) -> str:
+    """The board trusts a key with a passphrase and has a release signed by it: what the terminal showed of that."""
     answers = [("Passphrase (empty for none)", PASSPHRASE), ("Repeat for confirmation", PASSPHRASE)]
     in_users_terminal(user, ["keys", "new", "locked"], answers)
     for name in ("open", "stranger"):
         user.run("keys", "new", name)
     assert user.json("keys", "list", *TARGET)["trusted"] == []
-
     trusted = user.json("keys", "trust", "locked", *TARGET)["trusted"]
     assert [key["name"] for key in trusted] == ["locked"]
     refused = user.json("flash", *NO_BENCH, status=UnsignedReleaseError.exit_code)
     assert "step signature" in refused["error"]["message"]
     user.json("flash", *NO_BENCH, "--sign-key", "stranger", status=UnknownSignerError.exit_code)
     assert user.json("status", *TARGET)["current"] is None
+    return in_users_terminal(user, ["flash", *TARGET, "--sign-key", "locked"], [(QUESTION, PASSPHRASE)])
 
-    shown = in_users_terminal(user, ["flash", *TARGET, "--sign-key", "locked"], [(QUESTION, PASSPHRASE)])
+
+def test_no_secret_is_left_of_a_signed_flash(user: Shell, shown: str) -> None:
     assert "signed by locked" in shown
     runs = list((user.directory / ".edgedeploy" / "runs").glob("*/run.json"))
     assert len(runs) == 1
@@ -67,6 +71,8 @@ def test_keys_on_a_board(user: Shell) -> None:
     on_board = f'grep -rlF {PASSPHRASE} "$HOME/.edgedeploy" /proc/[0-9]*/environ /var/log 2>/dev/null || true'
     assert user.on_board(f"sh -c '{on_board}'").strip() == ""
 
+
+def test_keys_on_a_board(user: Shell, shown: str) -> None:
     user.json("keys", "trust", "open", *TARGET, "--sign-key", "stranger", status=TrustError.exit_code)
     in_users_terminal(user, ["keys", "trust", "open", *TARGET, "--sign-key", "locked"], [(QUESTION, PASSPHRASE)])
     result = user.json("flash", *NO_BENCH, "--sign-key", "open")
@@ -76,22 +82,16 @@ def test_keys_on_a_board(user: Shell) -> None:
     assert user.json("keys", "list", *TARGET)["trusted"] == left
 
 
-def test_files_on_the_board_are_its_users_alone(user: Shell) -> None:
+def test_files_on_the_board_are_its_users_alone(user: Shell, shown: str) -> None:
     """Whatever the login's umask allows."""
-    user.run("keys", "new", "open")
-    user.run("keys", "trust", "open", *TARGET)
-    user.run("flash", *NO_BENCH, "--sign-key", "open")
     found = user.on_board('find "$HOME/.edgedeploy" ! -type l -perm /022')
     assert found.strip() == ""
-    listed = user.on_board('ls "$HOME/.edgedeploy/signed-app/current/signatures"').strip()
-    assert listed.endswith(".sig")
+    listed = user.on_board('ls "$HOME/.edgedeploy/signed-app/current/signatures"').split()
+    assert listed and all(name.endswith(".sig") for name in listed)
     assert user.on_board('stat -c %a "$HOME/.edgedeploy/.trust"').strip() == "700"
 
 
-def test_the_board_refuses_an_altered_release_on_rollback(user: Shell) -> None:
-    user.run("keys", "new", "open")
-    user.run("keys", "trust", "open", *TARGET)
-    user.run("flash", *NO_BENCH, "--sign-key", "open")
+def test_the_board_refuses_an_altered_release_on_rollback(user: Shell, shown: str) -> None:
     current = user.json("status", *TARGET)["current"]
     release = f'"$HOME/.edgedeploy/signed-app/releases/{current}"'
     user.on_board(f"cp {release}/model/model.bin {release}/model/more")

@@ -28,7 +28,7 @@ from edgedeploy.progress import SILENT
 
 pytestmark = pytest.mark.emulated
 
-SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=2, memory_mib=1024)
+SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=1, memory_mib=512)
 NAME = "rk3399"
 COMMAND_DEADLINE_S = 180
 INSTRUCTION_TOLERANCE = 1e-4
@@ -157,9 +157,15 @@ def test_two_at_once_start_one(image: TwinImage) -> None:
 
 def test_the_board_is_the_definitions(running: TwinEndpoint) -> None:
     facts = ssh(running, "grep -c 'CPU part.*0xd08' /proc/cpuinfo; nproc; uname -m; hostname; whoami")
-    assert facts.splitlines() == ["2", "2", "aarch64", "rk3399", "edge"]
+    assert facts.splitlines() == ["1", "1", "aarch64", "rk3399", "edge"]
     memory_kib = int(ssh(running, "awk '/MemTotal/ {print $2}' /proc/meminfo"))
-    assert 900 * 1024 < memory_kib <= 1024 * 1024
+    assert 400 * 1024 < memory_kib <= 512 * 1024
+
+
+def test_programs_keep_their_place_and_the_user_has_what_is_theirs(running: TwinEndpoint) -> None:
+    """QEMU translates by address: programs that lie elsewhere in each process are translated each time."""
+    assert ssh(running, "cat /proc/sys/kernel/randomize_va_space") == "0"
+    assert ssh(running, "stat -c %U $HOME $HOME/.profile /var/cache/python").split() == ["edge"] * 3
 
 
 def test_the_clock_is_the_hosts(running: TwinEndpoint) -> None:
@@ -173,11 +179,6 @@ def test_the_server_is_openssh_with_the_key_made_on_the_host(running: TwinEndpoi
     assert known_hosts.startswith(f"[127.0.0.1]:{running.ssh.port} ssh-ed25519 ")
     key_file = running.ssh.key_file
     assert key_file is not None and key_file.stat().st_mode & 0o077 == 0
-
-
-def test_numpy_works_in_the_guests_python(running: TwinEndpoint) -> None:
-    script = "import sys, numpy; print(sys.version_info[:2], numpy.linalg.solve([[2., 0.], [0., 4.]], [2., 4.]))"
-    assert ssh(running, "python3 -", stdin=script) == "(3, 11) [1. 1.]"
 
 
 def test_nothing_listens_beyond_loopback(running: TwinEndpoint) -> None:
@@ -214,10 +215,13 @@ def test_changes_survive_shutdown_and_power_cut_but_not_fresh(running: TwinEndpo
     recovered = twin.up(SPEC, name=NAME)
     assert ssh(recovered, "cat first second").split() == ["one", "two"]
 
-    other_core = TwinSpec(board="rpi5", cpu="cortex-a76", vcpus=1, memory_mib=512)
+    other_core = TwinSpec(board="rpi5", cpu="cortex-a76", vcpus=2, memory_mib=1024)
     fresh = twin.up(other_core, name=NAME, fresh=True)
     assert fresh.pid != recovered.pid
-    assert ssh(fresh, "ls; grep -c 'CPU part.*0xd0b' /proc/cpuinfo") == "1"
+    facts = ssh(fresh, "ls; grep -c 'CPU part.*0xd0b' /proc/cpuinfo; awk '/MemTotal/ {print $2}' /proc/meminfo")
+    cores, memory_kib = map(int, facts.split())
+    assert cores == 2
+    assert 900 * 1024 < memory_kib <= 1024 * 1024
     twin.kill(NAME)
 
 

@@ -23,6 +23,32 @@ def flashed(shell: Shell) -> dict[str, Any]:
     return document
 
 
+SMALL = {'name = "ppocr-det"': 'name = "small"', "shape = [1, 3, 192, 384]": "shape = [1, 3, 64, 128]"}
+
+
+@pytest.fixture(scope="module")
+def small(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """The demo on a twentieth of its pixels, flashed: for what is not about the network's answer."""
+    directory = tmp_path_factory.mktemp("small")
+    write_project(directory, SMALL)
+    there = Shell(directory=directory, environment=shell.environment)
+    assert there.json("flash", *TARGET, "--no-bench")["verified"] is True
+    return there
+
+
+@pytest.fixture
+def release(small: Shell) -> str:
+    """The release that is active, and the test leaves active."""
+    digest: str = small.json("status", *TARGET)["current"]
+    return digest
+
+
+def changed(small: Shell, directory: Path, changes: dict[str, str]) -> Shell:
+    """Return the small project with other text in its file."""
+    write_project(directory, {**SMALL, **changes})
+    return Shell(directory=directory, environment=small.environment)
+
+
 def test_flash_proves_the_release_on_the_board(shell: Shell, flashed: dict[str, Any]) -> None:
     assert flashed["board"] == BOARD
     assert flashed["provenance"] == "qemu-system"
@@ -66,111 +92,99 @@ def test_the_report_shows_text_boxes_and_no_time_of_the_board(flashed: dict[str,
     assert not re.search(r"\d(?<!emulated) ms\b", page.replace("emulated ms", ""))
 
 
-def test_a_second_flash_sends_nothing_in_three_round_trips(shell: Shell, flashed: dict[str, Any]) -> None:
-    again = shell.json("flash", *TARGET, "--no-bench")
-    assert again["release"] == flashed["release"]
-    assert again["unchanged"] is True
-    assert again["verified"] is True
-    steps = {step["name"]: step for step in again["steps"]}
-    assert steps["push"]["bytes"] == 0
-    assert sum(step["round_trips"] for step in again["steps"]) <= 3
-
-
-def test_a_fleet_of_twins(shell: Shell, flashed: dict[str, Any]) -> None:
-    document = shell.json("flash", "--board", BOARD, "--board", "rpi3", "--emulated", "--waves", "rest")
+def test_a_fleet_of_twins(small: Shell, release: str) -> None:
+    document = small.json("flash", "--board", BOARD, "--board", "rpi3", "--emulated", "--waves", "rest")
     assert [(item["name"], item["status"], item["provenance"]) for item in document["boards"]] == [
         (BOARD, "unchanged", "qemu-system"),
         ("rpi3", "flashed", "qemu-system"),
     ]
-    assert document["boards"][0]["release"] == flashed["release"]
+    assert document["boards"][0]["release"] == release
     assert all(item["verified"] for item in document["boards"])
-    assert [item["name"] for item in shell.json("emulator", "list")] == [BOARD], "what it started is ended"
+    assert [item["name"] for item in small.json("emulator", "list")] == [BOARD], "what it started is ended"
 
 
-def test_twins_that_a_lab_lends(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+def test_a_second_flash_sends_nothing_to_twins_that_a_lab_lends(small: Shell, release: str, tmp_path: Path) -> None:
     """One by its place, then both as a fleet of places."""
-    shell.run("emulator", "up", "rpi3")
+    small.run("emulator", "up", "rpi3")
     try:
         services = {
             twin["name"]: {"address": "127.0.0.1", "username": twin["ssh"]["user"], "port": twin["ssh"]["port"]}
-            for twin in shell.json("emulator", "list")
+            for twin in small.json("emulator", "list")
         }
         assert list(services) == [BOARD, "rpi3"]
         with labgrid_lab(tmp_path, services) as lab:
             for name in services:
                 lab.add_place(f"{name}-place", f"lab/{name}/NetworkService")
             words = ["--board", BOARD, "--place", f"{BOARD}-place", "--coordinator", lab.address, "--no-bench"]
-            again = shell.json("flash", *words)
-            assert (again["release"], again["unchanged"]) == (flashed["release"], True)
+            again = small.json("flash", *words)
+            assert (again["release"], again["unchanged"], again["verified"]) == (release, True, True)
             assert (again["provenance"], again["clock"]) == ("qemu-system", "real"), "a lent twin is a twin"
+            steps = {step["name"]: step for step in again["steps"]}
+            assert steps["push"]["bytes"] == 0
+            assert sum(step["round_trips"] for step in again["steps"]) <= 3
             entries = [f'[[boards]]\nname = "{name}"\nboard = "{name}"\nplace = "{name}-place"\n' for name in services]
             fleet = tmp_path / "fleet.toml"
             fleet.write_text(f'[labgrid]\ncoordinator = "{lab.address}"\n' + "".join(entries), encoding="utf-8")
-            document = shell.json("flash", "--fleet", str(fleet))
+            document = small.json("flash", "--fleet", str(fleet))
             assert [(item["where"], item["status"], item["provenance"]) for item in document["boards"]] == [
                 (f"place {name}-place", "unchanged", "qemu-system") for name in services
             ]
             assert [lab.owner(f"{name}-place") for name in services] == [None, None]
     finally:
-        shell.run("emulator", "down", "rpi3")
+        small.run("emulator", "down", "rpi3")
 
 
-def test_bench_report_and_compare(shell: Shell, flashed: dict[str, Any]) -> None:
-    document = shell.json("bench", *TARGET, "--runs", "1", "--cpus", "1")
-    assert document["release"] == flashed["release"]
+def test_bench_report_and_compare(small: Shell, release: str) -> None:
+    document = small.json("bench", *TARGET, "--runs", "1", "--cpus", "1")
+    assert document["release"] == release
     assert document["measurement"]["config"]["cpus_applied"] == [1]
     assert document["command"].endswith("--runs 1 --cpus 1")
     assert Path(document["report"]).is_file()
-    assert max(len(line) for line in shell.run("report").stdout.splitlines() if "/" not in line) <= 80
-    compared = shell.json("compare", flashed["run"])
+    assert max(len(line) for line in small.run("report").stdout.splitlines() if "/" not in line) <= 80
+    compared = small.json("compare", "latest")
     assert compared
 
 
-def test_status_and_a_second_release_and_rollback(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+def test_status_and_a_second_release_and_rollback(small: Shell, release: str, tmp_path: Path) -> None:
     budget = "[budget]\nlatency_ms = 0.001\nmemory_mb = 10000\n\n[report]\n"
-    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.02", "[report]\n": budget})
-    other = Shell(directory=tmp_path, environment=shell.environment)
+    other = changed(small, tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.02", "[report]\n": budget})
     second = other.json("flash", *TARGET, "--no-bench")
-    assert second["previous_release"] == flashed["release"]
+    assert second["previous_release"] == release
     # A twin's time is no board's: that budget is not judged.
     assert (second["health"]["state"], second["health"]["latency"]) == ("proven", None)
     assert 5 < second["health"]["memory_mb"] < 500
     pushed = next(step for step in second["steps"] if step["name"] == "push")
     assert pushed["round_trips"] == 1
     assert pushed["bytes"] < 10_000  # the model, the runner and the golden arrays are in the board's store
-    status = shell.json("status", *TARGET)
+    status = small.json("status", *TARGET)
     assert status["current"] == second["release"]
     assert status["health"] == second["health"]
     shown = other.run("status", *TARGET).stdout
     assert "not judged: emulated; budget 0.001 ms" in shown and "MB at its peak; budget 10000 MB" in shown
     assert max(map(len, shown.splitlines())) <= 80
-    assert {item["digest"] for item in status["releases"]} == {flashed["release"], second["release"]}
-    back = shell.json("rollback", *TARGET)
-    assert back["release"] == flashed["release"]
-    assert shell.json("status", *TARGET)["current"] == flashed["release"]
+    assert {item["digest"] for item in status["releases"]} == {release, second["release"]}
+    back = small.json("rollback", *TARGET)
+    assert back["release"] == release
+    assert small.json("status", *TARGET)["current"] == release
 
 
-def test_a_release_that_fails_its_self_test_stays_inactive(
-    shell: Shell, flashed: dict[str, Any], tmp_path: Path
-) -> None:
-    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 1e-12"})
-    other = Shell(directory=tmp_path, environment=shell.environment)
+def test_a_release_that_fails_its_self_test_stays_inactive(small: Shell, release: str, tmp_path: Path) -> None:
+    other = changed(small, tmp_path, {"max_abs_error = 0.01": "max_abs_error = 1e-12"})
     error = other.json("flash", *TARGET, "--no-bench", status=SelfTestError.exit_code)["error"]
     assert "step self-test" in error["message"]
-    assert shell.json("status", *TARGET)["current"] == flashed["release"]
+    assert small.json("status", *TARGET)["current"] == release
 
 
-def test_a_release_over_its_budget_goes_back_by_itself(shell: Shell, flashed: dict[str, Any], tmp_path: Path) -> None:
+def test_a_release_over_its_budget_goes_back_by_itself(small: Shell, release: str, tmp_path: Path) -> None:
     budget = "[budget]\nmemory_mb = 1\n\n[report]\n"
-    write_project(tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.03", "[report]\n": budget})
-    other = Shell(directory=tmp_path, environment=shell.environment)
+    other = changed(small, tmp_path, {"max_abs_error = 0.01": "max_abs_error = 0.03", "[report]\n": budget})
     error = other.json("flash", *TARGET, "--no-bench", status=MemoryBudgetError.exit_code)["error"]
     assert "MB at its peak, over the budget of 1 MB; rolled back automatically" in error["message"]
-    assert f"release {flashed['release'][:12]} is active again" in error["message"]
-    status = shell.json("status", *TARGET)
-    assert (status["current"], status["health"]["state"]) == (flashed["release"], "proven")
+    assert f"release {release[:12]} is active again" in error["message"]
+    status = small.json("status", *TARGET)
+    assert (status["current"], status["health"]["state"]) == (release, "proven")
     assert [item["action"] for item in status["history"]][-2:] == ["flash", "automatic-rollback"]
-    shown = shell.run("status", *TARGET).stdout
+    shown = small.run("status", *TARGET).stdout
     assert "rolled back automatically from" in shown
     assert max(map(len, shown.splitlines())) <= 80
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from runner_halves_reference import halves_of
 from runner_layer_cases import RELU, SEED, batched
-from runner_layer_reference import Codes, outputs_of
+from runner_layer_reference import Codes, Halves, outputs_of
 from runner_models import ConvolutionCase, FloatArray, Int8Arrays, NetWriter, add_convolution, random_arrays
 from runner_pooling import PoolWindow
 from runner_program import Runner
@@ -25,9 +26,11 @@ class Chain:
     image: FloatArray
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(SEED))
     net: NetWriter = field(default_factory=NetWriter)
-    blobs: dict[str, FloatArray | Codes] = field(default_factory=dict)
+    blobs: dict[str, FloatArray | Codes | Halves] = field(default_factory=dict)
     not_negative: set[str] = field(default_factory=set)
     read_at: dict[str, float] = field(default_factory=dict)
+    halves_of_core: str | None = None
+    """The core on whose halves its float blobs of whole eights of channels are kept; None: float32."""
 
     def __post_init__(self) -> None:
         self.net.layer("Input", "in0", [], ["in0"])
@@ -64,7 +67,12 @@ class Chain:
             self.read_at[top] = read_at
             case = replace(case, requantizes=True)
             arrays = replace(arrays, output_scale=np.float32(read_at))
-        self.blobs[top] = outputs_of(case, arrays, self.blobs[bottom], not_negative=bottom in self.not_negative)
+        known = {"not_negative": bottom in self.not_negative}
+        in_halves = self.halves_of_core is not None and case.kind == "Convolution" and channels_out % 8 == 0
+        if in_halves and not case.requantizes:
+            self.blobs[top] = halves_of(case, arrays, self.blobs[bottom], core=self.halves_of_core, **known)
+        else:
+            self.blobs[top] = outputs_of(case, arrays, self.blobs[bottom], **known)
         if case.activation == RELU and case.kind != "InnerProduct":
             self.not_negative.add(top)
 

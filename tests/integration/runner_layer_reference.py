@@ -28,6 +28,7 @@ GATED_FOLD_STRIDE = 257
 TRIES = np.array([step // 2 if step % 2 == 0 else -((step + 1) // 2) for step in range(2048)], np.float64)
 
 Codes = NDArray[np.int8]
+Halves = NDArray[np.float16]
 
 
 def half_away(values: NDArray[np.floating]) -> FloatArray:

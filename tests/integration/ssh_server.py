@@ -75,13 +75,15 @@ def start_sshd(keys: Path, directory: Path, *, host_keys: tuple[str, ...], port:
     shutil.copytree(keys, directory)
     users = [directory / f"user_{kind}.pub" for kind in KEY_TYPES] + [directory / "locked.pub"]
     (directory / "authorized_keys").write_bytes(b"".join(file.read_bytes() for file in users))
+    # Not the user's own: what their shell reads there takes time, and may wait for what a test has killed.
+    home = directory / "home"
+    home.mkdir()
     config = directory / "sshd_config"
     config.write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {directory}/authorized_keys\nPasswordAuthentication no\n"
         "KbdInteractiveAuthentication no\nPermitRootLogin yes\nPrintMotd no\n"
-        # bash then takes itself for a shell inside another, and leaves the user's startup file alone.
-        "SetEnv SHLVL=2\n" + "".join(f"HostKey {directory}/host_{kind}\n" for kind in host_keys),
+        f"SetEnv HOME={home}\n" + "".join(f"HostKey {directory}/host_{kind}\n" for kind in host_keys),
         encoding="utf-8",
     )
     with (directory / "log").open("wb") as log:

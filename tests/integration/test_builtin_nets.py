@@ -152,7 +152,7 @@ def test_reference_networks_are_what_the_converter_makes(name: str, tmp_path: Pa
     ]
 
 
-@pytest.mark.parametrize("name", OCR_NETS)
+@pytest.mark.parametrize("name", ["ppocr_rec", pytest.param("ppocr_det", marks=pytest.mark.nightly)])
 def test_ocr_network_answers_alike_in_float_and_int8(name: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = page_windows(OCR_NETS[name], progress=SILENT)
     windows = [data.tensor(index) for index in UNSEEN]

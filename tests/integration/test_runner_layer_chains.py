@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from runner_chain import OUTPUTS, Chain, infer_chain, write_chain
+from runner_halves_reference import halves_of
 from runner_layer_cases import CLIP_BELOW, NONE, RELU, SEED, batched
 from runner_layer_reference import outputs_of
 from runner_models import (
@@ -34,7 +35,8 @@ def chain() -> Chain:
 
     ``b1`` writes float in the model, but its one reader quantizes it: it hands on codes.
     """
-    chain = Chain(image=np.random.default_rng(SEED).normal(0, 1, (3, 33, 29)).astype(np.float32))
+    image = np.random.default_rng(SEED).normal(0, 1, (3, 33, 29)).astype(np.float16).astype(np.float32)
+    chain = Chain(image=image)
     around = (1, 1, 1, 1)
     chain.convolution("in0", "stem", 16, kernel=(3, 3), stride=(2, 2), padding=SAME_UPPER, activation=RELU)
     chain.depthwise("stem", "depth", kernel=(3, 3), padding=around, activation=RELU)
@@ -82,7 +84,8 @@ def test_a_chain_in_half_precision_is_close_to_the_engines(
     made = infer_chain(runner, release, tmp_path / "made", core=core)
     stock = infer_chain(runner, release, tmp_path / "stock", "--disable-layers", core=core)
     for name in OUTPUTS:
-        assert np.linalg.norm(made[name] - stock[name]) <= 0.01 * np.linalg.norm(stock[name]), name
+        # Of an image the engine multiplies halves by their scale in half precision, ours floats: some codes differ.
+        assert np.linalg.norm(made[name] - stock[name]) <= 0.02 * np.linalg.norm(stock[name]), name
 
 
 POOLINGS = (
@@ -164,7 +167,9 @@ def test_pooled_halves_are_numpys_bit_for_bit(
         net.layer("Input", f"in{index}", [], [f"in{index}"])
         add_convolution(net, case, rng, arrays=arrays, name=f"c{index}", bottom=f"in{index}", top=f"c{index}")
         net.layer("Pooling", f"out{index}", [f"c{index}"], [f"out{index}"], window.parameters)
-        expected[f"out{index}"] = window.maxima(outputs_of(case, arrays, image).astype(np.float16)).astype(np.float32)
+        by_eights = channels % 8 == 0
+        halves = halves_of(case, arrays, image, core="cortex-a76") if by_eights else outputs_of(case, arrays, image)
+        expected[f"out{index}"] = window.maxima(halves.astype(np.float16)).astype(np.float32)
     inputs = {f"in{index}": batched(image) for index in range(len(POOLINGS))}
     write_release(tmp_path / "release", net, inputs=inputs, outputs=expected, precision="fp16")
     fed = [part for name in inputs for part in ("--input", f"{name}={tmp_path}/release/golden/{name}.npy")]

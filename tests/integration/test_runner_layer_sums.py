@@ -46,7 +46,7 @@ def test_sums_are_numpys_bit_for_bit(runner: Runner, tmp_path: Path, core: str, 
     in_halves = precision == "fp16" and core not in ("cortex-a53", "cortex-a72")
     stored = np.float16 if in_halves else np.float32
     image = np.random.default_rng(SEED).normal(0, 1, (8, 7, 9)).astype(np.float16).astype(np.float32)
-    chain = Chain(image=image)
+    chain = Chain(image=image, halves_of_core=core if in_halves else None)
     names = ["a", "b", "c", "d", "e", "f"]
     chain.split("in0", *(f"in_{name}" for name in names))
     for name in names:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +65,29 @@ def run_program(command: list[str | Path]) -> Report:
 
 
 def build_program(name: str, options: tuple[str, ...]) -> Path:
+    """Return the program of these sources, built where the cache lacks it: whichever checkout they are in."""
+    kept = cache_dir() / "kernel-tests" / f"{name}-{_sources_digest(options)}"
+    if not kept.is_file():
+        built = _build(name, options)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+            shutil.copy2(built, Path(scratch) / "program").rename(kept)
+    return kept
+
+
+def _sources_digest(options: tuple[str, ...]) -> str:
+    """Hash all that decides what the program is: every C++ source, the build's files and options, the compilers."""
+    digest = hashlib.sha256(repr(options).encode())
+    for compiler in ("c++", "aarch64-linux-gnu-g++"):
+        digest.update(subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout)
+    files = [ROOT / "CMakeLists.txt", *(path for path in (ROOT / "csrc").rglob("*") if path.is_file())]
+    files += [path for path in Path(__file__).parent.iterdir() if path.suffix != ".py" and path.is_file()]
+    for path in sorted(files):
+        if "__pycache__" not in path.parts and path.suffix not in (".py", ".pyi", ".so", ".pyc"):
+            digest.update(f"{path.relative_to(ROOT)}\n{path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:24]
+
+
+def _build(name: str, options: tuple[str, ...]) -> Path:
     """Configure and build with warnings as errors; unchanged sources cost a second."""
     checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:12]
     directory = cache_dir() / "kernel-tests" / f"{name}-{checkout}"

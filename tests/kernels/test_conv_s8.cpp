@@ -66,10 +66,17 @@ constexpr Limits kLimits[] = {{-128, 127, -kInfinity, kInfinity}, {0, 127, 0.0f,
 // steps between two codes, and just below zero. kHuge: beyond int32 and beyond float.
 enum Kind : uint32_t { kPlain, kSaturated, kHalves, kMinimum, kSteps, kHuge, kKinds };
 constexpr uint32_t kLimitsCount = sizeof(kLimits) / sizeof(kLimits[0]);
-constexpr edgedeploy::SumsOutput kOutputs[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
-                                               edgedeploy::kSumsToS8Folded, edgedeploy::kSumsToF16};
+constexpr edgedeploy::SumsOutput kOutputs[] = {edgedeploy::kSumsToS8,        edgedeploy::kSumsToF32,
+                                               edgedeploy::kSumsToS8Folded,  edgedeploy::kSumsToF16,
+                                               edgedeploy::kSumsToF16Folded, edgedeploy::kSumsToF16Shifted};
+constexpr uint32_t kOutputCount = sizeof(kOutputs) / sizeof(kOutputs[0]);
 constexpr uint32_t kOutputSeeds = kKinds * kLimitsCount;
-constexpr uint32_t kSeeds = 2 * 4 * kOutputSeeds;  // The second half is gated, but for values beyond float.
+constexpr uint32_t kSeeds = 2 * kOutputCount * kOutputSeeds;  // The second half is gated, but for values beyond float.
+
+bool is_f16(int32_t output) {
+  return output == edgedeploy::kSumsToF16 || output == edgedeploy::kSumsToF16Folded ||
+         output == edgedeploy::kSumsToF16Shifted;
+}
 
 float pick(std::mt19937* random, std::initializer_list<float> values) {
   return values.begin()[(*random)() % values.size()];
@@ -87,8 +94,7 @@ struct Problem {
   std::vector<const int8_t*> pixels;  // [taps][rows]
   SumsEpilogue epilogue{};
 
-  // to_f16: the row can.
-  Problem(const Shape& s, uint32_t seed, std::mt19937 random, bool to_f16)
+  Problem(const Shape& s, uint32_t seed, std::mt19937 random, const KernelRow& row)
       : shape(s),
         channels(1 + random() % 20),
         k(s.groups * 8 - random() % 8),
@@ -100,12 +106,19 @@ struct Problem {
     const uint32_t kind = seed % kKinds;
     fill(kind, &random);
     const Limits& limits = kLimits[seed / kKinds % kLimitsCount];
-    epilogue.output = kOutputs[seed / kOutputSeeds % 4];
-    const bool gated = seed / kOutputSeeds >= 4 && kind != kHuge;
+    epilogue.output = kOutputs[seed / kOutputSeeds % kOutputCount];
+    const bool gated = seed / kOutputSeeds >= kOutputCount && kind != kHuge;
     // Folded sums must stay floats that step by one: 2^22 is 32 steps of eight products at their largest.
-    if (epilogue.output == edgedeploy::kSumsToS8Folded && s.taps * s.groups > 31) epilogue.output = kOutputs[0];
-    if (epilogue.output == edgedeploy::kSumsToF16 && !to_f16) epilogue.output = edgedeploy::kSumsToF32;
+    if (gated && is_f16(epilogue.output)) epilogue.output = edgedeploy::kSumsToF16;
+    const bool fits_floats = s.taps * s.groups <= 31;
+    if (epilogue.output == edgedeploy::kSumsToS8Folded && !fits_floats) epilogue.output = edgedeploy::kSumsToS8;
+    if (epilogue.output == edgedeploy::kSumsToF16Folded && !fits_floats) epilogue.output = edgedeploy::kSumsToF16;
+    const bool fits_shifted = s.taps * s.groups <= 8 * 31 && row.conv_shifts;
+    if (epilogue.output == edgedeploy::kSumsToF16Shifted && !fits_shifted) epilogue.output = edgedeploy::kSumsToF16;
+    if (is_f16(epilogue.output) && !row.conv_to_f16) epilogue.output = edgedeploy::kSumsToF32;
     if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(gated, &random);
+    if (epilogue.output == edgedeploy::kSumsToF16Folded) fold_halves(&random);
+    if (epilogue.output == edgedeploy::kSumsToF16Shifted) shift(&random);
     epilogue.short_sums = seed % 2 == 0 && sums_are_short() ? 1 : 0;
     epilogue.low_code = limits.low_code;
     epilogue.high_code = limits.high_code;
@@ -140,6 +153,19 @@ struct Problem {
       offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
       if (gated) offset[n] = real(*random) * 100.0f - 12582912.0f * scale[n];
     }
+  }
+
+  // The same for halves: any offset is one, and some leave what is small beside 1.5 * 2^23 times the scale.
+  void fold_halves(std::mt19937* random) {
+    fold(false, random);
+    for (size_t n = 0; n < 8; ++n) {
+      if ((*random)() % 2 == 0) offset[n] = -12582912.0f * scale[n] + pick(random, {0.0f, 1e-3f, -7.0f, 300.0f});
+    }
+  }
+
+  void shift(std::mt19937* random) {
+    fold_halves(random);
+    for (size_t n = 0; n < 8; ++n) start[n] = static_cast<int32_t>((*random)() % 8192) - 4096;
   }
 
   // Whatever A is.
@@ -239,12 +265,13 @@ struct Run {
     params.c_quad_stride_bytes = static_cast<int64_t>(quad_stride);
     params.epilogue = p.epilogue;
     params.start = p.start.data();
+    params.half_step = s.taps == 1 && (p.k - 1) % 8 < 4 ? 1 : 0;
     return call_kernel(id, row.conv, params);
   }
 
   static size_t bytes_of(int32_t output) {
     if (output == edgedeploy::kSumsToF32) return sizeof(float);
-    return output == edgedeploy::kSumsToF16 ? sizeof(uint16_t) : 1;
+    return is_f16(output) ? sizeof(uint16_t) : 1;
   }
 
   // A value, or the bits of a half.
@@ -264,7 +291,7 @@ struct Run {
 
 bool check(const CaseId& id, const Shape& shape) {
   const Problem problem(shape, id.seed, generator(id.seed * 97 + static_cast<uint32_t>(shape.groups * shape.taps)),
-                        id.row->conv_to_f16);
+                        *id.row);
   Run got(problem, id.seed);
   Run expected(problem, id.seed);
   if (!got.call(id, *id.row, problem)) return false;

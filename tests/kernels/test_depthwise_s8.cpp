@@ -22,7 +22,7 @@ using edgedeploy::KernelRow;
 using edgedeploy::SumsEpilogue;
 
 constexpr int64_t kChannels = 8;
-constexpr uint32_t kSeeds = 108;
+constexpr uint32_t kSeeds = 72;
 constexpr char kUntouched = 0x5a;
 
 constexpr int64_t kOutputs[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 28, 56, 112};

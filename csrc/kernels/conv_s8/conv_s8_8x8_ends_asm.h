@@ -5,6 +5,7 @@
 #define EDGEDEPLOY_KERNELS_CONV_S8_8X8_ENDS_ASM_H_
 
 #include "kernels/conv_s8/conv_s8_asm.h"
+#include "kernels/conv_s8/conv_s8_offsets.h"
 
 // clang-format off
 // The last pixel's own instruction where the number of pixels is odd: m is even.
@@ -133,6 +134,38 @@
     fcvtn2 v\low\().8h, v\high\().4s
     ONLY_IF (\clamped==2), smax v\low\().8h, v\low\().8h, v10.8h
     st1 {v\low\().8h}, [x19], #16
+.endm
+
+// Halves of sums too long for floats that step by one: without their last bits, added to 1.5 * 2^23 at x0.
+.macro PIXEL_SHIFTED rows, clamped, low, high, t_low, t_high
+    ldp q\t_low, q\t_high, [x0]
+    ssra v\t_low\().4s, v\low\().4s, #CONV_S8_SHIFT
+    ssra v\t_high\().4s, v\high\().4s, #CONV_S8_SHIFT
+    ldp q\low, q\high, [x25]
+    fmla v\low\().4s, v\t_low\().4s, v8.4s
+    fmla v\high\().4s, v\t_high\().4s, v9.4s
+    .if \clamped == 1
+    fmax v\low\().4s, v\low\().4s, v10.4s
+    fmax v\high\().4s, v\high\().4s, v10.4s
+    fmin v\low\().4s, v\low\().4s, v11.4s
+    fmin v\high\().4s, v\high\().4s, v11.4s
+    .endif
+    fcvtn v\t_low\().4h, v\low\().4s
+    fcvtn2 v\t_low\().8h, v\high\().4s
+    RESTART \rows, \low, \high
+    ONLY_IF (\clamped==2), smax v\t_low\().8h, v\t_low\().8h, v10.8h
+    st1 {v\t_low\().8h}, [x19], #16
+.endm
+
+.macro PIXELS_SHIFTED rows, start, clamped
+    PIXEL \rows, 0, PIXEL_SHIFTED \rows, \clamped, 16, 17, 12, 13
+    PIXEL \rows, 1, PIXEL_SHIFTED \rows, \clamped, 18, 19, 14, 15
+    PIXEL \rows, 2, PIXEL_SHIFTED \rows, \clamped, 20, 21, 12, 13
+    PIXEL \rows, 3, PIXEL_SHIFTED \rows, \clamped, 22, 23, 14, 15
+    PIXEL \rows, 4, PIXEL_SHIFTED \rows, \clamped, 24, 25, 12, 13
+    PIXEL \rows, 5, PIXEL_SHIFTED \rows, \clamped, 26, 27, 14, 15
+    PIXEL \rows, 6, PIXEL_SHIFTED \rows, \clamped, 28, 29, 12, 13
+    PIXEL \rows, 7, PIXEL_SHIFTED \rows, \clamped, 30, 31, 14, 15
 .endm
 
 .macro PIXEL_TO output, rows, start, clamped, low, high, t_low, t_high

@@ -12,8 +12,8 @@
 // Tiles      A tap's last step loads the next tap's pointers and pixels, a tile's last one those of the next tile,
 //            which its end starts: all loads are behind products.
 // Reached    16.04 cycles a step, as llvm-mca 19 estimates for neoverse-n1, the same core design. Besides its steps
-//            a tile takes 20 cycles (folded), 36 (codes of short sums), 50 (of longer ones), 24 (float32), 36 (halves)
-//            or 53 (halves of longer sums); clamped floats 16 more, halves behind a ReLU 4.
+//            a tile takes 20 cycles (folded), 36 (codes of short sums), 50 (of longer ones), 24 (float32), 29 (halves,
+//            folded), 38 (shifted), 36 (others) or 53 (of longer sums); clamped floats 16 more, halves behind a ReLU 4.
 //            Gated values: 55 (folded, whose 101 operations take 51 on two pipes), 83 (other codes), 56 (float32), 68
 //            (halves).
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
@@ -21,12 +21,14 @@
 //            of 1.5 * 2^23, so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the
 //            conversion, exactly.
 // Folded     kSumsToS8Folded needs neither conversion: the sums start at start[n], are floats already, and FMLA rounds
-//            to the code, so that a tile's end takes 36 operations on the ASIMD pipes.
+//            to the code, so that a tile's end takes 36 operations on the ASIMD pipes. So do halves (kSumsToF16Folded);
+//            longer sums leave their last three bits behind (kSumsToF16Shifted), which SSRA costs.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V. SCVTF:
 //            LLVM 19, AArch64SchedNeoverseN1.td.
 //
 // Registers
-//   x0 params   x1 the next tap's pointers   x2 taps left   x3 B of the next step   x4 steps left before the tap's last
+//   x0 params; where sums are shifted, eight times 1.5 * 2^23 in memory
+//   x1 the next tap's pointers   x2 taps left   x3 B of the next step   x4 steps left before the tap's last
 //   x5 offset of the group's plane   x6 planes' distance   x7 groups   x8-x15 pixels   x16 offset of the next group's
 //   plane   x17 B   x19 C   x20 what the sums start at   x21 where a whole tile's last tap is   x22 taps
 //   x23 where a whole tile's steps begin   x24 pixels left   x25 offset   x26 the end of the last tile
@@ -50,12 +52,20 @@
 #define TO_F16 2
 #define TO_F32 4
 #define GATED 16
+#define F16_FOLDED 32
+#define F16_SHIFTED 64
 #define FLOAT_MINUS_INFINITY 0xff800000
 #define FLOAT_INFINITY_TOP_HALF 0x7f80
 
+// Loops and ends lie within a quarter of a page each, gated ones within a half, and so never across two pages.
+#define QUARTER_OF_A_PAGE 1024
+#define HALF_A_PAGE 2048
+#define BITS_OF_A_PAGE 12
+
 // A whole tile's last tap but for its last step, then that with the tile's end and the start of the next tile; of the
 // same one again where no whole tile follows, for what is loaded then is not used.
-.macro WHOLE_TILE label, output, start, clamped
+.macro WHOLE_TILE label, output, start, clamped, halves=2, room=QUARTER_OF_A_PAGE
+    .balign \room
 .Lconv_s8_8x8_neondot_\label:
     hint #36                            // BTI J
 .Lconv_s8_8x8_neondot_step_\label:
@@ -68,7 +78,7 @@
     csel x27, x1, x27, hs
     mov x16, #0
     mov x3, x17
-    STEP 8, 1, x17, x27
+    STEP 8, 1, x17, x27, \halves
     PIXELS_\output 8, \start, \clamped
     sub x24, x24, #8
     add x27, x27, #64
@@ -90,6 +100,7 @@
 .endm
 
 .macro LAST_TILE rows
+    .balign QUARTER_OF_A_PAGE
 .Lconv_s8_8x8_neondot_tile_\rows:
     HEAD \rows
     STEPS \rows
@@ -99,7 +110,11 @@
     tbnz w26, #1, .Lconv_s8_8x8_neondot_F16_MAGIC_\rows
     tbnz w26, #2, .Lconv_s8_8x8_neondot_F32_MAGIC_\rows
     tbnz w26, #3, .Lconv_s8_8x8_neondot_S8_MAGIC_\rows
+    tbnz w26, #5, .Lconv_s8_8x8_neondot_F16_FOLDED_\rows
+    tbnz w26, #6, .Lconv_s8_8x8_neondot_SHIFTED_ANY_\rows
     LAST_END \rows, S8, FOLDED
+    LAST_END \rows, F16, FOLDED
+    LAST_END \rows, SHIFTED, ANY
     LAST_END \rows, F16, MAGIC
     LAST_END \rows, F32, MAGIC
     LAST_END \rows, S8, MAGIC
@@ -144,11 +159,12 @@
     .endr
     .text
 
-FUNCTION conv_s8_8x8_neondot
+FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     stp x19, x20, [sp, #-SAVED_BYTES]!
     .cfi_adjust_cfa_offset SAVED_BYTES
     SAVE_REGISTERS
     LOAD_PARAMS x17
+    ldr w9, [x0, #CONV_S8_HALF_STEP]
     cbnz w15, .Lconv_s8_8x8_neondot_gated
     cmp w14, #CONV_S8_TO_S8_FOLDED
     b.ne .Lconv_s8_8x8_neondot_exact
@@ -157,6 +173,11 @@ FUNCTION conv_s8_8x8_neondot
     ldr w12, [x0, #CONV_S8_HIGH_CODE]
     adr x21, .Lconv_s8_8x8_neondot_folded
     adr x13, .Lconv_s8_8x8_neondot_folded_clamped
+    adr x10, .Lconv_s8_8x8_neondot_half_folded
+    adr x11, .Lconv_s8_8x8_neondot_half_folded_clamped
+    cmp w9, #0
+    csel x21, x21, x10, eq
+    csel x13, x13, x11, eq
     cmp w12, #127
     csel x21, x21, x13, eq
     b .Lconv_s8_8x8_neondot_limit_codes
@@ -178,8 +199,11 @@ FUNCTION conv_s8_8x8_neondot
     movk x13, #FLOAT_INFINITY_TOP_HALF, lsl #48
     cmp x15, x13
     cset w12, ne                        // clamps
+    movz x10, #FLOAT_INFINITY_TOP_HALF, lsl #48
+    eor x10, x10, x15                   // 0: from zero to infinity
     cmp w14, #CONV_S8_TO_F16
     b.eq .Lconv_s8_8x8_neondot_to_f16
+    b.hi .Lconv_s8_8x8_neondot_to_f16_unconverted
     orr w26, w26, #4
     tbnz w26, #0, .Lconv_s8_8x8_neondot_to_f32_zero
     adr x21, .Lconv_s8_8x8_neondot_f32
@@ -191,12 +215,34 @@ FUNCTION conv_s8_8x8_neondot
     b .Lconv_s8_8x8_neondot_choose
 .Lconv_s8_8x8_neondot_to_f16:
     orr w26, w26, #2
-    movz x10, #FLOAT_INFINITY_TOP_HALF, lsl #48
-    eor x10, x10, x15                   // 0: from zero to infinity
     tbnz w26, #0, .Lconv_s8_8x8_neondot_to_f16_zero
     adr x21, .Lconv_s8_8x8_neondot_f16
     adr x13, .Lconv_s8_8x8_neondot_f16_clamped
     adr x11, .Lconv_s8_8x8_neondot_f16_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_f16_shifted:
+    adrp x0, .Lconv_s8_8x8_neondot_starts
+    add x0, x0, :lo12:.Lconv_s8_8x8_neondot_starts
+    add x0, x0, #32
+    mov w26, #F16_SHIFTED
+    adr x21, .Lconv_s8_8x8_neondot_f16_shifted
+    adr x13, .Lconv_s8_8x8_neondot_f16_shifted_clamped
+    adr x11, .Lconv_s8_8x8_neondot_f16_shifted_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_f16_unconverted:
+    ldr x20, [x0, #CONV_S8_START]
+    mov w26, #F16_FOLDED
+    cmp w14, #CONV_S8_TO_F16_SHIFTED
+    b.eq .Lconv_s8_8x8_neondot_to_f16_shifted
+    cbnz w9, .Lconv_s8_8x8_neondot_to_half_f16_folded
+    adr x21, .Lconv_s8_8x8_neondot_f16_folded
+    adr x13, .Lconv_s8_8x8_neondot_f16_folded_clamped
+    adr x11, .Lconv_s8_8x8_neondot_f16_folded_relu
+    b .Lconv_s8_8x8_neondot_choose_f16
+.Lconv_s8_8x8_neondot_to_half_f16_folded:
+    adr x21, .Lconv_s8_8x8_neondot_half_f16_folded
+    adr x13, .Lconv_s8_8x8_neondot_half_f16_folded_clamped
+    adr x11, .Lconv_s8_8x8_neondot_half_f16_folded_relu
     b .Lconv_s8_8x8_neondot_choose_f16
 .Lconv_s8_8x8_neondot_to_f16_zero:
     adr x21, .Lconv_s8_8x8_neondot_f16_zero
@@ -290,18 +336,29 @@ FUNCTION conv_s8_8x8_neondot
     WHOLE_TILE f32_clamped, F32, MAGIC, 1
     WHOLE_TILE f32_zero, F32, ZERO, 0
     WHOLE_TILE f32_zero_clamped, F32, ZERO, 1
+    WHOLE_TILE f16_folded, F16, FOLDED, 0
+    WHOLE_TILE f16_folded_clamped, F16, FOLDED, 1
+    WHOLE_TILE f16_folded_relu, F16, FOLDED, 2
+    WHOLE_TILE f16_shifted, SHIFTED, ANY, 0
+    WHOLE_TILE f16_shifted_clamped, SHIFTED, ANY, 1
+    WHOLE_TILE f16_shifted_relu, SHIFTED, ANY, 2
+    WHOLE_TILE half_folded, S8, FOLDED, 0, 1
+    WHOLE_TILE half_folded_clamped, S8, FOLDED, 1, 1
+    WHOLE_TILE half_f16_folded, F16, FOLDED, 0, 1
+    WHOLE_TILE half_f16_folded_clamped, F16, FOLDED, 1, 1
+    WHOLE_TILE half_f16_folded_relu, F16, FOLDED, 2, 1
     WHOLE_TILE f16, F16, MAGIC, 0
     WHOLE_TILE f16_clamped, F16, MAGIC, 1
     WHOLE_TILE f16_relu, F16, MAGIC, 2
     WHOLE_TILE f16_zero, F16, ZERO, 0
     WHOLE_TILE f16_zero_clamped, F16, ZERO, 1
     WHOLE_TILE f16_zero_relu, F16, ZERO, 2
-    WHOLE_TILE gated_folded, GATED_S8, FOLDED, 0
-    WHOLE_TILE gated_s8, GATED_S8, ZERO, 0
-    WHOLE_TILE gated_f32, GATED_F32, MAGIC, 0
-    WHOLE_TILE gated_f32_zero, GATED_F32, ZERO, 0
-    WHOLE_TILE gated_f16, GATED_F16, MAGIC, 0
-    WHOLE_TILE gated_f16_zero, GATED_F16, ZERO, 0
+    WHOLE_TILE gated_folded, GATED_S8, FOLDED, 0, 2, HALF_A_PAGE
+    WHOLE_TILE gated_s8, GATED_S8, ZERO, 0, 2, HALF_A_PAGE
+    WHOLE_TILE gated_f32, GATED_F32, MAGIC, 0, 2, HALF_A_PAGE
+    WHOLE_TILE gated_f32_zero, GATED_F32, ZERO, 0, 2, HALF_A_PAGE
+    WHOLE_TILE gated_f16, GATED_F16, MAGIC, 0, 2, HALF_A_PAGE
+    WHOLE_TILE gated_f16_zero, GATED_F16, ZERO, 0, 2, HALF_A_PAGE
 
 .Lconv_s8_8x8_neondot_last_tile:
     hint #36

@@ -119,6 +119,7 @@ FUNCTION conv_s8_8x8_neoni8mm
     cbnz w15, .Lconv_s8_8x8_neoni8mm_gated
     cbz w14, .Lconv_s8_8x8_neoni8mm_to_s8
     LIMIT_VALUES
+    tbnz w14, #2, .Lconv_s8_8x8_neoni8mm_to_f16_folded
     adr x21, .Lconv_s8_8x8_neoni8mm_F32_MAGIC
     adr x12, .Lconv_s8_8x8_neoni8mm_F32_ZERO
     csel x21, x12, x21, eq
@@ -127,6 +128,11 @@ FUNCTION conv_s8_8x8_neoni8mm
     csel x12, x13, x12, eq
     cmp w14, #CONV_S8_TO_F16
     csel x21, x12, x21, eq
+    b .Lconv_s8_8x8_neoni8mm_starts
+.Lconv_s8_8x8_neoni8mm_to_f16_folded:
+    ldr x8, [x0, #CONV_S8_START]
+    ldp q4, q5, [x8]
+    adr x21, .Lconv_s8_8x8_neoni8mm_F16_FOLDED
     b .Lconv_s8_8x8_neoni8mm_starts
 .Lconv_s8_8x8_neoni8mm_gated:
     adr x21, .Lconv_s8_8x8_neoni8mm_GATED_F32_MAGIC
@@ -257,6 +263,7 @@ FUNCTION conv_s8_8x8_neoni8mm
     TILE_END S8, ZERO, 1
     TILE_END F32, MAGIC, 1
     TILE_END F32, ZERO, 1
+    TILE_END F16, FOLDED, 1
     TILE_END F16, MAGIC, 1
     TILE_END F16, ZERO, 1
     TILE_END GATED_S8, FOLDED, 0
@@ -278,8 +285,8 @@ FUNCTION conv_s8_8x8_neoni8mm
     ldr w14, [x0, #CONV_S8_OUTPUT]
     cmp w14, #CONV_S8_TO_F32
     b.eq .Lconv_s8_8x8_neoni8mm_copy_f32
-    cmp w14, #CONV_S8_TO_F16
-    b.eq .Lconv_s8_8x8_neoni8mm_copy_f16
+    cmp w14, #CONV_S8_TO_F16            // or folded
+    b.hs .Lconv_s8_8x8_neoni8mm_copy_f16
 .Lconv_s8_8x8_neoni8mm_copy_s8:
     ldr d0, [x8], #8
     subs x24, x24, #1

@@ -53,8 +53,8 @@
 
 // One step. v0-v7 hold B and pixels 0-3; where a step follows, each register is loaded for it as soon as it is free: B
 // from \b, A from pixels 0-3 at x16, pixels 4-7 from the pointers at \pointers where the tap changes (NONE: it does
-// not), with 0 in x16 then.
-.macro STEP rows, follows, b, pointers
+// not), with 0 in x16 then. halves: 1 where the weights of k 4-7 are zero.
+.macro STEP rows, follows, b, pointers, halves=2
     .ifnc \pointers, NONE
     LOAD_POINTERS_0_3 \rows, \pointers
     .endif
@@ -64,13 +64,13 @@
     MULTIPLY \rows, 3, v22, v23, v7, v0, v1, 0
     ONLY_IF (\follows&&\rows<=4), ldr q0, [\b]
     ONLY_IF (\follows&&\rows<=4), ldr q1, [\b, #16]
-    MULTIPLY \rows, 0, v16, v17, v4, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 0, v16, v17, v4, v2, v3, 1
     LOAD_FOURTH_OR_NEXT \rows, 0, 4, d4, x8, x12, \follows
-    MULTIPLY \rows, 1, v18, v19, v5, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 1, v18, v19, v5, v2, v3, 1
     LOAD_FOURTH_OR_NEXT \rows, 1, 5, d5, x9, x13, \follows
-    MULTIPLY \rows, 2, v20, v21, v6, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 2, v20, v21, v6, v2, v3, 1
     LOAD_FOURTH_OR_NEXT \rows, 2, 6, d6, x10, x14, \follows
-    MULTIPLY \rows, 3, v22, v23, v7, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 3, v22, v23, v7, v2, v3, 1
     LOAD_FOURTH_OR_NEXT \rows, 3, 7, d7, x11, x15, \follows
     .ifnc \pointers, NONE
     LOAD_POINTERS_4_7 \rows, \pointers
@@ -81,13 +81,13 @@
     MULTIPLY \rows, 7, v30, v31, v7, v0, v1, 0
     ONLY_IF (\follows&&\rows>4), ldr q0, [\b]
     ONLY_IF (\follows&&\rows>4), ldr q1, [\b, #16]
-    MULTIPLY \rows, 4, v24, v25, v4, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 4, v24, v25, v4, v2, v3, 1
     ONLY_IF (\follows&&\rows>4), ldr d4, [x8, x16]
-    MULTIPLY \rows, 5, v26, v27, v5, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 5, v26, v27, v5, v2, v3, 1
     ONLY_IF (\follows&&\rows>5), ldr d5, [x9, x16]
-    MULTIPLY \rows, 6, v28, v29, v6, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 6, v28, v29, v6, v2, v3, 1
     ONLY_IF (\follows&&\rows>6), ldr d6, [x10, x16]
-    MULTIPLY \rows, 7, v30, v31, v7, v2, v3, 1
+    ONLY_IF (\halves==2), MULTIPLY \rows, 7, v30, v31, v7, v2, v3, 1
     ONLY_IF (\follows&&\rows>7), ldr d7, [x11, x16]
     ONLY_IF \follows, ldr q2, [\b, #32]
     ONLY_IF \follows, ldr q3, [\b, #48]

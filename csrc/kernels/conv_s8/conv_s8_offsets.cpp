@@ -32,8 +32,11 @@ static_assert(offsetof(ConvS8Params, epilogue.gate.low) == CONV_S8_GATE_LOW);
 static_assert(offsetof(ConvS8Params, epilogue.gate.high) == CONV_S8_GATE_HIGH);
 static_assert(CONV_S8_GATE_HIGH == CONV_S8_GATE_LOW + 16);  // loaded as a pair
 static_assert(offsetof(ConvS8Params, start) == CONV_S8_START);
+static_assert(offsetof(ConvS8Params, half_step) == CONV_S8_HALF_STEP);
 static_assert(kSumsToS8Folded == CONV_S8_TO_S8_FOLDED);
 static_assert(kSumsToF16 == CONV_S8_TO_F16);
+static_assert(kSumsToF16Folded == CONV_S8_TO_F16_FOLDED);
+static_assert(kSumsToF16Shifted == CONV_S8_TO_F16_SHIFTED && kSumsShift == CONV_S8_SHIFT);
 static_assert(kSumsToS8 == CONV_S8_TO_S8);
 static_assert(kSumsToF32 == CONV_S8_TO_F32);
 static_assert(kConvS8Group == 8 && kConvS8MaxTile == 8);

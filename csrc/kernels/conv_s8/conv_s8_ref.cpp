@@ -32,6 +32,12 @@ extern "C" void conv_s8_ref(const ConvS8Params* params) {
         reinterpret_cast<float*>(c)[m * 4 + n % 4] = sums_to_f32(sum, p.scale[n], p.offset[n], p.epilogue);
       } else if (p.epilogue.output == kSumsToF16) {
         static_cast<uint16_t*>(p.c)[m * 8 + n] = sums_to_f16(sum, p.scale[n], p.offset[n], p.epilogue);
+      } else if (p.epilogue.output == kSumsToF16Folded) {
+        static_cast<uint16_t*>(p.c)[m * 8 + n] =
+            sums_to_f16_folded(sum, p.start[n], p.scale[n], p.offset[n], p.epilogue);
+      } else if (p.epilogue.output == kSumsToF16Shifted) {
+        static_cast<uint16_t*>(p.c)[m * 8 + n] =
+            sums_to_f16_shifted(sum, p.start[n], p.scale[n], p.offset[n], p.epilogue);
       } else if (p.epilogue.output == kSumsToS8Folded) {
         static_cast<int8_t*>(p.c)[m * 8 + n] = sums_to_s8_folded(sum, p.start[n], p.scale[n], p.offset[n], p.epilogue);
       } else {

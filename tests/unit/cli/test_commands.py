@@ -35,14 +35,25 @@ def test_version_and_help_name_every_command(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_eighty_columns(command: str) -> None:
+def test_help_fits_eighty_columns(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(command, "--help") == 0
+    shown = capsys.readouterr().out
+    assert f" {command} " in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+def test_the_program_starts_where_there_is_no_home() -> None:
     answer = subprocess.run(
-        [sys.executable, "-m", "edgedeploy", command, "--help"],
+        [sys.executable, "-m", "edgedeploy", "flash", "--help"],
         capture_output=True,
         text=True,
         check=True,
         env={"COLUMNS": "80", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
     )
+    assert "--emulated" in answer.stdout
     assert max(len(line) for line in answer.stdout.splitlines()) <= 80
 
 

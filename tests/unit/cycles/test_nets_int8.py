@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache as cached
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,7 @@ def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(cache))
 
 
+@cached
 def int8_graph(name: str) -> Graph:
     net = build_builtin(name, int8=True, progress=SILENT)
     return read_graph(net.param, net.weights)

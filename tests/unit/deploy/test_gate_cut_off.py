@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from deploy_workbench import APP, Workbench, runner_script
-from power_witness import Powered, Witness, restart
+from power_witness import Powered, Witness, every_command, places, restart
 
 from edgedeploy.artifacts import Bundle
 from edgedeploy.deploy.release import status
@@ -133,7 +133,8 @@ def test_a_rollback_leaves_what_was_not_proven(bench: Workbench, witness: Witnes
     bench.check_whole()
 
 
-def test_power_cut_at_every_command_of_a_flash_that_goes_back(bench: Workbench, witness: Witness) -> None:
+@every_command
+def test_power_cut_at_every_command_of_a_flash_that_goes_back(bench: Workbench, witness: Witness, step: int) -> None:
     """A verdict that was written down is carried out by the next command, whichever it is."""
     good = bench.bundle("weights 0")
     bench.flash(good)
@@ -143,7 +144,7 @@ def test_power_cut_at_every_command_of_a_flash_that_goes_back(bench: Workbench, 
     back = place(commands, "mv -fT lock/current-")
     assert first < decided < back
     seen = set()
-    for count in (first + 1, *range(decided, len(commands))):
+    for count in (first + 1, back, *places(decided, len(commands), step)):
         bad = bench.bundle(f"bad weights {count}", runner=failing(count))
         found = cut(bench, witness, bad, count)
         assert found.current == (bad.digest if count <= back else good.digest), count

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from deploy_workbench import APP, Workbench, runner_script
-from power_witness import Powered, Witness, restart
+from power_witness import Powered, Witness, every_command, places, restart
 
 from edgedeploy.deploy.release import status
 from edgedeploy.errors import BoardBusyError, ConnectionLostError, EdgedeployError, SelfTestError
@@ -129,7 +129,8 @@ def test_a_journal_with_other_words_stops_no_flash(bench: Workbench, content: st
     bench.check_whole()
 
 
-def test_power_cut_again_while_a_cut_is_mended(bench: Workbench, tmp_path: Path) -> None:
+@every_command
+def test_power_cut_again_while_a_cut_is_mended(bench: Workbench, tmp_path: Path, step: int) -> None:
     """First before and after the switch, then at commands all over the flash that finds what that left."""
     (tmp_path / "witness").mkdir()
     bench.flash(bench.bundle("weights 0"))
@@ -138,7 +139,7 @@ def test_power_cut_again_while_a_cut_is_mended(bench: Workbench, tmp_path: Path)
     commands = witness.commands
     switch = next(index for index, line in enumerate(commands) if line.startswith("mv -fT lock/current-"))
     for first in (switch - 2, switch + 1):
-        for second in range(0, len(commands), 4):
+        for second in range(0, len(commands), 4 * step):
             lost, new = bench.bundle(f"lost {first} {second}"), bench.bundle(f"new {first} {second}")
             cut_off(bench, witness, lost.digest, first, lambda lost=lost: bench.flash(lost, Powered(bench, witness)))
             assert status(bench.transport(), APP).unfinished is not None
@@ -150,8 +151,11 @@ def test_power_cut_again_while_a_cut_is_mended(bench: Workbench, tmp_path: Path)
             assert (lost.digest in seen) == (first > switch)
 
 
+@every_command
 @pytest.mark.parametrize("way", ["rollback", "failing self-test"])
-def test_power_cut_at_every_command_of_what_is_no_whole_flash(bench: Workbench, tmp_path: Path, way: str) -> None:
+def test_power_cut_at_every_command_of_what_is_no_whole_flash(
+    bench: Workbench, tmp_path: Path, way: str, step: int
+) -> None:
     (tmp_path / "witness").mkdir()
     bundles = [bench.bundle(f"weights {number}") for number in range(2)]
     for bundle in bundles:
@@ -169,7 +173,7 @@ def test_power_cut_at_every_command_of_what_is_no_whole_flash(bench: Workbench, 
         act()
     total = len(witness.commands)
     assert total > 8
-    for count in range(total):
+    for count in places(0, total, step):
         witness.allow(None)
         bench.flash(bundles[1])
         before = bench.current
