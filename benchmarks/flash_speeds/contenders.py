@@ -23,6 +23,7 @@ from edgedeploy.transport.fake import FaultyTransport
 from edgedeploy.transport.protocol import CommandResult, Transport
 from edgedeploy.transport.ssh import connect
 from flash_speeds.counting import Link
+from flash_speeds.processor import processor_seconds
 
 CONNECT_DEADLINE_S = 120.0
 RSYNC_LIBRARIES = re.compile(r"lib(acl|attr|lz4|popt|xxhash|zstd)\.so\.\d+")
@@ -33,13 +34,14 @@ class Measured:
     """What bringing a release took.
 
     Args:
-        seconds, bytes: From connecting until every file is there; of edgedeploy also verified and synced.
+        seconds, bytes, processor_seconds: From connecting until every file is there; of edgedeploy verified and synced.
         whole_seconds, whole_bytes: With all else that the tool does: of edgedeploy probe, self-test, activation.
         round_trips, steps: Of edgedeploy's flash, all of it; seconds of each step.
     """
 
     seconds: float
     bytes: int
+    processor_seconds: float
     whole_seconds: float
     whole_bytes: int
     round_trips: int | None = None
@@ -49,26 +51,27 @@ class Measured:
 class _Watched(FaultyTransport):
     """Notes when the self-test starts: all files are there then."""
 
-    def __init__(self, inner: Transport, link: Link) -> None:
+    def __init__(self, inner: Transport, link: Link, twin_pid: int) -> None:
         super().__init__(inner)
         self._link = link
-        self.there: tuple[float, int] | None = None
+        self._twin_pid = twin_pid
+        self.there: tuple[float, int, float] | None = None
 
     def run(self, command: Sequence[str] | str, **options: Any) -> CommandResult:
         """Run a command; see the protocol."""
         if not isinstance(command, str) and "selftest" in command:
-            self.there = (time.monotonic(), self._link.bytes)
+            self.there = (time.monotonic(), self._link.bytes, processor_seconds(self._twin_pid))
         return super().run(command, **options)
 
 
-def by_edgedeploy(bundle: Bundle, endpoint: SshEndpoint, link: Link) -> Measured:
+def by_edgedeploy(bundle: Bundle, endpoint: SshEndpoint, link: Link, twin_pid: int) -> Measured:
     """Connect, probe, flash."""
-    begin, counted = time.monotonic(), link.bytes
+    begin, counted, used = time.monotonic(), link.bytes, processor_seconds(twin_pid)
     with connect(endpoint, deadline_s=CONNECT_DEADLINE_S) as transport:
-        connected, connected_bytes = time.monotonic(), link.bytes
+        connected, connected_bytes, connected_used = time.monotonic(), link.bytes, processor_seconds(twin_pid)
         facts = probe(transport)
-        probed, probed_bytes = time.monotonic(), link.bytes
-        watched = _Watched(transport, link)
+        probed, probed_bytes, probed_used = time.monotonic(), link.bytes, processor_seconds(twin_pid)
+        watched = _Watched(transport, link, twin_pid)
         result = flash(
             watched,
             bundle,
@@ -82,6 +85,7 @@ def by_edgedeploy(bundle: Bundle, endpoint: SshEndpoint, link: Link) -> Measured
     return Measured(
         seconds=connected - begin + watched.there[0] - probed,
         bytes=connected_bytes - counted + watched.there[1] - probed_bytes,
+        processor_seconds=connected_used - used + watched.there[2] - probed_used,
         whole_seconds=time.monotonic() - begin,
         whole_bytes=link.bytes - counted,
         round_trips=sum(step.round_trips for step in result.steps),
@@ -96,6 +100,7 @@ class Programs:
 
     endpoint: SshEndpoint
     link: Link
+    twin_pid: int
     rsync_path: str = field(default="rsync")
 
     def rsync(self, release: Path) -> Measured:
@@ -121,10 +126,11 @@ class Programs:
         return ["-F", "none", *(word for name, value in names.items() for word in ("-o", f"{name}={value}"))]
 
     def _run(self, command: list[str]) -> Measured:
-        begin, counted = time.monotonic(), self.link.bytes
+        begin, counted, used = time.monotonic(), self.link.bytes, processor_seconds(self.twin_pid)
         subprocess.run(command, check=True)
         seconds, count = time.monotonic() - begin, self.link.bytes - counted
-        return Measured(seconds=seconds, bytes=count, whole_seconds=seconds, whole_bytes=count)
+        used = processor_seconds(self.twin_pid) - used
+        return Measured(seconds=seconds, bytes=count, processor_seconds=used, whole_seconds=seconds, whole_bytes=count)
 
 
 def through(endpoint: SshEndpoint, link: Link, directory: Path) -> SshEndpoint:

@@ -25,6 +25,8 @@ nlohmann::ordered_json verify_command(const Options& options);
 nlohmann::ordered_json trust_command(const Options& options);
 
 nlohmann::ordered_json receive_command(const Options& options);
+nlohmann::ordered_json survey_command(const Options& options);
+nlohmann::ordered_json install_command(const Options& options);
 
 }  // namespace edgedeploy
 

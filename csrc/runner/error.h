@@ -20,6 +20,7 @@ enum class ExitCode {
   kUntrusted = 9,
   kOverBudget = 10,
   kStream = 11,
+  kLockLost = 75,  // As the shell scripts say it.
 };
 
 class RunnerError : public std::runtime_error {

@@ -80,6 +80,10 @@ int run(const Options& options) {
       return print(trust_command(options));
     case Command::kReceive:
       return print(receive_command(options));
+    case Command::kSurvey:
+      return print(survey_command(options));
+    case Command::kInstall:
+      return print(install_command(options));
     case Command::kHelp:
       break;
   }

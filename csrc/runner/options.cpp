@@ -12,6 +12,7 @@ namespace {
 
 constexpr long kMaxThreads = 256;
 constexpr long kMaxRuns = 1000000;
+constexpr long kMaxFiles = 1000000;
 constexpr int kCountRuns = 2;
 constexpr long kMaxCpu = 1023;
 constexpr double kMaxSeconds = 86400;
@@ -93,8 +94,8 @@ Command command_of(const std::string& word) {
       {"version", Command::kVersion}, {"probe", Command::kProbe},   {"selftest", Command::kSelfTest},
       {"health", Command::kHealth},   {"infer", Command::kInfer},   {"bench", Command::kBench},
       {"count", Command::kCount},     {"verify", Command::kVerify}, {"trust", Command::kTrust},
-      {"receive", Command::kReceive}, {"help", Command::kHelp},     {"--help", Command::kHelp},
-      {"-h", Command::kHelp},
+      {"receive", Command::kReceive}, {"survey", Command::kSurvey}, {"install", Command::kInstall},
+      {"help", Command::kHelp},       {"--help", Command::kHelp},   {"-h", Command::kHelp},
   };
   const auto found = kCommands.find(word);
   if (found == kCommands.end()) throw usage("unknown command '" + word + "'");
@@ -189,6 +190,22 @@ bool take_trust_option(const std::string& option, Arguments& arguments, Options&
   return true;
 }
 
+bool take_board_option(const std::string& option, Arguments& arguments, Options& options) {
+  static const std::map<std::string, std::string Options::*> kTexts = {{"--digest", &Options::digest},
+                                                                       {"--token", &Options::token},
+                                                                       {"--owner", &Options::owner},
+                                                                       {"--host", &Options::host},
+                                                                       {"--root", &Options::root}};
+  if (option == "--count") {
+    options.count = static_cast<size_t>(whole_number(option, arguments.value_of(option), 0, kMaxFiles));
+    return true;
+  }
+  const auto found = kTexts.find(option);
+  if (found == kTexts.end()) return false;
+  options.*found->second = arguments.value_of(option);
+  return true;
+}
+
 bool take_option(const std::string& option, Arguments& arguments, Options& options) {
   const bool infers = options.command == Command::kInfer;
   const bool benches = options.command == Command::kBench;
@@ -204,7 +221,9 @@ bool take_option(const std::string& option, Arguments& arguments, Options& optio
     options.trust_dir = arguments.value_of(option);
     return true;
   }
-  return (verifies && take_verify_option(option, arguments, options)) ||
+  const bool visits = options.command == Command::kSurvey || options.command == Command::kInstall;
+  return (visits && take_board_option(option, arguments, options)) ||
+         (verifies && take_verify_option(option, arguments, options)) ||
          (trusts && take_trust_option(option, arguments, options)) ||
          (loads_model(options.command) && take_model_option(option, arguments, options)) ||
          ((infers || benches || counts) && take_data_option(option, arguments, options)) ||
@@ -225,6 +244,10 @@ void check_complete(const Options& options, const std::string& word) {
   if (verifies) need(options.app, "--app NAME");
   if (verifies || options.command == Command::kTrust) need(options.trust_dir, "--trust DIR");
   if (options.command == Command::kReceive) need(options.into, "--into PREFIX");
+  if (options.command == Command::kSurvey || options.command == Command::kInstall) {
+    need(options.digest, "--digest SHA256");
+    need(options.token, "--token TOKEN");
+  }
   if (options.command == Command::kTrust) need(options.change_file, "--change FILE");
 }
 
@@ -260,7 +283,11 @@ const char* usage_text() {
          "                                  [--output-dir DIR] [--disable-layers]\n"
          "       edgedeploy-runner verify   --release DIR --trust DIR --digest SHA256 --app NAME\n"
          "       edgedeploy-runner trust    --trust DIR --change FILE [--key HEX --signature HEX]\n"
-         "       edgedeploy-runner receive  --into PREFIX < STREAM\n";
+         "       edgedeploy-runner receive  --into PREFIX < STREAM\n"
+         "       edgedeploy-runner survey   --root NAME --token TOKEN --owner NOTE --digest SHA256 --host NAME --count "
+         "N\n"
+         "                                  < LIST\n"
+         "       edgedeploy-runner install  --token TOKEN --digest SHA256 --count N < STREAM\n";
 }
 
 }  // namespace edgedeploy

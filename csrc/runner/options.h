@@ -8,7 +8,21 @@
 
 namespace edgedeploy {
 
-enum class Command { kVersion, kProbe, kSelfTest, kHealth, kInfer, kBench, kCount, kVerify, kTrust, kReceive, kHelp };
+enum class Command {
+  kVersion,
+  kProbe,
+  kSelfTest,
+  kHealth,
+  kInfer,
+  kBench,
+  kCount,
+  kVerify,
+  kTrust,
+  kReceive,
+  kSurvey,
+  kInstall,
+  kHelp
+};
 
 struct Options {
   Command command = Command::kHelp;
@@ -30,6 +44,11 @@ struct Options {
   std::string change_file;
   std::string signature;  // Hexadecimal, as is the key.
   std::string key;
+  std::string root;   // Of kSurvey: what the report calls the directory.
+  std::string token;  // Of kSurvey and kInstall: the lock's.
+  std::string owner;  // Of kSurvey, as is the host: notes for others.
+  std::string host;
+  size_t count = 0;  // Lines of the list on stdin.
   std::string into;  // Of kReceive: what comes before a file's SHA-256 in its name.
 };
 

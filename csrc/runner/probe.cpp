@@ -8,6 +8,7 @@
 #include "dispatch/dispatch.h"
 #include "runner/commands.h"
 #include "runner/receive.h"
+#include "runner/report.h"
 
 namespace edgedeploy {
 
@@ -26,8 +27,11 @@ std::vector<std::string> isa_names(uint64_t features) {
 }  // namespace
 
 ordered_json version_command() {
-  return {
-      {"schema", 1}, {"runner", EDGEDEPLOY_RUNNER_VERSION}, {"engine", NCNN_VERSION_STRING}, {"receives", kStreamName}};
+  return {{"schema", 1},
+          {"runner", EDGEDEPLOY_RUNNER_VERSION},
+          {"engine", NCNN_VERSION_STRING},
+          {"receives", kStreamName},
+          {"installs", kInstallerName}};
 }
 
 ordered_json probe_command() {

@@ -11,11 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "runner/bytes.h"
 #include "runner/commands.h"
 #include "runner/descriptor.h"
 #include "runner/error.h"
 #include "runner/frame.h"
+#include "runner/sha256.h"
 
 namespace edgedeploy {
 
@@ -24,6 +27,7 @@ namespace {
 constexpr size_t kFileHeaderBytes = 52;
 constexpr size_t kShaBytes = 32;
 constexpr size_t kMaxNameBytes = 4096;
+constexpr size_t kChunkBytes = size_t{1} << 16;
 constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
 
 enum Record : unsigned char { kEnd = 0, kFileRecord = 1, kFrameRecord = 2 };
@@ -90,7 +94,8 @@ class Incoming {
     size_ = little_endian(bytes + 8, 8);
     mode_ = static_cast<mode_t>(little_endian(bytes + 16, 2));
     const size_t name_bytes = little_endian(bytes + 18, 2);
-    path_ = prefix + hexadecimal(header.substr(kFileHeaderBytes - kShaBytes));
+    expected_ = hexadecimal(header.substr(kFileHeaderBytes - kShaBytes));
+    path_ = prefix + expected_;
     if (done_ > size_ || size_ > static_cast<uint64_t>(INT64_MAX)) throw damaged("a file of this size");
     if ((mode_ & ~static_cast<mode_t>(0777)) || (mode_ & kWritableByOthers)) throw damaged("a file of this mode");
     if (name_bytes > kMaxNameBytes) throw damaged("a name of this length");
@@ -108,9 +113,15 @@ class Incoming {
 
   bool is_whole() const { return done_ == size_; }
 
-  void finish() const {
+  // Returns the SHA-256 of all that was written, what was there before included.
+  std::string finish() {
     if (fchmod(file_.get(), mode_) != 0) throw file_error(path_, strerror(errno));
+    // Whoever stores the file has to wait for the disk, which is better begun while the next one comes.
+    sync_file_range(file_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+    return sum_.finish();
   }
+
+  const std::string& expected() const { return expected_; }
 
   uint64_t size_bytes() const { return size_; }
 
@@ -121,6 +132,11 @@ class Incoming {
     struct stat status{};
     if (file_.get() < 0 || fstat(file_.get(), &status) != 0) throw file_error(path_, strerror(errno));
     if (static_cast<uint64_t>(status.st_size) != done_) throw file_error(path_, "changed meanwhile");
+    for (uint64_t offset = 0; offset < done_;) {
+      const std::string bytes = read_range(file_, path_, offset, std::min<uint64_t>(done_ - offset, kChunkBytes));
+      sum_.add(bytes.data(), bytes.size());
+      offset += bytes.size();
+    }
     if (base_path_.empty()) return;
     base_ = Descriptor(open(base_path_.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (base_.get() < 0) throw file_error(base_path_, strerror(errno));
@@ -147,8 +163,10 @@ class Incoming {
       written += static_cast<size_t>(count);
       done_ += static_cast<uint64_t>(count);
     }
+    sum_.add(bytes.data(), bytes.size());
   }
 
+  std::string expected_;
   std::string path_;
   std::string base_path_;
   Descriptor file_;
@@ -156,6 +174,7 @@ class Incoming {
   uint64_t done_ = 0;
   uint64_t size_ = 0;
   mode_t mode_ = 0;
+  Sha256 sum_;
 };
 
 }  // namespace
@@ -174,7 +193,7 @@ Received receive_stream(int stream, const std::string& prefix) {
       if (kind != kFrameRecord) throw damaged("a frame is expected");
       file.add(stream, decoder);
     }
-    file.finish();
+    received.sums[file.expected()] = file.finish();
     received.files += 1;
     received.size_bytes += file.size_bytes();
   }

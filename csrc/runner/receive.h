@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace edgedeploy {
@@ -16,6 +17,7 @@ constexpr size_t kStreamNameBytes = sizeof(kStreamName) - 1;
 struct Received {
   int files = 0;
   uint64_t size_bytes = 0;
+  std::map<std::string, std::string> sums;  // By the SHA-256 that a file should have, the one it has.
 };
 
 // Unpacks the stream of an open descriptor. A file goes to `prefix` followed by its SHA-256 in hexadecimal; bases are

@@ -1,17 +1,17 @@
 #include "runner/signature.h"
 
 #include <errno.h>
-#include <sodium/crypto_hash_sha256.h>
+#include <fcntl.h>
 #include <sodium/crypto_sign_ed25519.h>
 #include <sodium/utils.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <vector>
 
+#include "runner/descriptor.h"
 #include "runner/error.h"
+#include "runner/sha256.h"
 
 namespace edgedeploy {
 
@@ -24,11 +24,6 @@ static_assert(kSha256Digits == 2 * crypto_hash_sha256_BYTES, "");
 constexpr size_t kChunkBytes = size_t{1} << 16;
 
 const unsigned char* bytes_of(const std::string& text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-
-std::string hex_of(const std::array<unsigned char, crypto_hash_sha256_BYTES>& digest) {
-  std::array<char, kSha256Digits + 1> text;
-  return sodium_bin2hex(text.data(), text.size(), digest.data(), digest.size());
-}
 
 }  // namespace
 
@@ -52,25 +47,27 @@ bool verifies(const std::string& signature, const std::string& message, const st
 }
 
 std::string sha256_hex(const std::string& bytes) {
-  std::array<unsigned char, crypto_hash_sha256_BYTES> digest;
-  crypto_hash_sha256(digest.data(), bytes_of(bytes), bytes.size());
-  return hex_of(digest);
+  Sha256 sum;
+  sum.add(bytes.data(), bytes.size());
+  return sum.finish();
+}
+
+std::string sha256_of_file(const std::string& path) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (file.get() < 0) throw RunnerError(ExitCode::kFile, path + ": " + strerror(errno));
+  return sha256_hex(file.get(), path);
 }
 
 std::string sha256_hex(int descriptor, const std::string& path) {
-  crypto_hash_sha256_state state;
-  crypto_hash_sha256_init(&state);
+  Sha256 sum;
   std::vector<unsigned char> chunk(kChunkBytes);
   for (;;) {
     const ssize_t count = read(descriptor, chunk.data(), chunk.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw RunnerError(ExitCode::kFile, path + ": " + strerror(errno));
-    if (count == 0) break;
-    crypto_hash_sha256_update(&state, chunk.data(), static_cast<size_t>(count));
+    if (count == 0) return sum.finish();
+    sum.add(chunk.data(), static_cast<size_t>(count));
   }
-  std::array<unsigned char, crypto_hash_sha256_BYTES> digest;
-  crypto_hash_sha256_final(&state, digest.data());
-  return hex_of(digest);
 }
 
 }  // namespace edgedeploy

@@ -22,6 +22,9 @@ bool verifies(const std::string& signature, const std::string& message, const st
 
 std::string sha256_hex(const std::string& bytes);
 
+// Of a file by its path. Throws RunnerError(kFile).
+std::string sha256_of_file(const std::string& path);
+
 // Reads `descriptor` to its end. Throws RunnerError(kFile) naming `path` where that fails.
 std::string sha256_hex(int descriptor, const std::string& path);
 

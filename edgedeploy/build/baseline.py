@@ -26,7 +26,7 @@ from edgedeploy.build import a32, a64
 from edgedeploy.errors import BuildFailedError
 
 _VARIANT = re.compile(
-    r"_(?:vfpv4|asimdhp|asimddp|asimdfhm|bf16|i8mm|sve|sve2|svebf16|svei8mm|svef32mm|neondot|neoni8mm)(?:\.(?:cpp|S|s))?(?:\.o)?$"
+    r"_(?:vfpv4|asimdhp|asimddp|asimdfhm|bf16|i8mm|sve|sve2|svebf16|svei8mm|svef32mm|neondot|neoni8mm|sha2)(?:\.(?:cpp|S|s))?(?:\.o)?$"
 )
 # Functions of the C library and the compiler's run-time library that ask the CPU, the kernel or a frame themselves, or
 # that the loader chooses by what the CPU has.

@@ -15,11 +15,11 @@ from edgedeploy.artifacts import BundleFile
 from edgedeploy.deploy import push_scripts, scripts
 from edgedeploy.deploy.known import KnownFiles
 from edgedeploy.deploy.layout import RUNNER
-from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
+from edgedeploy.deploy.remote import read_report, report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.script_parts import LOCK_LOST_STATUS
 from edgedeploy.deploy.scripts import command
 from edgedeploy.deploy.steps import RunningStep
-from edgedeploy.deploy.stream import Base, Outgoing, can_receive, gzipped, write_stream
+from edgedeploy.deploy.stream import Base, Outgoing, can_install, can_receive, gzipped, write_stream
 from edgedeploy.deploy.survey import Partial
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import EdgedeployError
@@ -79,7 +79,7 @@ class Pushing:
 
     def _send(self, outgoing: list[Outgoing]) -> None:
         receiver = self.visit.survey.receiver
-        runner = next((item for item in outgoing if item.file.path == PurePosixPath(RUNNER)), None)
+        runner = next((item for item in outgoing if item.file is self._runner), None)
         if not outgoing:
             return
         if receiver is not None:
@@ -100,8 +100,9 @@ class Pushing:
         lock = (str(self.visit.survey.root), self.visit.owner.token)
         age = "new" if is_new else "proven"
         store = (self.digest, str(self.listing.count("\n")))
+        installs = can_install(self._runner.source) if is_new and self._runner else self.visit.survey.installs
         result = self.visit.transport.stream(
-            command("receive", scripts.RECEIVE, *lock, *store, receiver, age),
+            command("receive", push_scripts.INSTALL if installs else scripts.RECEIVE, *lock, *store, receiver, age),
             chain(write_stream(outgoing, self._show), [self.listing.encode()]),
             stall_s=script_deadline_s(2 * sum(file.size_bytes for file in self.files)),
         )
@@ -109,7 +110,7 @@ class Pushing:
             return False
         if result.exit_status == 0:
             self._done_bytes += sum(item.file.size_bytes - item.offset for item in outgoing)
-            self.stored = result
+            self.stored = read_report(result)
             return True
         bases = [item.base for item in outgoing if item.base]
         is_misfit = result.exit_status == DAMAGED_STREAM_STATUS and any(item.base or item.offset for item in outgoing)
@@ -119,6 +120,10 @@ class Pushing:
             self.based_on.difference_update(item.file.sha256 for item in outgoing)
             return self._stream(receiver, whole, is_new=is_new)
         raise self._error(result, "the stream of files")
+
+    @property
+    def _runner(self) -> BundleFile | None:
+        return next((file for file in self.files if file.path == PurePosixPath(RUNNER)), None)
 
     def _send_runner(self, item: Outgoing) -> None:
         if not self.visit.survey.has_gzip:

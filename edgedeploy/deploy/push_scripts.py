@@ -7,16 +7,20 @@ from edgedeploy.deploy.script_parts import CHECK_LOCK, START
 CHANGED_STATUS = 76
 # csrc/runner/receive.h has it too; a stream starts with it.
 STREAM_NAME = "edgedeploy-stream-1"
+# csrc/runner/report.h: such a program surveys the board, and makes the release of what it unpacks.
+INSTALLER_NAME = "edgedeploy-installer-1"
 
 # Says which program unpacks streams, the active release's or the one that checks signatures, and whether gzip is there.
 FIND_RECEIVER = f"""
 receives() {{
-  case $("$1" version 2>/dev/null || true) in *'"{STREAM_NAME}"'*) printf 'receiver %s\\n' "$1" ;; *) return 1 ;; esac
+  said=$("$1" version 2>/dev/null || true)
+  case $said in *'"{STREAM_NAME}"'*) printf 'receiver %s\\n' "$1" ;; *) return 1 ;; esac
+  case $said in *'"{INSTALLER_NAME}"'*) echo installs ;; esac
 }}
 find_receiver() {{
   if command -v gzip > /dev/null; then echo gzip; fi
-  if receives "./$(readlink current 2>/dev/null || true)/bin/edgedeploy-runner"; then return; fi
-  trust=$HOME/.edgedeploy/.trust
+  if [ -n "$from" ] && receives "./$from/bin/edgedeploy-runner"; then return; fi
+  [ -f "$trust/keys" ] || return 0
   named=$(awk '$1 == "verifier" {{ print $2 }}' "$trust/keys" 2>/dev/null || true)
   [ -n "$named" ] || return 0
   actual=$(sha256sum < "$trust/verifier-$named" || true)
@@ -34,6 +38,19 @@ fi
 "$receiver" receive --into "store/.incoming-$token-"
 check_lock
 """
+
+# root token digest count installer new|proven; stdin: the files, then the list as for scripts.STORE
+INSTALL = (
+    START
+    + """
+cd "$1"
+if [ "$6" = new ] && ! "$5" version > /dev/null; then
+  echo unable
+  exit 0
+fi
+exec "$5" install --token "$2" --digest "$3" --count "$4"
+"""
+)
 
 # root token sha256 mode offset
 UNZIP = (

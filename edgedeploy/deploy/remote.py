@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from edgedeploy.deploy import script_parts, scripts
 from edgedeploy.errors import BoardBusyError, DiskFullError, EdgedeployError, RemoteCommandError
+from edgedeploy.reading import load_json
 from edgedeploy.transport.exchange import NO_SPACE_HINT, READ_ONLY_HINT, READ_ONLY_TEXT, says_no_space
 from edgedeploy.transport.protocol import CommandResult, Transport
 
@@ -59,6 +61,21 @@ def script_error(transport: Transport, name: str, result: CommandResult) -> Edge
     return RemoteCommandError(
         command=f"edgedeploy's script '{name}'", exit_status=result.exit_status, stderr=result.stderr, hint=hint
     )
+
+
+def read_report(result: CommandResult) -> CommandResult:
+    """Return what the on-board program gave in place of a script: its report as a script would have said it.
+
+    Its document is ``{"schema": 1, "report": [LINE, ...]}``; the output of anything else stays as it is.
+    """
+    try:
+        document = load_json(result.stdout)
+        lines = document["report"]
+        if document["schema"] != 1 or not all(isinstance(line, str) for line in lines):
+            return result
+    except (ValueError, TypeError, KeyError):
+        return result
+    return replace(result, stdout="".join(f"{line}\n" for line in lines))
 
 
 def report_lines(result: CommandResult) -> list[tuple[str, str]]:

@@ -40,14 +40,26 @@ find_list() {
 
 # What a script that has outlived its connection must not do once somebody else holds the lock.
 HOLD_LOCK = f"""
+# Sets holder: whose lock it is, empty where nobody has it; by the shell alone, for it is asked often.
+read_token() {{
+  holder=''
+  {{ read -r holder < lock/token; }} 2>/dev/null || true
+}}
 check_lock() {{
-  if [ "$(cat lock/token 2>/dev/null || true)" != "$token" ]; then
+  read_token
+  if [ "$holder" != "$token" ]; then
     echo "the lock is no longer held by this flash" >&2
     exit {LOCK_LOST_STATUS}
   fi
 }}
 unlock() {{
-  if [ "$(cat lock/token 2>/dev/null || true)" = "$token" ]; then rm -rf lock; fi
+  read_token
+  if [ "$holder" = "$token" ]; then rm -rf lock; fi
+}}
+# Sets active: what current points to, empty where it is none.
+read_current() {{
+  active=''
+  if [ -L current ]; then active=$(readlink current 2>/dev/null || true); fi
 }}
 """
 
@@ -145,7 +157,7 @@ elif [ ! -d lock ]; then
   # Neither held nor taken: say why.
   take_lock
 else
-  holder=$(cat lock/token 2>/dev/null || true)
+  read_token
   read_lock
   if [ "$breaking" != any ] && [ "$restarted" = no ] && { [ -z "$breaking" ] || [ "$holder" != "$breaking" ]; }; then
     say_busy
@@ -226,9 +238,14 @@ if [ -f journal ]; then
   case $j_action in flash | rollback | automatic-rollback) ;; *) j_action=- ;; esac
   printf 'recovered %s %s %s\\n' "$outcome" "$j_action" "${j_to:--}"
 fi
-rm -rf releases/.new-* releases/.old-* releases/*/.link-*
+remove() {
+  for doomed in "$@"; do
+    if [ -e "$doomed" ] || [ -L "$doomed" ]; then rm -rf "$doomed"; fi
+  done
+}
+remove releases/.new-* releases/.old-* releases/*/.link-*
 # Of hosts that are gone; those of the living, who see the lock taken, may go at the same moment.
-rm -rf .lock-* .broken-* 2>/dev/null || true
+remove .lock-* .broken-* 2>/dev/null || true
 """
 
 # A file in the store that no release links to has exactly one name.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from edgedeploy.artifacts import BundleFile
 from edgedeploy.deploy.packing import pack_file
-from edgedeploy.deploy.push_scripts import STREAM_NAME
+from edgedeploy.deploy.push_scripts import INSTALLER_NAME, STREAM_NAME
 from edgedeploy.errors import TransferError
 
 NAME = STREAM_NAME.encode()
@@ -41,6 +41,11 @@ class Outgoing:
 def can_receive(runner: Path) -> bool:
     """Return whether an on-board program reads such streams: it holds their name."""
     return NAME in _read(runner)
+
+
+def can_install(runner: Path) -> bool:
+    """Return whether an on-board program surveys a board, and makes a release of such a stream."""
+    return INSTALLER_NAME.encode() in _read(runner)
 
 
 def write_stream(files: Iterable[Outgoing], on_bytes: Callable[[int, BundleFile], None]) -> Iterator[bytes]:

@@ -11,10 +11,11 @@ from pathlib import PurePosixPath
 from edgedeploy.artifacts import BundleFile
 from edgedeploy.deploy import scripts
 from edgedeploy.deploy.history import parse_history
-from edgedeploy.deploy.layout import is_digest
+from edgedeploy.deploy.layout import RUNNER, is_digest
 from edgedeploy.deploy.lock import BREAK_ANY, Owner, busy_error, is_dead, parse_age, parse_owner
-from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_deadline_s
+from edgedeploy.deploy.remote import parse_count, read_report, report_lines, run_script, script_deadline_s
 from edgedeploy.deploy.status import Activation, describe_change
+from edgedeploy.deploy.stream import can_install
 from edgedeploy.errors import RemoteCommandError
 from edgedeploy.healthfile import Health, parse_health
 from edgedeploy.transport.protocol import CommandResult, Transport
@@ -38,6 +39,7 @@ class Survey:
         partial: By SHA-256, what a flash that was cut off left of files that the store lacks.
         has_gzip: Asked where files are missing, as is ``receiver``.
         receiver: The command that unpacks a stream of files there, if there is one.
+        installs: It makes the release of them too.
         recovered: What was found cut off and put in order, None where nothing was.
         health: By release, what the health gate found out about it, as far as it can be read.
     """
@@ -55,6 +57,7 @@ class Survey:
     partial: Mapping[str, Partial] = field(default_factory=dict)
     has_gzip: bool = False
     receiver: str | None = None
+    installs: bool = False
     recovered: Recovered | None = None
     health: Mapping[str, Health] = field(default_factory=dict)
 
@@ -128,7 +131,29 @@ def take_survey(
         )
         return parse_survey(result)
 
-    answer = ask(BREAK_ANY if break_lock else "")
+    def ask_program() -> Survey | None:
+        """Ask the active release's program, which can do it where nothing needs mending; None where it did not."""
+        tail = (digest, str(len(files)), json.dumps(socket.gethostname()))
+        result = run_script(
+            transport,
+            "survey",
+            scripts.FAST_SURVEY,
+            *arguments,
+            *tail,
+            stdin=listing,
+            deadline_s=deadline_s,
+            check=False,
+        )
+        try:
+            answer = parse_survey(read_report(result)) if result.exit_status == 0 else None
+        except RemoteCommandError:
+            return None
+        return answer if isinstance(answer, Survey) else None
+
+    answer: Survey | Busy | None = ask_program() if any(is_installer(file) for file in files) else None
+    if answer is None:
+        # A program that took the lock and failed then left one of this very visit.
+        answer = ask(BREAK_ANY if break_lock else owner.token)
     if isinstance(answer, Busy) and answer.owner is not None and is_dead(answer.owner):
         answer = ask(answer.owner.token)
     if isinstance(answer, Busy):
@@ -136,6 +161,11 @@ def take_survey(
     if answer.complete:
         return replace(answer, have=frozenset(file.sha256 for file in files))
     return answer
+
+
+def is_installer(file: BundleFile) -> bool:
+    """Return whether a file is an on-board program that can survey: the board's active one probably can, too."""
+    return file.path == PurePosixPath(RUNNER) and can_install(file.source)
 
 
 def parse_survey(result: CommandResult) -> Survey | Busy:
@@ -166,6 +196,7 @@ def parse_survey(result: CommandResult) -> Survey | Busy:
             partial=dict(_partial(value) for key, value in lines if key == "partial"),
             has_gzip="gzip" in values,
             receiver=values.get("receiver"),
+            installs="installs" in values,
             recovered=_recovered(values["recovered"]) if "recovered" in values else None,
             health=read_health(value for key, value in lines if key == "health"),
         )

@@ -1,9 +1,8 @@
-"""What goes through an SSH channel: stdin and files one way, the command's output and its leader's line the other."""
+"""What goes to a command through an SSH channel: stdin, streams and files."""
 
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,45 +14,6 @@ from edgedeploy.transport.exchange import Deadline
 
 CHUNK_BYTES = 1 << 15
 FILE_CHUNK_BYTES = 1 << 18
-
-# The group's leader outlives the script, so that a script killed by signal n ends with status 128 + n as in any shell.
-LEADER = 'echo "edgedeploy-pid $$" >&2; sh -c "$1"; exit $?'
-LEADER_LINE = re.compile(rb"edgedeploy-pid (\d+)\n")
-
-
-class LeaderFilter:
-    """Takes the leader's line out of stderr and passes the rest on.
-
-    What a login shell says before it is passed on too.
-    """
-
-    def __init__(self, sink: Callable[[bytes], None]) -> None:
-        self._sink = sink
-        self._held = b""
-        self.pid: int | None = None
-
-    def feed(self, chunk: bytes) -> int:
-        """Return how many bytes of the chunk were the command's own."""
-        if self.pid is not None:
-            self._sink(chunk)
-            return len(chunk)
-        self._held += chunk
-        match = LEADER_LINE.search(self._held)
-        if not match:
-            return 0
-        self.pid = int(match[1])
-        rest = self._held[: match.start()] + self._held[match.end() :]
-        self._held = b""
-        if rest:
-            self._sink(rest)
-        return len(rest)
-
-    def finish(self) -> int:
-        """Pass on what was held back when no leader ever spoke."""
-        rest, self._held = self._held, b""
-        if rest:
-            self._sink(rest)
-        return len(rest)
 
 
 @dataclass

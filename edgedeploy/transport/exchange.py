@@ -52,6 +52,9 @@ class Counter:
         self.sent_bytes = 0
         self.received_bytes = 0
 
+    def add_sent(self, count: int) -> None:
+        self.sent_bytes += count
+
     def snapshot(self) -> Traffic:
         return Traffic(round_trips=self.round_trips, sent_bytes=self.sent_bytes, received_bytes=self.received_bytes)
 

@@ -1,14 +1,15 @@
 """One SSH connection to a board, on paramiko.
 
-A command runs in a process group of its own whose leader says its process id on the first line of stderr, so that a
-command past its deadline can be killed with all its children. Files travel through ``cat`` over the same kind of
-channel: one round trip each, no SFTP server needed, and faster than SFTP on small cores.
+A shell on the board runs one command after the other (``shell.py``). It says its process id on the first line of
+stderr and leads a process group, so that a command past its deadline can be killed with all its children; the next
+command gets a new shell. Files travel through ``cat``: one round trip each, no SFTP server needed, and faster than SFTP
+on small cores.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import select
 import shlex
 import socket
 import threading
@@ -22,7 +23,7 @@ import paramiko
 from edgedeploy.artifacts import SshEndpoint
 from edgedeploy.errors import ConnectionLostError, DeadlineError, TransferError, UnreachableHostError
 from edgedeploy.transport.authentication import PasswordPrompt, authenticate
-from edgedeploy.transport.channel import CHUNK_BYTES, LEADER, Feeder, LeaderFilter, cut_chunks, hang_up, read_chunks
+from edgedeploy.transport.channel import Feeder, cut_chunks, hang_up, read_chunks
 from edgedeploy.transport.exchange import Counter, Deadline, Output, changed_error, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
 from edgedeploy.transport.protocol import (
@@ -32,6 +33,7 @@ from edgedeploy.transport.protocol import (
     Traffic,
     command_line,
 )
+from edgedeploy.transport.shell import START, Outputs, Shell, is_text
 
 KEEPALIVE_S = 10
 # Unanswered for this long, the kernel gives the connection up (with keepalives there is always something to answer).
@@ -56,6 +58,7 @@ class SshTransport:
         self._session = session
         self._endpoint = endpoint
         self._counter = Counter()
+        self._idle: Shell | None = None
 
     @property
     def description(self) -> str:
@@ -77,9 +80,11 @@ class SshTransport:
         """Run a command; see the protocol."""
         text = command_line(command)
         output = Output(on_stderr_line)
-        status = self._execute(
-            text, [stdin] if stdin else [], output.add_stdout, output.add_stderr, Deadline(deadline_s)
-        )
+        deadline = Deadline(deadline_s)
+        if stdin and not is_text(stdin):
+            status = self._feed(text, [stdin], output.add_stdout, output.add_stderr, deadline)
+        else:
+            status = self._execute(text, stdin, output.add_stdout, output.add_stderr, deadline)
         return output.result(text, status, check=check)
 
     def stream(
@@ -90,7 +95,7 @@ class SshTransport:
         output = Output()
         deadline = Deadline(stall_s)
         pieces = cut_chunks(chunks, deadline)
-        status = self._execute(text, pieces, output.add_stdout, output.add_stderr, deadline)
+        status = self._feed(text, pieces, output.add_stdout, output.add_stderr, deadline)
         return output.result(text, status, check=False)
 
     def put(
@@ -112,7 +117,7 @@ class SshTransport:
         script = f"LC_ALL=C; export LC_ALL; umask 077; {write} && chmod {mode:o} {target}"
         output = Output()
         chunks = read_chunks(source, deadline, on_bytes, offset=offset)
-        status = self._execute(script, chunks, output.add_stdout, output.add_stderr, deadline)
+        status = self._feed(script, chunks, output.add_stdout, output.add_stderr, deadline)
         if status == CHANGED_STATUS:
             raise changed_error(destination, self.description)
         if status != 0:
@@ -130,7 +135,7 @@ class SshTransport:
                     writer.write(chunk)
                     deadline.touch()
 
-                status = self._execute(f"cat < {shlex.quote(str(source))}", [], take, output.add_stderr, deadline)
+                status = self._execute(f"cat < {shlex.quote(str(source))}", None, take, output.add_stderr, deadline)
             if status != 0:
                 detail = output.stderr.strip() or f"status {status}"
                 raise TransferError(
@@ -157,30 +162,76 @@ class SshTransport:
     def _execute(
         self,
         script: str,
+        stdin: bytes | None,
+        on_stdout: Callable[[bytes], None],
+        on_stderr: Callable[[bytes], None],
+        deadline: Deadline,
+    ) -> int:
+        """Run a script in the idle shell, which waits for the next one afterwards; return its exit status."""
+        shell = self._take_shell(deadline)
+        outputs = Outputs(shell, on_stdout, on_stderr, self._counter)
+        try:
+            self._send(shell, shell.command(script, stdin), deadline)
+            self._counter.add_sent(len(stdin or b""))
+            if not outputs.drain_to_marks(deadline):
+                raise self._given_up(script, shell.leader.pid, deadline)
+            status = outputs.status
+            if status is None:
+                return self._ended(script, shell, deadline)
+            self._idle = shell
+            return status
+        finally:
+            if self._idle is not shell:
+                hang_up(shell.channel)
+
+    def _feed(
+        self,
+        script: str,
         chunks: Iterable[bytes],
         on_stdout: Callable[[bytes], None],
         on_stderr: Callable[[bytes], None],
         deadline: Deadline,
     ) -> int:
-        """Run a script, feed and drain it; return its exit status."""
-        channel = self._open(deadline)
-        leader = LeaderFilter(on_stderr)
-        feeder = Feeder(channel, chunks, deadline, self._count_sent)
+        """Run a script that reads what the shell would read, which ends with it; return its exit status."""
+        shell = self._take_shell(deadline)
+        outputs = Outputs(shell, on_stdout, on_stderr, self._counter)
+        feeder = Feeder(shell.channel, chunks, deadline, self._counter.add_sent)
         try:
-            self._start(channel, script)
-            thread = threading.Thread(target=feeder, name="edgedeploy-stdin", daemon=True)
-            thread.start()
-            finished = self._drain(channel, on_stdout, leader, deadline)
-            if not finished:
-                raise self._given_up(script, leader.pid, deadline)
+            self._send(shell, shell.last_command(script), deadline)
+            if not outputs.drain_to_ready(deadline):
+                raise self._given_up(script, shell.leader.pid, deadline)
+            threading.Thread(target=feeder, name="edgedeploy-stdin", daemon=True).start()
+            if not outputs.drain(deadline):
+                raise self._given_up(script, shell.leader.pid, deadline)
             if feeder.failure:
                 raise feeder.failure
-            status = channel.recv_exit_status()
-            if status < 0:
-                raise self._lost(script)
-            return status
+            return self._ended(script, shell, deadline)
         finally:
-            hang_up(channel)
+            hang_up(shell.channel)
+
+    def _take_shell(self, deadline: Deadline) -> Shell:
+        shell, self._idle = self._idle, None
+        if shell is not None and shell.is_alive and self._session.is_active():
+            return shell
+        channel = self._open(deadline)
+        self._start(channel, START)
+        return Shell(channel)
+
+    def _send(self, shell: Shell, text: bytes, deadline: Deadline) -> None:
+        """Hand the shell what it is to run; one that ended meanwhile shows when its outputs are read."""
+        self._counter.round_trips += 1
+        shell.channel.settimeout(max(deadline.remaining_s, 0.001))
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            shell.channel.sendall(text)
+
+    def _ended(self, script: str, shell: Shell, deadline: Deadline) -> int:
+        """Return the exit status of a shell that has ended."""
+        if not shell.channel.status_event.wait(deadline.remaining_s):
+            raise self._given_up(script, shell.leader.pid, deadline)
+        status = shell.channel.recv_exit_status()
+        if status < 0:
+            raise self._lost(script)
+        return status
 
     def _open(self, deadline: Deadline) -> paramiko.Channel:
         if not self._session.is_active():
@@ -197,35 +248,11 @@ class SshTransport:
                 f"{self.description} opened no channel: {error}", hint="the board may be overloaded; try again"
             ) from None
 
-    def _start(self, channel: paramiko.Channel, script: str) -> None:
-        self._counter.round_trips += 1
+    def _start(self, channel: paramiko.Channel, command: str) -> None:
         try:
-            # The login shell may be any; all it gets to parse is three quoted words.
-            channel.exec_command(f"exec sh -c {shlex.quote(LEADER)} edgedeploy {shlex.quote(script)}")
+            channel.exec_command(command)
         except (paramiko.SSHException, EOFError, OSError):
-            raise self._lost(script) from None
-
-    def _drain(
-        self, channel: paramiko.Channel, on_stdout: Callable[[bytes], None], leader: LeaderFilter, deadline: Deadline
-    ) -> bool:
-        """Read both streams to their ends and wait for the exit status; False where the deadline passed."""
-        while True:
-            # Asked before reading: what arrived before the end is then read for certain.
-            ended = channel.eof_received or channel.closed
-            if channel.recv_ready():
-                chunk = channel.recv(CHUNK_BYTES)
-                self._counter.received_bytes += len(chunk)
-                on_stdout(chunk)
-            elif channel.recv_stderr_ready():
-                self._counter.received_bytes += leader.feed(channel.recv_stderr(CHUNK_BYTES))
-            elif ended:
-                break
-            else:
-                select.select([channel], [], [], min(deadline.remaining_s, 1.0))
-            if deadline.passed and not ended:
-                return False
-        self._counter.received_bytes += leader.finish()
-        return channel.status_event.wait(deadline.remaining_s)
+            raise self._lost(command) from None
 
     def _given_up(self, script: str, pid: int | None, deadline: Deadline) -> DeadlineError | ConnectionLostError:
         """Kill a command past its deadline; a board that answers not even that has lost its connection."""
@@ -246,15 +273,13 @@ class SshTransport:
         deadline = Deadline(KILL_DEADLINE_S)
         try:
             channel = self._open(deadline)
-            self._start(channel, script)
+            # The login shell may be any; all it gets to parse is quoted.
+            self._start(channel, f"exec sh -c {shlex.quote(script)}")
         except ConnectionLostError:
             return False
         answered = channel.status_event.wait(deadline.remaining_s)
         hang_up(channel)
         return answered
-
-    def _count_sent(self, count: int) -> None:
-        self._counter.sent_bytes += count
 
     def _lost(self, script: str) -> ConnectionLostError:
         reason = self._session.get_exception()
@@ -337,6 +362,7 @@ def _dial(endpoint: SshEndpoint, deadline: Deadline) -> socket.socket:
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 

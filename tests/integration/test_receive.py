@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from runner_program import Runner
 
 from edgedeploy.artifacts import BundleFile, FlashResult, StepRecord
 from edgedeploy.deploy.packing import FRAME_BYTES
+from edgedeploy.deploy.push_scripts import INSTALLER_NAME
 from edgedeploy.deploy.stream import NAME, Base, Outgoing, can_receive, write_stream
 from edgedeploy.errors import BoardBusyError, ConnectionLostError, DiskFullError, TransferError
 from edgedeploy.files import file_sha256
@@ -170,12 +172,18 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Workbench:
     return make_workbench(request.param, tmp_path)
 
 
-@pytest.fixture
-def program(runner: Runner) -> str:
-    """A runner of releases that receives."""
+@pytest.fixture(params=["receiver", "installer"])
+def program(request: pytest.FixtureRequest, runner: Runner) -> str:
+    """A runner of releases that receives; one of an earlier version does no more."""
     first, rest = runner_script().split("\n", 1)
-    handed = f'case $1 in receive | version) exec "{QEMU}" "{runner.program}" "$@" ;; esac'
-    return f"{first}\n# {NAME.decode()}\n{handed}\n{rest}"
+    real = f'exec "{QEMU}" "{runner.program}" "$@"'
+    names, handed = [NAME.decode(), INSTALLER_NAME], f"case $1 in receive | survey | install | version) {real} ;; esac"
+    if request.param == "receiver":
+        said = json.dumps({"schema": 1, "receives": NAME.decode()}, separators=(",", ":"))
+        names = [NAME.decode()]
+        version = f"if [ $1 = version ]; then ({real}) > /dev/null && echo '{said}'; exit; fi"
+        handed = f"case $1 in receive | version) {version}; {real} ;; esac"
+    return "\n".join([first, *(f"# {name}" for name in names), handed, rest])
 
 
 def pushed(result: FlashResult) -> StepRecord:
@@ -316,6 +324,7 @@ def test_release_without_a_receiver_on_the_board(bench: Workbench, program: str)
     bench.check_whole()
 
 
+@pytest.mark.parametrize("bench", ["system"], indirect=True)
 def test_board_without_gzip(bench: Workbench, program: str, tmp_path: Path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()

@@ -25,7 +25,41 @@ def test_status_and_outputs(board: SshTransport) -> None:
     with pytest.raises(RemoteCommandError) as caught:
         board.run("echo why >&2; exit 3")
     assert (caught.value.exit_status, caught.value.stderr) == (3, "why\n")
-    assert board.run("kill -SEGV $$", check=False).exit_status == 128 + signal.SIGSEGV
+    assert board.run("sh -c 'kill -SEGV $$'", check=False).exit_status == 128 + signal.SIGSEGV
+
+
+def test_commands_share_a_shell_and_nothing_else(board: SshTransport) -> None:
+    first = board.run(
+        'echo $PPID; cd /; umask 077; word=left; trap "echo late" EXIT; set -eu; export word; exit 4', check=False
+    )
+    second = board.run('echo $PPID; pwd; umask; echo ${word-gone}; false; echo "$?"', stdin=b"")
+    assert (first.exit_status, first.stdout.splitlines()[1:]) == (4, ["late"])
+    assert second.stdout.splitlines()[0] == first.stdout.splitlines()[0], "one login, one shell"
+    assert second.stdout.splitlines()[1] != "/"
+    assert second.stdout.splitlines()[2:] == ["0022", "gone", "1"]
+
+
+def test_command_that_ends_its_shell_is_followed_by_another(board: SshTransport) -> None:
+    """A syntax error ends a subshell alone; a signal to the group ends all of it."""
+    assert board.run("if then", check=False).exit_status == 2
+    with pytest.raises(ConnectionLostError, match="was lost while it ran"):
+        board.run("kill -KILL $$")
+    assert board.run("echo back").stdout == "back\n"
+
+
+@pytest.mark.parametrize(
+    "stdin", [b"", b"a line\n", b"$HOME `date` \\ '\"\n" * 3, b"no end of line", b"\0\n", b"x\n" * 40_000]
+)
+def test_stdin_arrives_as_it_is(board: SshTransport, stdin: bytes) -> None:
+    before = board.traffic.sent_bytes
+    assert board.run("cat; echo end >&2", stdin=stdin).stdout.encode() == stdin
+    assert board.traffic.sent_bytes - before == len(stdin)
+    assert board.run("cat", stdin=None).stdout == ""
+
+
+def test_output_that_looks_like_the_end_of_one(board: SshTransport) -> None:
+    text = "edgedeploy-0123456789abcdef 0\nedgedeploy-"
+    assert board.run(["printf", "%s", text]).stdout == text
 
 
 @pytest.mark.parametrize(
