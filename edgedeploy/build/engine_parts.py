@@ -30,9 +30,8 @@ _VARIANTS: Mapping[str, Mapping[str, str]] = {
     "arm": {"NCNN_VFPV4": "vfpv4"},
 }
 
-# The runner stores no bf16, makes no images and calls no C.
+# The runner makes no images and calls no C.
 _NEVER_USED: Mapping[str, str] = {
-    "NCNN_BF16": "OFF",
     "NCNN_C_API": "OFF",
     "NCNN_PIXEL": "OFF",
     "NCNN_PIXEL_AFFINE": "OFF",
