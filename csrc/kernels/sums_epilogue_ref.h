@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/half_bits_ref.h"
 #include "kernels/sums_epilogue.h"
 
 namespace edgedeploy {
@@ -39,21 +38,6 @@ inline float sums_gate(float t, const SumsGate& gate) {
 inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   const float t = sums_value(sum, scale, offset);
   return epilogue.gated != 0 ? t * sums_gate(t, epilogue.gate) : sums_within(t, epilogue);
-}
-
-inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
-  return half_bits(sums_to_f32(sum, scale, offset, epilogue));
-}
-
-inline uint16_t sums_to_f16_folded(int32_t sum, int32_t start, float scale, float offset,
-                                   const SumsEpilogue& epilogue) {
-  return half_bits(sums_within(sums_value_folded(sum, start, scale, offset), epilogue));
-}
-
-inline uint16_t sums_to_f16_shifted(int32_t sum, int32_t start, float scale, float offset,
-                                    const SumsEpilogue& epilogue) {
-  constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
-  return half_bits(sums_within(sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset), epilogue));
 }
 
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
