@@ -15,13 +15,15 @@ inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEp
 
 inline uint16_t sums_to_f16_folded(int32_t sum, int32_t start, float scale, float offset,
                                    const SumsEpilogue& epilogue) {
-  return half_bits(sums_within(sums_value_folded(sum, start, scale, offset), epilogue));
+  const float t = sums_value_folded(sum, start, scale, offset);
+  return half_bits(sums_clamp(t, epilogue.low_value, epilogue.high_value));
 }
 
 inline uint16_t sums_to_f16_shifted(int32_t sum, int32_t start, float scale, float offset,
                                     const SumsEpilogue& epilogue) {
   constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
-  return half_bits(sums_within(sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset), epilogue));
+  const float t = sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset);
+  return half_bits(sums_clamp(t, epilogue.low_value, epilogue.high_value));
 }
 
 }  // namespace edgedeploy
