@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/half_bits_ref.h"
 #include "kernels/sums_epilogue.h"
 
 namespace edgedeploy {
@@ -25,35 +24,18 @@ inline float sums_value_folded(int32_t sum, int32_t start, float scale, float of
   return std::fma(value, scale, offset);
 }
 
-inline float sums_within(float t, const SumsEpilogue& epilogue) {
-  const float above = t > epilogue.low_value ? t : epilogue.low_value;
-  return above < epilogue.high_value ? above : epilogue.high_value;
+inline float sums_clamp(float t, float low, float high) {
+  const float above = t > low ? t : low;
+  return above < high ? above : high;
 }
 
 inline float sums_gate(float t, const SumsGate& gate) {
-  const float linear = std::fma(t, gate.slope[0], gate.offset[0]);
-  const float above = linear > gate.low[0] ? linear : gate.low[0];
-  return above < gate.high[0] ? above : gate.high[0];
+  return sums_clamp(std::fma(t, gate.slope[0], gate.offset[0]), gate.low[0], gate.high[0]);
 }
 
 inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   const float t = sums_value(sum, scale, offset);
-  return epilogue.gated != 0 ? t * sums_gate(t, epilogue.gate) : sums_within(t, epilogue);
-}
-
-inline uint16_t sums_to_f16(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
-  return half_bits(sums_to_f32(sum, scale, offset, epilogue));
-}
-
-inline uint16_t sums_to_f16_folded(int32_t sum, int32_t start, float scale, float offset,
-                                   const SumsEpilogue& epilogue) {
-  return half_bits(sums_within(sums_value_folded(sum, start, scale, offset), epilogue));
-}
-
-inline uint16_t sums_to_f16_shifted(int32_t sum, int32_t start, float scale, float offset,
-                                    const SumsEpilogue& epilogue) {
-  constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
-  return half_bits(sums_within(sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset), epilogue));
+  return epilogue.gated != 0 ? t * sums_gate(t, epilogue.gate) : sums_clamp(t, epilogue.low_value, epilogue.high_value);
 }
 
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {

@@ -1,6 +1,6 @@
 // The meaning of conv_s8 (formulas in conv_s8.h and sums_epilogue_ref.h): tiles of 8 pixels x 8 channels.
 #include "kernels/conv_s8/conv_s8.h"
-#include "kernels/sums_epilogue_ref.h"
+#include "kernels/sums_to_halves_ref.h"
 
 namespace edgedeploy {
 namespace {
