@@ -21,6 +21,7 @@ def test_version_and_probe_name_program_engine_and_kernels(runner: Runner) -> No
         "runner": "0.1.0",
         "engine": "1.0.20261020",
         "receives": "edgedeploy-stream-1",
+        "installs": "edgedeploy-installer-1",
     }
     probe = runner.document("probe", core="cortex-a53")
     assert {"fp", "asimd"} <= set(probe["cpu"]["features"])
