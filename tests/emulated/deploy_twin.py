@@ -165,7 +165,7 @@ def receiving_runner(transport: Transport) -> str:
     real = build_runtime("aarch64-linux-gnu", progress=SILENT).runner
     transport.put(real, PurePosixPath("receiver"), mode=0o755)
     first, rest = runner_script().split("\n", 1)
-    handed = 'case $1 in receive | version) exec "$HOME/receiver" "$@" ;; esac'
+    handed = 'case $1 in receive | install | survey | version) exec "$HOME/receiver" "$@" ;; esac'
     return f"{first}\n# {NAME_OF_STREAM.decode()}\n{handed}\n{rest}"
 
 
