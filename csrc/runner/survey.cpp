@@ -1,6 +1,7 @@
 // `survey`: takes the lock and tells what the board has, in the app's directory, which is the working directory. It
 // knows a board in order alone: whatever was cut off, and a lock that is held, is left to the script that mends
-// it.#include <errno.h>
+// it.
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>

@@ -79,9 +79,9 @@ def noting(progress: Progress) -> Iterator[Pen]:
 
 def holder(coordinator: str, place: str) -> int | None:
     """Return the process of a living command of this account that holds a place."""
-    for path in _notes():
-        with path.open("rb") as stream:
-            note = None if _locked(stream) else _read(stream)
+    for _, stream in _notes():
+        # Shared: commands that look at the same time take nobody for the living.
+        note = None if _lock(stream, fcntl.LOCK_SH) else _read(stream)
         if note is not None and (note.coordinator, note.place) == (coordinator, place):
             return note.pid
     return None
@@ -93,20 +93,15 @@ def left_behind(coordinator: str, identity: str) -> Iterator[Note]:
     Args:
         coordinator, identity: Whose notes; others stay.
     """
-    for path in _notes():
-        try:
-            stream = path.open("rb")
-        except FileNotFoundError:
+    for path, stream in _notes():
+        if not _lock(stream, fcntl.LOCK_EX):
             continue
-        with stream:
-            if not _locked(stream):
-                continue
-            note = _read(stream)
-            if note is not None and (note.coordinator, note.identity) != (coordinator, identity):
-                continue
-            if note is not None:
-                yield note
-            path.unlink(missing_ok=True)
+        note = _read(stream)
+        if note is not None and (note.coordinator, note.identity) != (coordinator, identity):
+            continue
+        if note is not None:
+            yield note
+        path.unlink(missing_ok=True)
 
 
 def parse_note(text: str) -> Note | None:
@@ -128,14 +123,21 @@ def _folder() -> Path:
     return state_dir() / "places"
 
 
-def _notes() -> list[Path]:
-    return sorted(_folder().glob("*.json"))
+def _notes() -> Iterator[tuple[Path, BinaryIO]]:
+    """Open each note in turn; those whose commands end meanwhile are passed over."""
+    for path in sorted(_folder().glob("*.json")):
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError:
+            continue
+        with stream:
+            yield path, stream
 
 
-def _locked(stream: BinaryIO) -> bool:
-    """Lock a note until it is closed; return whether nobody else has."""
+def _lock(stream: BinaryIO, kind: int) -> bool:
+    """Lock a note until it is closed; return whether its command's own lock is gone."""
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

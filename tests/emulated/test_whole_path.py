@@ -141,7 +141,9 @@ def test_bench_report_and_compare(small: Shell, release: str) -> None:
     assert document["command"].endswith("--runs 1 --cpus 1")
     assert Path(document["report"]).is_file()
     assert max(len(line) for line in small.run("report").stdout.splitlines() if "/" not in line) <= 80
-    compared = small.json("compare", "latest")
+    again = small.json("bench", *TARGET, "--runs", "1", "--cpus", "1")
+    assert again["run"] != document["run"]
+    compared = small.json("compare", document["run"])
     assert compared
 
 

@@ -88,3 +88,11 @@ def test_no_note_where_the_state_directory_cannot_be_written(
     with noting(Ear()) as pen:
         pen.write(NOTE)
     assert "no note of the place is kept" in told[0]
+
+
+def test_a_note_that_goes_meanwhile_is_passed_over() -> None:
+    """A link to nothing is listed and cannot be opened: so is a file that is removed in between."""
+    kill_holder(NOTE)
+    (state_dir() / "places" / "gone.json").symlink_to("nowhere")
+    assert holder(WHERE, "door-1") is None
+    assert list(left_behind(WHERE, "desk/ana")) == [NOTE]

@@ -48,8 +48,10 @@ def table() -> CalibrationTable:
     )
 
 
-def by_table(table: CalibrationTable, graph: Graph = GRAPH, **changes: object) -> tuple[Prepared, Int8Model]:
-    settings = replace(Settings(images=8), **changes)  # type: ignore[arg-type]
+def by_table(
+    table: CalibrationTable, graph: Graph = GRAPH, *, rounding: Rounding = Settings().rounding
+) -> tuple[Prepared, Int8Model]:
+    settings = Settings(images=8, rounding=rounding)
     prepared = prepare(graph, DATA, target=DOTPROD, settings=settings, table=table)
     return prepared, assemble(prepared)
 
