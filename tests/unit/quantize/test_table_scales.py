@@ -24,6 +24,7 @@ from edgedeploy.quantize.table_scales import NOT_NAMED
 
 DATA = Noise(12)
 DOTPROD = Target(name="rk3588", dotprod=True)
+SETTINGS = Settings(images=8)
 GRAPH = random_net(
     "Input in 0 1 in0",
     "Convolution stem 1 1 in0 a 0=16 1=3 4=1 5=1 6=432 9=1",
@@ -49,16 +50,15 @@ def table() -> CalibrationTable:
 
 
 def by_table(
-    table: CalibrationTable, graph: Graph = GRAPH, *, rounding: Rounding = Settings().rounding
+    table: CalibrationTable, graph: Graph = GRAPH, settings: Settings = SETTINGS
 ) -> tuple[Prepared, Int8Model]:
-    settings = Settings(images=8, rounding=rounding)
     prepared = prepare(graph, DATA, target=DOTPROD, settings=settings, table=table)
     return prepared, assemble(prepared)
 
 
 @pytest.mark.parametrize("rounding", list(Rounding))
 def test_the_networks_scales_are_the_tables(table: CalibrationTable, rounding: Rounding) -> None:
-    prepared, model = by_table(table, rounding=rounding)
+    prepared, model = by_table(table, settings=replace(SETTINGS, rounding=rounding))
     for name in table.input_scales:
         layer = model.graph.layer(name)
         assert layer.weight("weight_scales").array == pytest.approx(np.float32(table.weight_scales[name, 0]), rel=1e-6)
