@@ -4,6 +4,7 @@
 
 #include "dispatch/dispatch.h"
 #include "layers/gathered_windows.h"
+#include "layers/interleaved_input.h"
 #include "layers/output_tile.h"
 #include "layers/whole_parts.h"
 #include "layers/winograd_convolution.h"
@@ -65,9 +66,10 @@ bool ConvolutionS8::covers(const Int8Weights& weights, const ncnn::Option& opt) 
   return !winograd_is_faster(plan_, opt) || winograd_fits(plan_, epilogue, support_fp16_storage, opt);
 }
 
-// Float32 of an image is rounded to codes at once then, as where it is preprocessed to codes, not to halves first.
+// Float32 of an image becomes codes at once then, in whatever precision the engine would have made them.
 void ConvolutionS8::expect_given() {
-  if (computed_here() && plan_.form != InputForm::kEights) support_fp16_storage = false;
+  const bool by_pixels = plan_.form == InputForm::kInterleaved || plan_.form == InputForm::kGathered;
+  if (computed_here() && by_pixels && plan_.channels_in == kImageChannels) support_fp16_storage = false;
 }
 
 int ConvolutionS8::prepare(const Int8Weights& weights, const ncnn::Option& opt) {

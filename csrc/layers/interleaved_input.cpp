@@ -1,15 +1,16 @@
 #include "layers/interleaved_input.h"
 
+#include <cpu.h>
+
 #include <cstring>
 
 #include "layers/codes_of_floats.h"
+#include "layers/image_codes_asimdhp.h"
 #include "layers/over_stock.h"
 
 namespace edgedeploy {
 
 namespace {
-
-constexpr int kImageChannels = 3;
 
 inline int8_t to_code(float value, float scale) { return code_of(value, scale); }
 inline int8_t to_code(int8_t value, float /*scale*/) { return value; }
@@ -56,6 +57,16 @@ void fill_row(const ncnn::Mat& blob, int y, float scale, int8_t* row) {
   }
 }
 
+#if defined(__aarch64__)
+void fill_row_by_halves(const ncnn::Mat& image, int y, float scale, int8_t* row) {
+  const float* planes[kImageChannels];
+  for (int c = 0; c < kImageChannels; ++c) planes[c] = image.channel(c).row<const float>(y);
+  image_codes_by_halves(planes, image.w, scale, row);
+}
+#else
+void fill_row_by_halves(const ncnn::Mat& /*image*/, int /*y*/, float /*scale*/, int8_t* /*row*/) {}
+#endif
+
 }  // namespace
 
 int interleaved_input(const ncnn::Mat& blob, const ncnn::Mat& scale, const Window& window, const ncnn::Option& opt,
@@ -63,10 +74,14 @@ int interleaved_input(const ncnn::Mat& blob, const ncnn::Mat& scale, const Windo
   ncnn::Option workspace = opt;
   workspace.blob_allocator = opt.workspace_allocator;
   ncnn::Mat plain = blob;
-  if (blob.elembits() == 16) {
-    ncnn::Mat codes;
-    ncnn::quantize_to_int8(blob, codes, scale, workspace);
-    plain = codes;
+  // What the engine would keep as halves has the codes of halves.
+  const bool by_halves = blob.elembits() == 32 && opt.use_fp16_storage && ncnn::cpu_support_arm_asimdhp() != 0;
+  const bool in_registers = by_halves && opt.use_fp16_arithmetic && blob.c == kImageChannels && blob.elempack == 1;
+  if (by_halves && !in_registers) ncnn::cast_float32_to_float16(blob, plain, workspace);
+  if (plain.empty()) return kOutOfMemory;
+  if (plain.elembits() == 16) {
+    const ncnn::Mat halves = plain;
+    ncnn::quantize_to_int8(halves, plain, scale, workspace);
   }
   if (plain.elempack != 1) {
     const ncnn::Mat packed = plain;
@@ -99,6 +114,8 @@ int interleaved_input(const ncnn::Mat& blob, const ncnn::Mat& scale, const Windo
     memset(row + input->row_bytes - right, window.pad_code, static_cast<size_t>(right));
     if (plain.elembits() == 8) {
       fill_row<int8_t>(plain, source, 1.0f, row + left);
+    } else if (in_registers) {
+      fill_row_by_halves(plain, source, scale[0], row + left);
     } else {
       fill_row<float>(plain, source, scale[0], row + left);
     }

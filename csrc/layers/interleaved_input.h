@@ -12,6 +12,7 @@
 
 namespace edgedeploy {
 
+inline constexpr int kImageChannels = 3;
 inline constexpr int kInterleavedSlack = 16;  // Bytes behind the last row, so that windows may be read in chunks.
 
 struct InterleavedInput {
