@@ -165,15 +165,15 @@ def one_wrong_weight(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("one_wrong_weight")
 def test_one_wrong_weight_fails_the_gate(ocr_files: dict[str, Path], empty_cache: Path) -> None:
     with pytest.raises(ComparisonError, match=r"(?s)onnxruntime .*out0: max abs error .*beyond the limits") as caught:
-        convert_ocr("det", ocr_files, fp16=False, limits=LOOSE)
+        convert_ocr("cls", ocr_files, fp16=False, limits=LOOSE)
     assert caught.value.hint
 
 
 @pytest.mark.usefixtures("one_wrong_weight")
 def test_differences_can_be_accepted_and_are_told(ocr_files: dict[str, Path], empty_cache: Path) -> None:
-    shape = PP_OCR["det"][2]
+    shape = PP_OCR["cls"][2]
     model = convert_model(
-        ocr_files["det"],
+        ocr_files["cls"],
         (InputSpec(name="x", shape=shape),),
         page_samples(shape),
         fp16=False,
