@@ -225,7 +225,7 @@ def test_cable_pulled_for_some_seconds(board: SshTransport, files: Workbench) ->
     assert pushed(result).bytes == bundle.size_bytes
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("streamed", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_link_lost_in_the_middle_of_a_file(
     running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path, streamed: bool
 ) -> None:
@@ -261,7 +261,7 @@ def test_link_lost_in_the_middle_of_a_file(
     assert status(board, APP).current == bundle.digest
 
 
-@pytest.mark.parametrize("during_the_push", [False, True])
+@pytest.mark.parametrize("during_the_push", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_file_system_that_turned_read_only(board: SshTransport, files: Workbench, during_the_push: bool) -> None:
     good, bundle = files.bundle(), files.bundle("weights 2")
     push(board, good)
@@ -305,12 +305,23 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
 @pytest.mark.parametrize(
     ("fault", "error", "told"),
     [
-        ({"before": "kill -SEGV $$"}, SelfTestError, "status 139, segmentation fault"),
-        ({"before": "exec sleep 600"}, DeadlineError, "10 s"),
-        ({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139"),
-        ({"health": "exec sleep 600"}, UnhealthyError, r"more than \d+ s, or the memory ran out"),
+        pytest.param({"before": "exec sleep 600"}, DeadlineError, "10 s", id="hang"),
+        pytest.param({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139", id="crash-once-active"),
+        pytest.param(
+            {"before": "kill -SEGV $$"},
+            SelfTestError,
+            "status 139, segmentation fault",
+            id="crash",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            {"health": "exec sleep 600"},
+            UnhealthyError,
+            r"more than \d+ s, or the memory ran out",
+            id="hang-once-active",
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["crash", "hang", "crash-once-active", "hang-once-active"],
 )
 def test_runner_that_crashes_or_hangs(
     board: SshTransport, files: Workbench, fault: dict[str, str], error: type[EdgedeployError], told: str
