@@ -177,8 +177,8 @@ class Bench:
 def explained(unfinished: Unfinished | None, *, old: str, new: str) -> bool:
     """Whether the cut explains what ``status`` says is unfinished.
 
-    It is the flash that was cut off; or the one before it, to be finished: nothing waits until the disk has settled that
-    a journal is gone, so a cut soon after can bring it back.
+    It is the flash that was cut off; or the one before it, to be finished: nothing waits until the disk has settled
+    that a journal is gone, so a cut soon after can bring it back.
     """
     if unfinished is None:
         return True
