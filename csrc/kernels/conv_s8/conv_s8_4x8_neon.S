@@ -23,7 +23,7 @@
 //   v16-v23  sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   v24-v27  products
 //   v28-v31  B: two pairs of k of channels 0-3 and 4-7
-//   In the epilogue v16-v23: gates, of slope v28
+//   In the epilogue v16-v23: gates, of slope v28; curves: conv_s8_4x8_curves_asm.h
 //                   v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
 //   x18-x30, v8-v15 are not touched.
 // Frame: conv_s8_4x8_ends_asm.h.

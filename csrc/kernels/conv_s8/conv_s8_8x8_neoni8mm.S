@@ -19,7 +19,8 @@
 //   x21 how a tile ends   x22 taps   x23 B's begin   x24 pixels left   x25 offset   x28 C's channels 4-7 (F32)
 //   v4-v7         A: pixels 0-1, 2-3, 4-5, 6-7   v12-v14 the odd ones until ZIP1 has them; temporaries of the end
 //   v28-v31       B: channels 0-1, 2-3, 4-5, 6-7
-//   v8-v11        scale, limits   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
+//   v8-v11        scale, limits   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h, curves:
+//                 conv_s8_8x8_curves_asm.h
 //   v0-v3, v16-v27    sums: of a pair of pixels four registers, a pair of channels each
 //   v16-v31       in the end: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.
@@ -83,7 +84,7 @@
     b .Lconv_s8_8x8_neoni8mm_stored
 .endm
 
-// A page each, in the order of the outputs' numbers.
+// Of sigmoid and mish a page each, in the order of the outputs' numbers.
 .macro CURVED_END label, curve, output, start
     .p2align BITS_OF_A_PAGE
 .Lconv_s8_8x8_neoni8mm_\label:
