@@ -17,6 +17,7 @@ from edgedeploy.cli import countable, counting
 from edgedeploy.cli.builtin_nets import BUILTIN_NAMES
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.countable import Countable
+from edgedeploy.cli.limits import LIMIT_OPTION
 from edgedeploy.cli.model_commands import AcceptOption
 from edgedeploy.cli.options import HERE, JsonOption, ProjectOption
 from edgedeploy.cli.projects import open_project
@@ -56,7 +57,7 @@ def cycles(
     ] = None,
     fail_if_slower: Annotated[
         str | None,
-        typer.Option("--fail-if-slower", metavar="PERCENT", help="With --against: exit with 83 beyond it."),
+        typer.Option(LIMIT_OPTION, metavar="PERCENT", help="With --against: exit with 83 beyond it."),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="Engine threads.")] = 1,
     precision: Annotated[

@@ -10,6 +10,7 @@ import typer
 import edgedeploy
 from edgedeploy.cli.console import keep_traceback, print_error, print_json, stderr
 from edgedeploy.cli.lazy import lazy_group
+from edgedeploy.cli.limits import join_percent
 from edgedeploy.errors import EXIT_USAGE, EdgedeployError, UsageError
 
 EXIT_INTERRUPTED = 130
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
         The exit code: 0 done, 2 usage, 130 interrupted, else the error's own (docs/errors.md).
     """
     try:
-        app(args=arguments)
+        app(args=join_percent(arguments))
     except EdgedeployError as error:
         print_error(error, as_json="--json" in arguments)
         return error.exit_code
