@@ -407,7 +407,7 @@ def test_host_process_that_is_killed(running: TwinEndpoint, board: SshTransport,
     with another_host(running.ssh, bundle) as host:
         board.run(
             f'cd "$HOME/.edgedeploy/{APP}/store"; '
-            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 8} ]; do sleep 0.05; done',
+            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 8} ]; do sleep 0.2; done',
             deadline_s=PATIENCE_S,
         )
         host.kill()
