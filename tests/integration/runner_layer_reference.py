@@ -229,7 +229,7 @@ def outputs_of(
     if case.kind != "InnerProduct":
         scale, offset = scale[:, None, None], offset[:, None, None]
     # Padding is read as well, and a scale below zero turns the codes' signs.
-    not_negative = not_negative and case.pad_code >= 0 and arrays.input_scale > 0
+    not_negative = not_negative and case.pad_code >= 0 and bool(arrays.input_scale > 0)
     largest = largest_sums(arrays.weights, not_negative=not_negative)
     if kind in GATES and to_codes:
         made = gated_codes(case, sums, largest, scale=scale, bias=offset, output_scale=arrays.output_scale)
