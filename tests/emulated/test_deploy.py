@@ -181,8 +181,8 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
 
 LARGE_BYTES = 8_000_000
 CUT_AFTER_BYTES = 5_000_000
-SHORT_PATIENCE_MS = 6_000
-"""In place of half a minute: the same option of the socket, and a test that waits less."""
+SHORT_PATIENCE_S = 3.0
+"""In place of a minute for what does not move, and of 20 s for the board to end it: a test that waits less."""
 
 
 def large(files: Workbench, seed: int, *, runner: str | None = None) -> Bundle:
@@ -196,10 +196,16 @@ def test_cable_pulled_for_good(
     """The connection is given up, and the board is as it was."""
     good = files.bundle()
     push(board, good)
-    monkeypatch.setattr(ssh, "UNANSWERED_MS", SHORT_PATIENCE_MS)
+    bundle = large(files, 1)
+
+    def lose_patience_and_pull() -> None:
+        for patience in ("TRANSFER_STALL_S", "KILL_DEADLINE_S"):
+            monkeypatch.setattr(ssh, patience, SHORT_PATIENCE_S)
+        pull()
+
     try:
         with connect(running.ssh, deadline_s=60) as doomed, pytest.raises(ConnectionLostError, match=stays(good)):
-            push(Meanwhile(doomed, pull), large(files, 1))
+            push(Meanwhile(doomed, lose_patience_and_pull), bundle)
     finally:
         twin.set_link(NAME, connected=True)
         monkeypatch.undo()
