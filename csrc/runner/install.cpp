@@ -137,7 +137,7 @@ class Installation {
 }  // namespace
 
 nlohmann::ordered_json install_command(const Options& options) {
-  // Both become parts of paths.
+  // It becomes a part of paths.
   if (!is_hex(options.digest, kSha256Digits)) throw RunnerError(ExitCode::kUsage, "--digest: is no SHA-256");
   umask(S_IWGRP | S_IWOTH);
   check_lock(options.token);
