@@ -125,17 +125,17 @@ def _download(package: str, version: str, kind: DistributionKind, directory: Pat
     def report(link: Any, done: int, total: int | None) -> None:
         task.update(done, total, unit="bytes")
 
-    finder = PackageFinder(
-        index_urls=_configured_index(),
-        no_binary=[package] if kind == "sdist" else [],
-        only_binary=[package] if kind == "wheel" else [],
-    )
     try:
+        finder = PackageFinder(
+            index_urls=_configured_index(),
+            no_binary=[package] if kind == "sdist" else [],
+            only_binary=[package] if kind == "wheel" else [],
+        )
         best = finder.find_best_match(f"{package}=={version}").best
         if best is not None:
             finder.download(best.link, directory, download_reporter=report)
             return
-    except (httpx2.HTTPError, UnpackError, URLError, OSError) as error:
+    except (httpx2.HTTPError, UnpackError, URLError, OSError, ValueError) as error:
         raise AssetError(
             f"cannot download {package} {version}: {error}",
             hint="check the network and pip's index configuration (pip config list)",

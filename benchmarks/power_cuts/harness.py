@@ -12,6 +12,7 @@ from edgedeploy.boards.probe import probe
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import status
 from edgedeploy.deploy.selftest import run_selftest
+from edgedeploy.deploy.status import Unfinished
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.machine import TwinSpec
 from edgedeploy.emulate.processes import identify, kill, wait_for_exit
@@ -158,7 +159,7 @@ class Bench:
             problems.append("nothing is known of the active release's health")
         if finished and active != "new":
             problems.append("the flash was reported as done, and is not")
-        if found.unfinished is not None and (found.unfinished.to != new.digest or found.unfinished.holder):
+        if not explained(found.unfinished, old=old.digest, new=new.digest):
             problems.append(f"the journal says {found.unfinished}")
         try:
             self._flash_whole(transport, new)
@@ -171,6 +172,18 @@ class Bench:
                 problems.append(f"after the next flash its health is {health}")
         remedy = found.unfinished.remedy if found.unfinished else None
         return Outcome(cut=cut, active=active, unfinished=remedy, problems=tuple(problems))
+
+
+def explained(unfinished: Unfinished | None, *, old: str, new: str) -> bool:
+    """Whether the cut explains what ``status`` says is unfinished.
+
+    It is the flash that was cut off; or the one before it, to be finished: nothing waits until the disk has settled
+    that a journal is gone, so a cut soon after can bring it back.
+    """
+    if unfinished is None:
+        return True
+    finished_before = unfinished.to == old and unfinished.remedy == "finish"
+    return not unfinished.holder and (unfinished.to == new or finished_before)
 
 
 def _connect(endpoint: TwinEndpoint) -> SshTransport:

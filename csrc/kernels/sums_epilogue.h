@@ -38,6 +38,16 @@
 // 0 <= gate.low <= gate.high, |t * g| < 2^15 where folded; low_code is -127, high_code 127, low_value and high_value
 // are infinite.
 //
+// Two curves are `gated` too, with other factors than t and g (sums_curves_ref.h has all their operations):
+//
+//   x = min(max(t, gate.low), gate.high)
+//   kGatedSigmoid:  r * (2 - d * r)   d = 2^x + gate.offset, r its reciprocal but for a last step
+//   kGatedMish:     t * g             e = 2^(x * slope), n = e * (e + 2), g = n / (n + 2)
+//
+// So scale[n] and offset[n] of a sigmoid take the base and the sign of its exponent along, and its output scale K:
+// t = -log2(e) * value - log2(K), gate.offset = 1 / K. For both what 2 is raised to is at most kCurveMaxExponent from
+// zero, of mish at most kCurveMaxMishExponent; gate.offset is in [2^-60, 2^60], below 2^15 its reciprocal where folded.
+//
 // scale and offset are finite. low_value <= high_value, neither is NaN or -0, high_value is not 0.
 // -128 <= low_code <= high_code <= 127.
 #ifndef EDGEDEPLOY_KERNELS_SUMS_EPILOGUE_H_
@@ -58,6 +68,11 @@ enum SumsOutput : int32_t {
 
 inline constexpr int kSumsShift = 3;
 
+enum SumsGated : int32_t { kNotGated = 0, kGatedLinear = 1, kGatedSigmoid = 2, kGatedMish = 3 };
+
+inline constexpr float kCurveMaxExponent = 125.0f;
+inline constexpr float kCurveMaxMishExponent = 30.0f;  // beyond it g is 1
+
 // Each four times, as vectors are loaded.
 struct alignas(16) SumsGate {
   float slope[4];
@@ -73,7 +88,7 @@ struct SumsEpilogue {
   float low_value;
   float high_value;
   int32_t short_sums;  // not 0: every sum is known to be in [-2^22, 2^22)
-  int32_t gated;       // not 0: gate is part of it
+  int32_t gated;       // SumsGated: gate is part of it
   SumsGate gate;
 };
 

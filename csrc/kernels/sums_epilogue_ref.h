@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
+#include "kernels/float_bits_ref.h"
 #include "kernels/sums_epilogue.h"
+#include "kernels/sums_gate_ref.h"
 
 namespace edgedeploy {
 
@@ -18,29 +19,19 @@ inline float sums_value(int32_t sum, float scale, float offset) {
 
 // fma of the float that start + sum are the bits of.
 inline float sums_value_folded(int32_t sum, int32_t start, float scale, float offset) {
-  const int32_t bits = start + sum;
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return std::fma(value, scale, offset);
-}
-
-inline float sums_clamp(float t, float low, float high) {
-  const float above = t > low ? t : low;
-  return above < high ? above : high;
-}
-
-inline float sums_gate(float t, const SumsGate& gate) {
-  return sums_clamp(std::fma(t, gate.slope[0], gate.offset[0]), gate.low[0], gate.high[0]);
+  return std::fma(float_of_bits(static_cast<uint32_t>(start + sum)), scale, offset);
 }
 
 inline float sums_to_f32(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   const float t = sums_value(sum, scale, offset);
-  return epilogue.gated != 0 ? t * sums_gate(t, epilogue.gate) : sums_clamp(t, epilogue.low_value, epilogue.high_value);
+  if (epilogue.gated == kNotGated) return sums_clamp(t, epilogue.low_value, epilogue.high_value);
+  const SumsFactors factors = sums_gate(t, epilogue);
+  return factors.first * factors.second;
 }
 
 inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilogue& epilogue) {
   const float t = sums_value(sum, scale, offset);
-  const float value = epilogue.gated != 0 ? std::fma(t, sums_gate(t, epilogue.gate), 0.5f) : t;
+  const float value = epilogue.gated != kNotGated ? sums_gated(t, 0.5f, epilogue) : t;
   const double fixed = std::trunc(static_cast<double>(value) * 16777216.0);  // 2^24: exact
   const double saturated = fixed > 2147483647.0 ? 2147483647.0 : (fixed < -2147483648.0 ? -2147483648.0 : fixed);
   const int32_t code = static_cast<int32_t>(std::floor(saturated / 16777216.0));
@@ -50,7 +41,7 @@ inline int8_t sums_to_s8(int32_t sum, float scale, float offset, const SumsEpilo
 inline int8_t sums_to_s8_folded(int32_t sum, int32_t start, float scale, float offset, const SumsEpilogue& epilogue) {
   constexpr float kMiddle = 12582912.0f;  // 1.5 * 2^23
   const float t = sums_value_folded(sum, start, scale, offset);
-  const float u = epilogue.gated != 0 ? std::fma(t, sums_gate(t, epilogue.gate), kMiddle) : t;
+  const float u = epilogue.gated != kNotGated ? sums_gated(t, kMiddle, epilogue) : t;
   const int32_t code = static_cast<int32_t>(u - kMiddle);
   return static_cast<int8_t>(std::min(std::max(code, epilogue.low_code), epilogue.high_code));
 }

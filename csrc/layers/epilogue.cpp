@@ -6,6 +6,7 @@
 #include <iterator>
 #include <limits>
 
+#include "kernels/sums_gates.h"
 #include "layers/codes_of_floats.h"
 
 namespace edgedeploy {
@@ -38,29 +39,19 @@ bool clamp_for(const Activation& activation, Epilogue* epilogue) {
 // The kernel's gate that is the activation, of values as the kernel has them, which may be codes. False where there is
 // none.
 bool gate_for(const Activation& activation, Epilogue* epilogue) {
-  constexpr float kSteep = std::numeric_limits<float>::max();
-  float slope = 0;
-  float offset = 0;
-  float low = 0;
-  float high = 1;
-  if (activation.kind == ActivationKind::kHardSwish && activation.alpha > 0) {
-    slope = activation.alpha / epilogue->output_scale;
-    offset = activation.beta;
-  } else if (activation.kind == ActivationKind::kLeakyRelu && activation.alpha >= 0) {
-    slope = activation.alpha <= 1 ? kSteep : -kSteep;
-    low = std::min(activation.alpha, 1.0f);
-    high = std::max(activation.alpha, 1.0f);
-  } else {
-    return false;
+  SumsEpilogue* const sums = &epilogue->sums;
+  switch (activation.kind) {
+    case ActivationKind::kLeakyRelu:
+      return set_leaky_relu_gate(activation.alpha, sums);
+    case ActivationKind::kHardSwish:
+      return set_hard_swish_gate(activation.alpha, activation.beta, epilogue->output_scale, sums);
+    case ActivationKind::kSigmoid:
+      return set_sigmoid_gate(epilogue->output_scale, sums);
+    case ActivationKind::kMish:
+      return set_mish_gate(epilogue->output_scale, sums);
+    default:
+      return false;
   }
-  if (!std::isfinite(slope) || !std::isfinite(offset) || !std::isfinite(high)) return false;
-  SumsGate& gate = epilogue->sums.gate;
-  std::fill(std::begin(gate.slope), std::end(gate.slope), slope);
-  std::fill(std::begin(gate.offset), std::end(gate.offset), offset);
-  std::fill(std::begin(gate.low), std::end(gate.low), low);
-  std::fill(std::begin(gate.high), std::end(gate.high), high);
-  epilogue->sums.gated = 1;
-  return true;
 }
 
 // What makes the kernel's output the activated one. False where only a tile of floats will do.
@@ -71,7 +62,7 @@ bool activation_for(const Activation& activation, Epilogue* epilogue) {
   sums.high_value = infinity;
   sums.low_code = kLowestCode;
   sums.high_code = kHighestCode;
-  sums.gated = 0;
+  sums.gated = kNotGated;
   if (epilogue->requantizes && epilogue->output_scale <= 0) return false;
   return is_clamp(activation.kind) ? clamp_for(activation, epilogue) : gate_for(activation, epilogue);
 }
@@ -79,7 +70,7 @@ bool activation_for(const Activation& activation, Epilogue* epilogue) {
 // The kernel's scales and offsets. False if one is not finite.
 bool make_scales(const Int8Weights& weights, Epilogue* epilogue) {
   const bool to_codes = epilogue->requantizes && epilogue->in_registers;
-  const float half = epilogue->sums.gated != 0 ? 0.0f : 0.5f;  // for a floor
+  const float half = epilogue->sums.gated != kNotGated ? 0.0f : 0.5f;  // for a floor
   epilogue->sums.output = to_codes ? kSumsToS8 : kSumsToF32;
   for (int i = 0; i < weights.weight_scales.w; ++i) {
     // A scale of zero marks a channel whose weights are all zero.
@@ -88,19 +79,21 @@ bool make_scales(const Int8Weights& weights, Epilogue* epilogue) {
     const float bias = weights.bias.empty() ? 0.0f : weights.bias[i];
     const float factor = to_codes ? epilogue->output_scale : 1.0f;
     const size_t at = static_cast<size_t>(i);
-    epilogue->scale[at] = sum_scale * factor;
-    epilogue->offset[at] = to_codes ? bias * factor + half : bias;
+    if (epilogue->sums.gated == kGatedSigmoid) {
+      epilogue->scale[at] = sigmoid_scale(sum_scale);
+      epilogue->offset[at] = sigmoid_offset(bias, epilogue->output_scale);
+    } else {
+      epilogue->scale[at] = sum_scale * factor;
+      epilogue->offset[at] = to_codes ? bias * factor + half : bias;
+    }
     if (!std::isfinite(epilogue->scale[at]) || !std::isfinite(epilogue->offset[at])) return false;
   }
   return true;
 }
 
-// Whether no value can be beyond float, which gates do not take.
 bool values_are_finite(const Epilogue& epilogue) {
-  constexpr float kLargestSum = 2147483648.0f;
-  constexpr float kRoom = 1e30f;
   for (size_t i = 0; i < epilogue.scale.size(); ++i) {
-    if (std::fabs(epilogue.scale[i]) > kRoom / kLargestSum || std::fabs(epilogue.offset[i]) > kRoom) return false;
+    if (!gates_take(epilogue.scale[i], epilogue.offset[i])) return false;
   }
   return true;
 }
@@ -117,8 +110,8 @@ bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epi
   epilogue->scale.assign(padded, 0.0f);
   epilogue->offset.assign(padded, 0.0f);
   if (!make_scales(weights, epilogue)) return false;
-  if (epilogue->sums.gated != 0 && !values_are_finite(*epilogue)) {
-    epilogue->sums.gated = 0;
+  if (epilogue->sums.gated != kNotGated && !values_are_finite(*epilogue)) {
+    epilogue->sums.gated = kNotGated;
     epilogue->in_registers = false;
     if (!make_scales(weights, epilogue)) return false;
   }
@@ -188,12 +181,25 @@ bool fold_channel(float scale, double bias, double largest_sum, FoldedChannel* f
   return false;
 }
 
-// How much a gated value changes with the value, at the most.
-double steepness_of(const Activation& activation) {
-  const double of_activation = activation.kind == ActivationKind::kHardSwish
-                                   ? std::max(std::fabs(activation.beta), std::fabs(2.0f - activation.beta))
-                                   : activation.alpha;
-  return std::max(1.0, of_activation);
+// How much a gated value changes with the value, at the most; a sigmoid's code with its exponent.
+double steepness_of(const Epilogue& epilogue) {
+  constexpr double kOfMish = 1.1;
+  constexpr double kQuarterOfLn2 = 0.17328679513998632736;
+  const Activation& activation = epilogue.activation;
+  if (activation.kind == ActivationKind::kMish) return kOfMish;
+  double steepness = activation.alpha;
+  if (activation.kind == ActivationKind::kSigmoid) {
+    steepness = kQuarterOfLn2 * static_cast<double>(epilogue.output_scale);
+  } else if (activation.kind == ActivationKind::kHardSwish) {
+    steepness = std::max(std::fabs(activation.beta), std::fabs(2.0f - activation.beta));
+  }
+  return std::max(1.0, steepness);
+}
+
+// Whether the codes of a channel whose values are gated have room where folded ones travel.
+bool gated_fits(const Epilogue& epilogue, float scale, double bias, double largest_sum, double steepness) {
+  if (epilogue.sums.gated == kGatedSigmoid) return static_cast<double>(epilogue.output_scale) <= kMaxCode;
+  return (std::fabs(bias) + largest_sum * std::fabs(static_cast<double>(scale))) * steepness <= kMaxCode;
 }
 
 // Of a channel whose values are gated, and so not rounded to codes yet: the offset is any float, and the start one of
@@ -201,7 +207,6 @@ double steepness_of(const Activation& activation) {
 bool fold_gated_channel(float scale, double bias, double largest_sum, double steepness, FoldedChannel* folded) {
   constexpr int kStride = 257;
   const double wide = static_cast<double>(scale);
-  if ((std::fabs(bias) + largest_sum * std::fabs(wide)) * steepness > kMaxCode) return false;
   const double max_error = kMaxError / steepness;
   double smallest_error = max_error;
   for (int i = 0; i < kMaxTries && smallest_error > kGoodError / steepness; ++i) {
@@ -233,14 +238,15 @@ double largest_sum(const EpilogueFacts& facts, size_t channel) {
 void fold_offsets(const EpilogueFacts& facts, Epilogue* epilogue) {
   if (epilogue->sums.output != kSumsToS8) return;
   constexpr float kHalf = 0.5f;  // which make_scales added for a floor
-  const bool gated = epilogue->sums.gated != 0;
-  const double steepness = gated ? steepness_of(facts.activation) : 1;
+  const bool gated = epilogue->sums.gated != kNotGated;
+  const double steepness = gated ? steepness_of(*epilogue) : 1;
   std::vector<int32_t> start(epilogue->scale.size(), bits_of(kStart));
   std::vector<float> offset(epilogue->scale.size(), static_cast<float>(kStart));
   std::vector<float> scale = epilogue->scale;
   for (size_t i = 0; i < facts.positive.size(); ++i) {
     FoldedChannel folded{};
     const double most = largest_sum(facts, i);
+    if (gated && !gated_fits(*epilogue, scale[i], epilogue->offset[i], most, steepness)) return;
     const bool folds = gated ? fold_gated_channel(scale[i], epilogue->offset[i], most, steepness, &folded)
                              : fold_channel(scale[i], epilogue->offset[i] - kHalf, most, &folded);
     if (!folds) return;
@@ -286,7 +292,7 @@ Epilogue best_epilogue(const EpilogueFacts& facts) {
   make_epilogue(facts.scales, facts.activation, &epilogue);
   fold_offsets(facts, &epilogue);
   epilogue.sums.short_sums = has_short_sums(facts) ? 1 : 0;
-  if (!epilogue.requantizes && epilogue.in_registers && epilogue.sums.gated == 0) {
+  if (!epilogue.requantizes && epilogue.in_registers && epilogue.sums.gated == kNotGated) {
     std::vector<double> largest_sums;
     for (size_t i = 0; i < facts.positive.size(); ++i) largest_sums.push_back(largest_sum(facts, i));
     epilogue.halves = halves_epilogue(epilogue.scale, epilogue.offset, largest_sums);

@@ -1,8 +1,8 @@
 // What follows a layer's int32 sums: scale, bias, activation and, in requantize chains, the next layer's int8.
 //
-// An activation that is a clamp costs nothing: it becomes the kernel's limits. Hard swish and leaky ReLU are a gate in
-// the kernel's registers. For any other the kernel hands over a tile of floats, on the stack, which OutputTile
-// activates and stores.
+// An activation that is a clamp costs nothing: it becomes the kernel's limits. Hard swish, leaky ReLU, sigmoid and mish
+// are a gate in the kernel's registers. Where its figures are beyond what a gate takes, the kernel hands over a tile of
+// floats, on the stack, which OutputTile activates and stores.
 #ifndef EDGEDEPLOY_LAYERS_EPILOGUE_H_
 #define EDGEDEPLOY_LAYERS_EPILOGUE_H_
 

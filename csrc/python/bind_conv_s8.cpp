@@ -47,7 +47,8 @@ void check_weights(const py::array_t<int8_t, py::array::c_style>& weights, const
 
 py::array conv_s8(const py::object& image_object, const py::object& weights_object, const py::object& scale,
                   const py::object& bias, int64_t stride, int64_t padding, int64_t dilation, int64_t pad_code,
-                  float low, float high, bool codes, const std::optional<std::string>& variant) {
+                  float low, float high, bool codes, const std::string& activation, float alpha, float beta,
+                  float out_scale, const std::optional<std::string>& variant) {
   const KernelRow& row = choose_kernel(edgedeploy::kOpConvS8, variant);
   const Map image = dense_array<int8_t>(image_object, "image", 3);
   const Map weights = dense_array<int8_t>(weights_object, "weights", 4);
@@ -59,7 +60,7 @@ py::array conv_s8(const py::object& image_object, const py::object& weights_obje
   const int64_t width = outputs_along(image.shape(2), dilation * (window.kernel_w - 1) + 1, stride, padding);
   const int8_t code = static_cast<int8_t>(in_range("pad_code", pad_code, -128, 127));
   const int64_t channels = weights.shape(0);
-  const SumsToOutputs outputs(scale, bias, channels, low, high, codes);
+  const SumsToOutputs outputs(scale, bias, channels, {low, high, codes, activation, alpha, beta, out_scale});
   OutputMap output(channels, height, width, codes);
   {
     const py::gil_scoped_release release;
@@ -95,7 +96,8 @@ void bind_conv_s8(py::module_& module) {
   module.def("conv_s8", &conv_s8, py::arg("image"), py::arg("weights"), py::arg("scale"), py::arg("bias") = py::none(),
              py::kw_only(), py::arg("stride") = 1, py::arg("padding") = 0, py::arg("dilation") = 1,
              py::arg("pad_code") = 0, py::arg("low") = -kInfinity, py::arg("high") = kInfinity,
-             py::arg("codes") = false, py::arg("variant") = py::none(),
+             py::arg("codes") = false, py::arg("activation") = "none", py::arg("alpha") = 0.0f, py::arg("beta") = 0.0f,
+             py::arg("out_scale") = 1.0f, py::arg("variant") = py::none(),
              "int8 convolution with a fused epilogue; see _native.pyi.");
 }
 

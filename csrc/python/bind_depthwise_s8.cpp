@@ -64,7 +64,8 @@ class PreparedRows {
 
 py::array depthwise_s8(const py::object& image_object, const py::object& weights_object, const py::object& scale,
                        const py::object& bias, int64_t stride, int64_t padding, int64_t pad_code, float low, float high,
-                       bool codes, const std::optional<std::string>& variant_name) {
+                       bool codes, const std::string& activation, float alpha, float beta, float out_scale,
+                       const std::optional<std::string>& variant_name) {
   const Map image = dense_array<int8_t>(image_object, "image", 3);
   const Map weights = dense_array<int8_t>(weights_object, "weights", 3);
   const int64_t channels = in_range("channels", image.shape(0), 1, 1 << 20);
@@ -77,7 +78,7 @@ py::array depthwise_s8(const py::object& image_object, const py::object& weights
   const int64_t width =
       outputs_along(in_range("the image's width", image.shape(2), 1, 1 << 20), kernel, stride, padding);
   in_range("pad_code", pad_code, -128, 127);
-  const SumsToOutputs outputs(scale, bias, channels, low, high, codes);
+  const SumsToOutputs outputs(scale, bias, channels, {low, high, codes, activation, alpha, beta, out_scale});
   OutputMap output(channels, height, width, codes);
   {
     const py::gil_scoped_release release;
@@ -116,7 +117,8 @@ void bind_depthwise_s8(py::module_& module) {
   module.def("depthwise_s8", &depthwise_s8, py::arg("image"), py::arg("weights"), py::arg("scale"),
              py::arg("bias") = py::none(), py::kw_only(), py::arg("stride") = 1, py::arg("padding") = 0,
              py::arg("pad_code") = 0, py::arg("low") = -kInfinity, py::arg("high") = kInfinity,
-             py::arg("codes") = false, py::arg("variant") = py::none(),
+             py::arg("codes") = false, py::arg("activation") = "none", py::arg("alpha") = 0.0f, py::arg("beta") = 0.0f,
+             py::arg("out_scale") = 1.0f, py::arg("variant") = py::none(),
              "int8 depthwise convolution with a fused epilogue; see _native.pyi.");
 }
 

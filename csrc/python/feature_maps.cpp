@@ -1,7 +1,6 @@
 #include "feature_maps.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "errors.h"
 
@@ -22,14 +21,6 @@ void scatter(const Value* from, int64_t pixels, int64_t together, int64_t channe
     const Value* channel = from + i / together * pixels * together + i % together;
     for (int64_t pixel = 0; pixel < pixels; ++pixel) into[i * pixels + pixel] = channel[pixel * together];
   }
-}
-
-int32_t code_limit(const char* name, float limit, int32_t end) {
-  if (std::isinf(limit)) return end;
-  if (limit != std::nearbyint(limit) || std::fabs(limit) > 128) {
-    throw OpsError(std::string(name) + " of codes must be a whole number in [-128, 127]");
-  }
-  return static_cast<int32_t>(limit);
 }
 
 }  // namespace
@@ -57,33 +48,6 @@ PlanesOfEight::PlanesOfEight(const py::array_t<int8_t, py::array::c_style>& map)
   for (int64_t channel = 0; channel < map.shape(0); ++channel) {
     int8_t* into = bytes_.data() + channel / kEight * plane_bytes() + channel % kEight;
     for (int64_t pixel = 0; pixel < pixels; ++pixel) into[pixel * kEight] = *from++;
-  }
-}
-
-SumsToOutputs::SumsToOutputs(const py::object& scale, const py::object& bias, py::ssize_t channels, float low,
-                             float high, bool codes) {
-  const auto given = float_vector(scale, "scale", channels);
-  scales.assign(given.data(), given.data() + channels);
-  offsets.assign(static_cast<size_t>(channels), 0.0f);
-  if (!bias.is_none()) {
-    const auto biases = float_vector(bias, "bias", channels);
-    offsets.assign(biases.data(), biases.data() + channels);
-  }
-  for (size_t i = 0; i < scales.size(); ++i) {
-    if (codes) offsets[i] += 0.5f;
-    if (!std::isfinite(scales[i]) || !std::isfinite(offsets[i])) throw OpsError("scale and bias must be finite");
-  }
-  if (!(low <= high)) throw OpsError("low must not be above high");
-  scales.resize(static_cast<size_t>(eights(channels) * kEight));
-  offsets.resize(scales.size());
-  epilogue.output = codes ? edgedeploy::kSumsToS8 : edgedeploy::kSumsToF32;
-  if (codes) {
-    epilogue.low_code = code_limit("low", low, -127);
-    epilogue.high_code = std::min(code_limit("high", high, 127), 127);
-  } else {
-    if (high == 0) throw OpsError("high of float32 output must not be 0");
-    epilogue.low_value = low + 0.0f;  // -0 becomes 0
-    epilogue.high_value = high;
   }
 }
 

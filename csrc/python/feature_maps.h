@@ -3,6 +3,7 @@
 #define EDGEDEPLOY_PYTHON_FEATURE_MAPS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "arrays.h"
@@ -33,11 +34,18 @@ class PlanesOfEight {
   std::vector<int8_t> bytes_;
 };
 
-// Scales, offsets and limits of all channels, filled up to eights. codes: of int8 output, for which `scale`, `bias` and
-// the limits are in codes.
+// What an output is besides a scaled sum, as Python says it.
+struct OutputSettings {
+  float low, high;
+  bool codes;  // int8 output, for which scale, bias and limits are in codes
+  std::string activation;
+  float alpha, beta;
+  float out_scale;  // codes of a one
+};
+
+// Scales, offsets, limits and gate of all channels, filled up to eights.
 struct SumsToOutputs {
-  SumsToOutputs(const py::object& scale, const py::object& bias, py::ssize_t channels, float low, float high,
-                bool codes);
+  SumsToOutputs(const py::object& scale, const py::object& bias, py::ssize_t channels, const OutputSettings& settings);
 
   std::vector<float> scales, offsets;
   edgedeploy::SumsEpilogue epilogue{};

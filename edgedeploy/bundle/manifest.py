@@ -56,7 +56,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Extent = Annotated[int, Field(ge=1, le=1 << 30)]
 InputShape = Annotated[tuple[Extent, ...], Field(min_length=2, max_length=5)]
 OutputShape = Annotated[tuple[Extent, ...], Field(min_length=1, max_length=4)]
-FileMode = Annotated[str, Field(pattern=r"^[0-7]{3}$")]
+FileMode = Annotated[str, Field(pattern=r"^[0-7][0145]{2}$")]
+"""Nobody but the owner may write."""
 
 
 class Part(BaseModel):

@@ -26,7 +26,7 @@ from edgedeploy.paths import cache_dir
 
 OURS = "edgedeploy"
 STOCK = "stock ncnn"
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*%?")
+_LIMIT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)\s*%?")
 _SAME = ("model", "int8", "precision", "core", "priced_as", "threads")
 
 

@@ -26,6 +26,24 @@ from edgedeploy.errors import UsageError
 from edgedeploy.report.cycles_terminal import render_cycles_terminal
 
 STOCK = "stock"
+_LIMIT_OPTION = "--fail-if-slower"
+
+
+def join_percent(words: list[str]) -> list[str]:
+    """Return a command line's words with a percent sign that stands alone put to the limit before it.
+
+    Example:
+        >>> join_percent(["--fail-if-slower", "1", "%"])
+        ['--fail-if-slower', '1 %']
+    """
+    joined: list[str] = []
+    for word in words:
+        is_limit = joined[-2:-1] == [_LIMIT_OPTION] or (bool(joined) and joined[-1].startswith(f"{_LIMIT_OPTION}="))
+        if word == "%" and is_limit:
+            joined[-1] += " %"
+        else:
+            joined.append(word)
+    return joined
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +74,7 @@ def cycles(
     ] = None,
     fail_if_slower: Annotated[
         str | None,
-        typer.Option("--fail-if-slower", metavar="PERCENT", help="With --against: exit with 83 beyond it."),
+        typer.Option(_LIMIT_OPTION, metavar="PERCENT", help="With --against: exit with 83 beyond it."),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="Engine threads.")] = 1,
     precision: Annotated[

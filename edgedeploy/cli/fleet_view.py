@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,8 @@ _COLOURS = {
     Status.INTERRUPTED: "yellow",
     Status.ROLLED_BACK: "yellow",
 }
+# The others are what people wait for, or have to see to.
+_SHOWN_LAST = {Status.NOT_BEGUN: 1, Status.FLASHED: 2, Status.UNCHANGED: 2}
 
 
 class FleetView:
@@ -41,7 +44,7 @@ class FleetView:
         if self._live is None:
             self._say_changes()
         elif time.monotonic() - self._shown_s >= REFRESH_S:
-            self._live.update(fleet_table(self._states), refresh=True)
+            self._live.update(_fitting(self._states, self._console.height), refresh=True)
             self._shown_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -85,6 +88,18 @@ def fleet_table(states: Sequence[BoardState]) -> Table:
             Text(_remark(state), overflow="ellipsis", no_wrap=True),
         )
     return table
+
+
+def _fitting(states: Sequence[BoardState], lines: int) -> RenderableType:
+    """Return the table in so many lines: where there are more boards, those that run or ended badly come first."""
+    if len(states) + 1 < lines:
+        return fleet_table(states)
+    ranked = sorted(range(len(states)), key=lambda index: _SHOWN_LAST.get(states[index].status, 0))
+    # The head, the line behind the table, and the cursor's.
+    shown = set(ranked[: max(lines - 3, 1)])
+    rest = Counter(state.status for index, state in enumerate(states) if index not in shown)
+    told = ", ".join(f"{count} {status.value}" for status, count in rest.items())
+    return Group(fleet_table([states[index] for index in sorted(shown)]), Text(f"and {rest.total()} more: {told}"))
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:

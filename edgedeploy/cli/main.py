@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
         The exit code: 0 done, 2 usage, 130 interrupted, else the error's own (docs/errors.md).
     """
     try:
-        app(args=arguments)
+        app(args=cycles_commands.join_percent(arguments))
     except EdgedeployError as error:
         print_error(error, as_json="--json" in arguments)
         return error.exit_code

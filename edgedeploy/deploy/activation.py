@@ -61,7 +61,7 @@ def activate(
         )
         said = dict(report_lines(result))
         if "trust-changed" in said:
-            visit.steps.active = visit.survey.current
+            visit.steps.active = visit.survey.current or ""
             raise TrustError("the board's trusted keys changed during this command", hint="run it again")
         if "switched" not in said:
             raise script_error(visit.transport, "activate", result)

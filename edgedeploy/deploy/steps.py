@@ -28,6 +28,9 @@ class Steps:
     """Runs steps one after the other and records them.
 
     An error that leaves a step keeps its type; its message gets the step's name and what is active on the board.
+
+    Args:
+        active: The active release, "" where none is, None while nobody knows.
     """
 
     transport: Transport
@@ -63,6 +66,6 @@ class Steps:
             )
 
     def _name_step(self, error: EdgedeployError, name: str) -> None:
-        stays = f" (release {self.active[:12]} stays active)" if self.active else ""
-        error.message = f"{self.action}, step {name}: {error.message}{stays}"
+        stays = f" (release {self.active[:12]} stays active)" if self.active else " (nothing is active there)"
+        error.message = f"{self.action}, step {name}: {error.message}{'' if self.active is None else stays}"
         error.args = (error.message,)

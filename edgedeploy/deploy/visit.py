@@ -26,7 +26,7 @@ class Visit:
     owner: Owner
 
     def __post_init__(self) -> None:
-        self.steps.active = self.survey.current
+        self.steps.active = self.survey.current or ""
         if self.survey.recovered is not None:
             self.steps.progress.say(self.survey.recovered.describe())
 

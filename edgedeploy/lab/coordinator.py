@@ -12,15 +12,16 @@ import os
 import queue
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from importlib import metadata
 from types import TracebackType
 from typing import Any, Self
 
 from edgedeploy.errors import LabUnreachableError, MissingToolError, PlaceBusyError, UnknownPlaceError, close_matches
-from edgedeploy.lab.leases import Note, holder, left_behind, noting
+from edgedeploy.lab.leases import ACQUIRE_DEADLINE_S, Note, holder, left_behind, noting
 from edgedeploy.lab.resources import NetworkService, Resource, ResourcePath, network_service, parse_address
 from edgedeploy.progress import Progress
 
@@ -107,22 +108,27 @@ class Coordinator:
             progress.say(f"The place {name} was acquired by {owner} before; it stays so")
             yield Lease(place=name, service=self._service(found), ours_before=True)
             return
-        with noting(progress) as pen:
+        note = Note(
+            coordinator=self._where,
+            place=name,
+            identity=self.identity,
+            changed=None,
+            asked=time.time(),
+            pid=os.getpid(),
+        )
+        with noting(progress) as pen, ExitStack() as stack:
+            # Before it is asked for: a command that is killed meanwhile leaves a place that is known.
+            pen.write(note)
+            stack.callback(self._release, name, progress)
             try:
                 self._acquire(name)
-                found = self._find(name)
-                pen.write(
-                    Note(
-                        coordinator=self._where,
-                        place=name,
-                        identity=self.identity,
-                        changed=found.changed,
-                        pid=os.getpid(),
-                    )
-                )
-                yield Lease(place=name, service=self._service(found), ours_before=False)
-            finally:
-                self._release(name, progress)
+            except PlaceBusyError:
+                # Another command of ours may have it.
+                stack.pop_all()
+                raise
+            found = self._find(name)
+            pen.write(replace(note, changed=found.changed))
+            yield Lease(place=name, service=self._service(found), ours_before=False)
 
     def release_left_behind(self, progress: Progress) -> None:
         """Release what commands of this account hold that were killed; what was acquired anew since stays.
@@ -132,7 +138,7 @@ class Coordinator:
         """
         for note in left_behind(self._where, self.identity):
             place = next((item for item in self._places() if item.name == note.place), None)
-            if place is not None and (place.acquired, place.changed) == (note.identity, note.changed):
+            if place is not None and place.acquired == note.identity and note.is_of(place.changed):
                 progress.say(f"The place {note.place} was left acquired by a command that was killed: releasing it")
                 self._release(note.place, progress)
 
@@ -227,7 +233,7 @@ class Coordinator:
     def _acquire(self, name: str) -> None:
         request = self._messages.AcquirePlaceRequest(placename=name)
         try:
-            self._stub.AcquirePlace(request, timeout=CALL_DEADLINE_S)
+            self._stub.AcquirePlace(request, timeout=ACQUIRE_DEADLINE_S)
         except self._grpc.RpcError as error:
             codes = self._grpc.StatusCode
             if error.code() not in (codes.FAILED_PRECONDITION, codes.PERMISSION_DENIED):

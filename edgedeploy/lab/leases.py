@@ -20,27 +20,39 @@ from edgedeploy.paths import state_dir
 from edgedeploy.progress import Progress
 from edgedeploy.reading import load_json
 
+ACQUIRE_DEADLINE_S = 30.0
+CLOCKS_APART_S = 5.0
+"""The coordinator's clock and ours may be that far apart for an acquisition that was only asked for to be known."""
 _LARGEST_NOTE_BYTES = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """One acquisition.
+    """One acquisition, written before it is asked for and again once it is there.
 
     Args:
         coordinator: ``HOST:PORT``.
         place: Its name.
         identity: ``HOST/USER`` that it was acquired as.
-        changed: When the coordinator last changed the place, in seconds since 1970: by this acquisition. Once it says
-            something else, somebody has acquired the place anew, and the note means nothing.
+        changed: When the coordinator last changed the place, in seconds since 1970 by its clock: by this acquisition.
+            Once it says something else, somebody has acquired the place anew, and the note means nothing. None: the
+            acquisition was asked for, and nobody knows what came of it.
+        asked: When it was asked for, in seconds since 1970 by the clock of this machine.
         pid: Of the command, for people.
     """
 
     coordinator: str
     place: str
     identity: str
-    changed: float
+    changed: float | None
+    asked: float
     pid: int
+
+    def is_of(self, changed: float) -> bool:
+        """Whether a place that the identity has acquired, and that was last changed then, is held by this note."""
+        if self.changed is not None:
+            return changed == self.changed
+        return self.asked - CLOCKS_APART_S <= changed <= self.asked + ACQUIRE_DEADLINE_S + CLOCKS_APART_S
 
 
 class Pen:
@@ -50,10 +62,11 @@ class Pen:
         self._stream = stream
 
     def write(self, note: Note) -> None:
-        """Write the note; once."""
+        """Write the note behind what it was before: the last whole line counts, and is on the disk at the end."""
         if self._stream is not None:
-            self._stream.write(json.dumps(asdict(note)).encode())
+            self._stream.write(json.dumps(asdict(note)).encode() + b"\n")
             self._stream.flush()
+            os.fsync(self._stream.fileno())
 
 
 @contextmanager
@@ -66,6 +79,7 @@ def noting(progress: Progress) -> Iterator[Pen]:
         fcntl.flock(handle, fcntl.LOCK_EX)
         path = Path(f"{name}.json")
         Path(name).rename(path)
+        _sync(folder)
     except OSError as error:
         progress.say(f"warning: no note of the place is kept, so that a killed command leaves it acquired: {error}")
         yield Pen(None)
@@ -105,14 +119,17 @@ def left_behind(coordinator: str, identity: str) -> Iterator[Note]:
 
 
 def parse_note(text: str) -> Note | None:
-    """Return a note, None where it is damaged or not written yet."""
+    """Return the last whole line's note, None where that is damaged or none is written yet."""
+    lines = text.split("\n")[:-1]
     try:
-        found = load_json(text)
+        found = load_json(lines[-1] if lines else "")
+        changed = found["changed"]
         return Note(
             coordinator=str(found["coordinator"]),
             place=str(found["place"]),
             identity=str(found["identity"]),
-            changed=float(found["changed"]),
+            changed=None if changed is None else float(changed),
+            asked=float(found["asked"]),
             pid=int(found["pid"]),
         )
     except (ValueError, TypeError, KeyError, OverflowError):
@@ -121,6 +138,14 @@ def parse_note(text: str) -> Note | None:
 
 def _folder() -> Path:
     return state_dir() / "places"
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _notes() -> Iterator[tuple[Path, BinaryIO]]:

@@ -40,4 +40,4 @@ def _is_in_registers(layer: Layer) -> bool:
         case Activation.HARD_SWISH:
             return first > 0
         case _:
-            return kind in (Activation.NONE, Activation.RELU)
+            return kind in (Activation.NONE, Activation.RELU, Activation.SIGMOID, Activation.MISH)

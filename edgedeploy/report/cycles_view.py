@@ -132,20 +132,22 @@ def short_kernel(name: str) -> str:
 
 
 def _headline(record: CyclesRecord) -> str:
-    ours, other = record.ours, record.against
+    ours = record.ours
     name = f"{record.model}{' in int8' if record.int8 else ''}"
+    compared = _against(record)
     if ours.cycles is None:
-        text = f"{name} takes {amount(ours.instructions)} instructions on a {record.core}; its cycles are not estimated"
-    else:
-        text = f"{name} takes an estimated {amount(ours.cycles)} cycles an inference on a {record.core}"
-    if other is None:
-        return text
+        counted = f"{amount(ours.instructions)} instructions an inference on a {record.core}"
+        return f"{name} takes {counted}{compared}; its cycles are not estimated"
+    return f"{name} takes an estimated {amount(ours.cycles)} cycles an inference on a {record.core}{compared}"
+
+
+def _against(record: CyclesRecord) -> str:
     ratio = record.ratio if record.ratio is not None else record.instructions_ratio
-    if ratio is None:
-        return text
+    if record.against is None or ratio is None:
+        return ""
     if abs(ratio - 1) < RELEVANT_CHANGE:
-        return f"{text}, as {_label(record)}"
-    return f"{text}, {abs(ratio - 1) * 100:.1f} % {'fewer' if ratio < 1 else 'more'} than {_label(record)}"
+        return f", as {_label(record)}"
+    return f", {abs(ratio - 1) * 100:.1f} % {'fewer' if ratio < 1 else 'more'} than {_label(record)}"
 
 
 def _wrong(record: CyclesRecord) -> bool:
@@ -156,6 +158,13 @@ def _tone(record: CyclesRecord) -> str:
     if record.ratio is None and not _wrong(record):
         return "plain"
     return "bad" if _wrong(record) or (record.ratio is not None and record.ratio > 1) else "good"
+
+
+def _tone_of(ratio: float | None) -> str:
+    """Return a tile's tone: more instructions by themselves are neither good nor bad."""
+    if ratio is None:
+        return "plain"
+    return "good" if ratio <= 1 else "bad"
 
 
 def _sentence(record: CyclesRecord) -> str:
@@ -202,7 +211,7 @@ def _tiles(record: CyclesRecord) -> Iterator[Tile]:
             label=f"Against {_label(record)}",
             value=_change(ratio),
             note=what,
-            tone="good" if ratio <= 1 else "bad",
+            tone=_tone_of(record.ratio),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import secrets
 import shlex
@@ -20,6 +21,7 @@ from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, SshEndp
 from edgedeploy.boards.probe import probe
 from edgedeploy.build.runtime import build_runtime
 from edgedeploy.deploy.flash import flash
+from edgedeploy.deploy.release import status
 from edgedeploy.deploy.stream import NAME as NAME_OF_STREAM
 from edgedeploy.emulate import twin
 from edgedeploy.emulate.image import ensure_image
@@ -173,6 +175,25 @@ def pushed(result: FlashResult) -> StepRecord:
     return next(step for step in result.steps if step.name == "push")
 
 
+def stays(bundle: Bundle) -> str:
+    """Return the pattern of an error that says that the release is still the active one."""
+    return rf"step \w+.*release {bundle.digest[:12]} stays active"
+
+
+def whole(transport: Transport) -> str:
+    """Return the active release as ``status`` tells it; every file of it has its hash, and its self-test passes."""
+    found = status(transport, APP)
+    assert found.current is not None
+    current = f"{found.directory}/current"
+    manifest = json.loads(transport.run(["cat", f"{current}/manifest.json"]).stdout)
+    sums = {"manifest.json": found.current} | {item["path"]: item["sha256"] for item in manifest["files"]}
+    transport.run(
+        f"cd '{current}' && sha256sum --quiet -c - && ./bin/edgedeploy-runner selftest --release .",
+        stdin="".join(f"{sha256}  {path}\n" for path, sha256 in sums.items()).encode(),
+    )
+    return found.current
+
+
 def listing(transport: Transport) -> str:
     return transport.run(f'cd "$HOME/.edgedeploy/{APP}" && find . -path ./history.jsonl -o -print | sort').stdout
 
@@ -199,6 +220,11 @@ def fill_disk(transport: Transport, filler: str, *, leave_kib: int) -> None:
         f'dd if=/dev/zero of="$HOME/{filler}" bs=1024 count="$((free - {leave_kib}))"',
         deadline_s=300,
     )
+
+
+def pull() -> None:
+    """Pull the twin's cable."""
+    twin.set_link(NAME, connected=False)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def _repeat(content: bytes, draw: Draw) -> bytes:
     return content[:start] + part * times + content[start:]
 
 
-_MUTATIONS: tuple[Callable[[bytes, Draw], bytes], ...] = (
+DAMAGES: tuple[Callable[[bytes, Draw], bytes], ...] = (
     _replace(_NUMBER, NUMBERS),
     _replace(_NUMBER, NUMBERS + WORDS),
     _replace(_WORD, WORDS + NUMBERS),
@@ -116,6 +116,6 @@ _MUTATIONS: tuple[Callable[[bytes, Draw], bytes], ...] = (
 def damaged(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
     """A seed with one to four mutations."""
     content = draw(st.sampled_from(seeds))
-    for index in draw(st.lists(st.integers(0, len(_MUTATIONS) - 1), min_size=1, max_size=4)):
-        content = _MUTATIONS[index](content, draw)
+    for index in draw(st.lists(st.integers(0, len(DAMAGES) - 1), min_size=1, max_size=4)):
+        content = DAMAGES[index](content, draw)
     return content

@@ -67,8 +67,8 @@ class Reader:
     seeds: Callable[[], tuple[bytes, ...]]
 
 
-def check(reader: Reader, content: bytes, directory: Path) -> bool:
-    """Read the bytes and return whether they were taken; what is refused is refused by a typed error.
+def check(reader: Reader, content: bytes, directory: Path) -> EdgedeployError | None:
+    """Read the bytes; return None where they were taken, else the typed error that refused them.
 
     Raises:
         AssertionError: The error is of no kind, says nothing, or cannot be shown; or the bounds were broken.
@@ -83,8 +83,8 @@ def check(reader: Reader, content: bytes, directory: Path) -> bool:
         assert error.message and error.hint, error
         assert len(f"{error.message}{error.hint}".encode()) < 1_000_000
         assert json.dumps(error.to_json())
-        return False
-    return True
+        return error
+    return None
 
 
 def _text(content: bytes) -> str:
@@ -205,7 +205,7 @@ def _owner(content: bytes, _: Path) -> None:
 
 def _lease(content: bytes, _: Path) -> None:
     note = parse_note(_text(content))
-    assert note is None or f"{note.pid}"
+    assert note is None or isinstance(note.is_of(1.5), bool)
 
 
 def _health(content: bytes, _: Path) -> None:

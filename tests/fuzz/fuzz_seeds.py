@@ -176,8 +176,16 @@ def owners() -> tuple[bytes, ...]:
 
 
 def leases() -> tuple[bytes, ...]:
-    note = {"coordinator": "lab:20408", "place": "door-1", "identity": "here/me", "changed": 1767323045.5, "pid": 4242}
-    return (canonical_json(note),)
+    note = {
+        "coordinator": "lab:20408",
+        "place": "door-1",
+        "identity": "here/me",
+        "changed": None,
+        "asked": 1.5,
+        "pid": 42,
+    }
+    asked = canonical_json(note).rstrip() + b"\n"
+    return (asked, asked + canonical_json({**note, "changed": 1767323045.5}).rstrip() + b"\n")
 
 
 def histories() -> tuple[bytes, ...]:

@@ -1,19 +1,21 @@
 """What the operator pack's int8 layers compute, in numpy and to the last bit.
 
-The definition is csrc/kernels/sums_epilogue.h; activations that are neither a clamp nor a gate are left out, because
-the project promises no bits for them.
+The definition is csrc/kernels/sums_epilogue.h.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
+from runner_curve_reference import CURVES, LOG2_OF_E, Factors, fused
 from runner_models import ConvolutionCase, FloatArray, Int8Arrays
 
 CLAMPS = (0, 1, 3)
-GATES = (2, 6)
+GATES = (2, 6, *CURVES)
 IN_REGISTERS = (*CLAMPS, *GATES)
-RELU, LEAKY_RELU, CLIP = 1, 2, 3
+RELU, LEAKY_RELU, CLIP, SIGMOID, MISH = 1, 2, 3, 4, 5
 LOWEST, HIGHEST = -127, 127
 TOP_BYTE = 2.0**24
 
@@ -39,23 +41,6 @@ def half_away(values: NDArray[np.floating]) -> FloatArray:
 
 def quantize(values: FloatArray, scale: np.float32) -> Codes:
     return half_away(values * scale).astype(np.int8)
-
-
-def fused(factor: FloatArray, scale: FloatArray, offset: FloatArray) -> FloatArray:
-    """factor * scale + offset with one rounding.
-
-    In float64 the product is exact. The sum is rounded to odd there, after which rounding to float32 is as good as
-    rounding the exact sum.
-    """
-    product = factor.astype(np.float64) * scale.astype(np.float64)
-    wide = np.broadcast_to(offset.astype(np.float64), product.shape)
-    total = product + wide
-    of_product = total - wide
-    error = (product - of_product) + (wide - (total - of_product))
-    bits = np.ascontiguousarray(total).view(np.int64)
-    away = np.where(np.sign(error) == np.sign(total), 1, -1)
-    odd = np.where((error != 0) & (bits % 2 == 0), bits + away, bits)
-    return odd.view(np.float64).astype(np.float32)
 
 
 def largest_sums(weights: NDArray[np.int8], *, not_negative: bool) -> NDArray[np.float64]:
@@ -121,18 +106,24 @@ def as_written(value: float) -> np.float32:
     return np.float32(f"{value:e}")
 
 
-def gate_of(case: ConvolutionCase, values: FloatArray, output_scale: np.float32) -> FloatArray:
-    """What hard swish or leaky ReLU multiplies values by; ``output_scale``: codes of a one."""
+def factors_of(case: ConvolutionCase, values: FloatArray, output_scale: np.float32) -> Factors:
+    """What an activation makes a product of; ``output_scale``: codes of a one."""
     kind, params = case.activation
+    if kind in CURVES:
+        return CURVES[kind](values, output_scale)
     if kind == LEAKY_RELU:
-        return np.where(values > 0, np.float32(1), as_written(params[0]))
+        return values, np.where(values > 0, np.float32(1), as_written(params[0]))
     alpha, beta = (as_written(value) for value in params)
     linear = fused(values, np.asarray(alpha / output_scale), np.asarray(beta))
-    return np.minimum(np.maximum(linear, np.float32(0)), np.float32(1))
+    return values, np.minimum(np.maximum(linear, np.float32(0)), np.float32(1))
 
 
-def steepness_of(case: ConvolutionCase) -> float:
+def steepness_of(case: ConvolutionCase, output_scale: np.float32) -> float:
     kind, params = case.activation
+    if kind == MISH:
+        return 1.1
+    if kind == SIGMOID:
+        return max(1.0, math.log(2) / 4 * float(output_scale))
     if kind == LEAKY_RELU:
         return max(1.0, float(as_written(params[0])))
     beta = as_written(params[1])
@@ -142,8 +133,6 @@ def steepness_of(case: ConvolutionCase) -> float:
 def gated_folded_offset(scale: np.float32, bias: float, largest: float, steepness: float) -> tuple[float, float] | None:
     """Start and offset of a gated channel: a port of csrc/layers/epilogue.cpp's fold_gated_channel."""
     wide = float(scale)
-    if (abs(bias) + largest * abs(wide)) * steepness > MAX_FOLDED_CODE:
-        return None
     start = MIDDLE + GATED_FOLD_STRIDE * TRIES
     fits = np.abs(start - MIDDLE) + largest <= FOLD_ROOM
     exact = bias - start * wide
@@ -153,6 +142,29 @@ def gated_folded_offset(scale: np.float32, bias: float, largest: float, steepnes
     good = np.flatnonzero(error <= GOOD_FOLD_ERROR / steepness)
     best = good[0] if good.size else np.argmin(error)
     return (start[best], offset[best]) if error[best] < MAX_FOLD_ERROR / steepness else None
+
+
+def gated_channels(
+    case: ConvolutionCase, scale: FloatArray, bias: FloatArray, largest: NDArray[np.float64], output_scale: np.float32
+) -> list[tuple[float, float] | None]:
+    """Start and offset of each channel of a gated layer; None where there is none."""
+    steepness = steepness_of(case, output_scale)
+    channels: list[tuple[float, float] | None] = []
+    for factor, offset, most in zip(scale.ravel(), bias.ravel(), largest, strict=True):
+        bound = (abs(float(offset)) + most * abs(float(factor))) * steepness
+        fits = (float(output_scale) if case.activation[0] == SIGMOID else bound) <= MAX_FOLDED_CODE
+        channels.append(gated_folded_offset(factor, float(offset), most, steepness) if fits else None)
+    return channels
+
+
+def scales_of(case: ConvolutionCase, arrays: Int8Arrays, *, to_codes: bool) -> tuple[FloatArray, FloatArray]:
+    """What a gated layer's sums are multiplied by and what is added, a value a channel."""
+    factor = arrays.output_scale if to_codes else np.float32(1)
+    scale = np.float32(1) / (arrays.input_scale * arrays.weight_scales)
+    if case.activation[0] != SIGMOID:
+        return scale * factor, arrays.bias * factor
+    offset = -LOG2_OF_E * arrays.bias.astype(np.float64) - np.log2(np.float64(factor))
+    return (-LOG2_OF_E * scale.astype(np.float64)).astype(np.float32), offset.astype(np.float32)
 
 
 def gated_codes(
@@ -165,19 +177,15 @@ def gated_codes(
     output_scale: np.float32,
 ) -> NDArray[np.float64]:
     """The codes of a gated layer, before they are clamped."""
-    steepness = steepness_of(case)
-    channels = [
-        gated_folded_offset(factor, float(offset), most, steepness)
-        for factor, offset, most in zip(scale.ravel(), bias.ravel(), largest, strict=True)
-    ]
+    channels = gated_channels(case, scale, bias, largest, output_scale)
     if None in channels:
         value = fused(sums.astype(np.float32), scale, bias)
-        half = fused(value, gate_of(case, value, output_scale), np.full_like(value, 0.5))
+        half = fused(*factors_of(case, value, output_scale), np.full_like(value, 0.5))
         fixed = np.clip(np.trunc(half.astype(np.float64) * TOP_BYTE), -(2.0**31), 2.0**31 - 1)
         return np.floor(fixed / TOP_BYTE)
     start, offset = np.array(channels, np.float64).T[:, :, None, None]
     value = fused((start + sums).astype(np.float32), scale, offset.astype(np.float32))
-    rounded = fused(value, gate_of(case, value, output_scale), np.full_like(value, MIDDLE))
+    rounded = fused(*factors_of(case, value, output_scale), np.full_like(value, MIDDLE))
     return rounded.astype(np.float64) - MIDDLE
 
 
@@ -215,10 +223,9 @@ def outputs_of(
     codes = values if values.dtype == np.int8 else quantize(values.astype(np.float32), arrays.input_scale)
     sums = sums_of(case, arrays.weights, codes.astype(np.int8))
     to_codes = case.requantizes and case.kind != "InnerProduct"
-    factor = arrays.output_scale if to_codes else one
-    scale = one / (arrays.input_scale * arrays.weight_scales) * factor
-    half = np.float32(0 if kind in GATES else 0.5)
-    offset = arrays.bias * factor + half if to_codes else arrays.bias
+    scale, offset = scales_of(case, arrays, to_codes=to_codes)
+    if to_codes and kind not in GATES:
+        offset = offset + np.float32(0.5)
     if case.kind != "InnerProduct":
         scale, offset = scale[:, None, None], offset[:, None, None]
     # Padding is read as well, and a scale below zero turns the codes' signs.
@@ -229,7 +236,8 @@ def outputs_of(
         return np.clip(made, LOWEST, HIGHEST).astype(np.int8)
     value = fused(sums.astype(np.float32), scale, offset)
     if kind in GATES:
-        return value * gate_of(case, value, one)
+        first, second = factors_of(case, value, one)
+        return first * second
     low, high = {RELU: (0.0, np.inf), CLIP: tuple(limits)}.get(kind, (-np.inf, np.inf))
     if not to_codes:
         return np.minimum(np.maximum(value, np.float32(low)), np.float32(high))

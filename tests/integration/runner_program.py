@@ -12,6 +12,8 @@ from typing import Any
 
 CORES = ("cortex-a53", "cortex-a72", "cortex-a76", "max")
 DEADLINE_S = 240
+LIBRARIES = "/usr/aarch64-linux-gnu"
+"""The cross compiler's glibc, for programs that are not static."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class Runner:
         qemu = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
         assert qemu, "qemu-user is not installed: sudo apt-get install -y qemu-user"
         done = subprocess.run(
-            [qemu, "-cpu", core, str(self.program), *map(str, arguments)],
+            [qemu, "-L", LIBRARIES, "-cpu", core, str(self.program), *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,

@@ -108,6 +108,13 @@ HOLD = (
 )
 
 
+DIE = (
+    "import os\nfrom edgedeploy.lab.coordinator import Coordinator\nacquire = Coordinator._acquire\n"
+    "def acquire_and_die(self, name):\n    acquire(self, name)\n    os.kill(os.getpid(), 9)\n"
+    "Coordinator._acquire = acquire_and_die\n"
+) + HOLD
+
+
 @contextmanager
 def holding(lab: Lab) -> Iterator[subprocess.Popen[bytes]]:
     """A command that holds ``door-1`` and waits for a board that never answers."""
@@ -158,3 +165,12 @@ def test_a_place_of_a_killed_command_is_released_by_the_next(lab: Lab, own_direc
     lab.client("-p", "door-1", "acquire")
     use("door-2")
     assert lab.owner("door-1") is not None, "a person acquired it since"
+
+
+def test_a_place_of_a_command_that_was_killed_while_it_acquired_it(lab: Lab, own_directories: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    died = subprocess.run([sys.executable, "-c", DIE, lab.address], env=environment, timeout=60, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert lab.owner("door-1") is not None
+    with held_places(("door-2",), lab.address, progress=SILENT):
+        assert lab.owner("door-1") is None

@@ -109,6 +109,18 @@ def test_a_place_that_another_command_of_ours_holds_is_busy(lab: Lab, session: C
         assert lab.owner("door-1") == session.identity
 
 
+def test_a_place_that_another_command_acquires_meanwhile_stays_its(
+    lab: Lab, session: Coordinator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Coordinator(lab.address) as again:
+        free = again._find("door-1")
+        with session.place("door-1", progress=SILENT):
+            monkeypatch.setattr(again, "_find", lambda _: free)
+            with pytest.raises(PlaceBusyError, match="already acquired"), again.place("door-1", progress=SILENT):
+                pass
+            assert lab.owner("door-1") == session.identity
+
+
 def test_a_place_reserved_by_somebody_else_is_busy(lab: Lab, session: Coordinator) -> None:
     lab.client("-p", "door-1", "set-tags", "kind=door")
     token = lab.client("reserve", "--shell", "kind=door", user="ana").strip().removeprefix("export LG_TOKEN=")

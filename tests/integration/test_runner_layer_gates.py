@@ -1,4 +1,4 @@
-"""Hard swish and leaky ReLU of int8 layers: a gate in the kernels' registers, and where they are none."""
+"""Hard swish, leaky ReLU, sigmoid and mish of int8 layers: gates in the kernels' registers, and where they are none."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runner_layer_cases import HARD_SWISH, LEAKY, SEED, make_sweep
-from runner_layer_reference import gated_folded_offset, largest_sums, outputs_of, steepness_of
+from runner_layer_cases import HARD_SWISH, LEAKY, MISH, SEED, SIGMOID, make_sweep
+from runner_layer_reference import gated_channels, largest_sums, outputs_of, scales_of
 from runner_models import ConvolutionCase, Int8Arrays, random_arrays
 from runner_program import CORES, Runner
 
@@ -28,17 +28,17 @@ GATES = (
     (6, (0.2, 0.5)),
     (6, (1.0, -0.75)),
     (6, (0.05, 2.5)),
+    SIGMOID,
+    MISH,
 )
+NO_GATES = ((2, (-0.5,)), HARD_SWISH, LEAKY, SIGMOID, MISH)
 
 
 def folds(case: ConvolutionCase, arrays: Int8Arrays) -> bool:
     """Whether the codes' offsets can all be folded into where the sums start."""
-    scale = np.float32(1) / (arrays.input_scale * arrays.weight_scales) * arrays.output_scale
-    channels = zip(
-        scale, arrays.bias * arrays.output_scale, largest_sums(arrays.weights, not_negative=False), strict=True
-    )
-    steepness = steepness_of(case)
-    return all(gated_folded_offset(*channel[:1], float(channel[1]), channel[2], steepness) for channel in channels)
+    scale, bias = scales_of(case, arrays, to_codes=True)
+    most = largest_sums(arrays.weights, not_negative=False)
+    return None not in gated_channels(case, scale, bias, most, arrays.output_scale)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_what_is_no_gate_goes_over_a_tile_and_agrees_with_the_engine(runner: Run
     """Slopes below zero, and biases whose values come near the end of float."""
     rng = np.random.default_rng(SEED)
     bases = (POINTWISE, DEPTHWISE, replace(POINTWISE, requantizes=False))
-    cases = [replace(base, activation=activation) for base in bases for activation in ((2, (-0.5,)), HARD_SWISH, LEAKY)]
+    cases = [replace(base, activation=activation) for base in bases for activation in NO_GATES]
     arrays = [random_arrays(case, rng) for case in cases]
     for index, case in enumerate(cases):
-        if case.activation in (HARD_SWISH, LEAKY):
+        if case.activation != NO_GATES[0]:
             arrays[index] = replace(arrays[index], bias=np.full_like(arrays[index].bias, 3e30))
     sweep = make_sweep(tmp_path / "release", tuple(cases), arrays=tuple(arrays))
     for core in ("cortex-a72", "cortex-a76"):

@@ -2,42 +2,39 @@
 #ifndef EDGEDEPLOY_TESTS_GUARDED_BUFFER_H_
 #define EDGEDEPLOY_TESTS_GUARDED_BUFFER_H_
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
 namespace edgedeploy_tests {
 
 // Which guard page the buffer touches.
 enum class Flush { kEnd, kStart };
 
+// Writable pages between two guards, for at least so many bytes. Given back, they serve the next buffer of their size:
+// to map them anew for each would be most of what small cases cost.
+class GuardedPages {
+ public:
+  explicit GuardedPages(size_t bytes);
+  ~GuardedPages();
+  GuardedPages(const GuardedPages&) = delete;
+  GuardedPages& operator=(const GuardedPages&) = delete;
+
+  char* start() const { return start_; }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  size_t bytes_;
+  char* start_;
+};
+
+// Its values are the same in every run of a case, and none that a case would put there.
 template <typename Value>
 class GuardedBuffer {
  public:
-  explicit GuardedBuffer(size_t count, Flush flush = Flush::kEnd) : count_(count) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    const size_t bytes = count * sizeof(Value);
-    const size_t inner = (bytes + page - 1) / page * page;
-    mapped_bytes_ = inner + 2 * page;
-    void* map = mmap(nullptr, mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED) {
-      std::perror("mmap");
-      std::abort();
-    }
-    map_ = static_cast<char*>(map);
-    if (inner != 0 && mprotect(map_ + page, inner, PROT_READ | PROT_WRITE) != 0) {
-      std::perror("mprotect");
-      std::abort();
-    }
-    data_ = reinterpret_cast<Value*>(map_ + page + (flush == Flush::kEnd ? inner - bytes : 0));
+  explicit GuardedBuffer(size_t count, Flush flush = Flush::kEnd) : count_(count), pages_(count * sizeof(Value)) {
+    const size_t before = flush == Flush::kEnd ? pages_.bytes() - count * sizeof(Value) : 0;
+    data_ = reinterpret_cast<Value*>(pages_.start() + before);
   }
-  ~GuardedBuffer() { munmap(map_, mapped_bytes_); }
-  GuardedBuffer(const GuardedBuffer&) = delete;
-  GuardedBuffer& operator=(const GuardedBuffer&) = delete;
 
   Value* data() { return data_; }
   const Value* data() const { return data_; }
@@ -47,8 +44,7 @@ class GuardedBuffer {
 
  private:
   size_t count_;
-  size_t mapped_bytes_;
-  char* map_;
+  GuardedPages pages_;
   Value* data_;
 };
 

@@ -15,6 +15,8 @@ struct Selection {
   std::string shape;  // only the case with this shape, or all
   uint32_t seed = 0;  // only this seed, or all
   bool one_seed = false;
+  uint32_t one_in = 1;  // of so many cases one, spread over shapes and seeds
+  bool references = true;
 };
 
 struct Outcome {

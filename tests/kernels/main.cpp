@@ -1,7 +1,9 @@
 // kernel_tests: run every kernel of the table that this CPU supports against its reference.
 //
 //   kernel_tests [--row NAME | --force-row NAME | --broken DEFECT] [--shape SHAPE] [--seed N]
+//   kernel_tests [--rows all|variants] [--one-in N]
 //
+// --rows variants leaves out the references, each of which is otherwise held against itself; --one-in runs a sample.
 // --force-row runs a kernel that the CPU does not support; --broken runs one with a known defect (broken_kernels.h), so
 // that the suite itself can be tested.
 //
@@ -62,7 +64,7 @@ Outcome test_row(const KernelRow& row, const Selection& selection) {
 int usage(const char* argument) {
   std::fprintf(stderr,
                "kernel_tests: %s\nusage: kernel_tests [--row NAME | --force-row NAME | --broken DEFECT] [--shape "
-               "SHAPE] [--seed N]\n",
+               "SHAPE] [--seed N] [--rows all|variants] [--one-in N]\n",
                argument);
   return 2;
 }
@@ -78,6 +80,7 @@ Outcome run_row(const KernelRow& row, const Selection& selection) {
 Outcome run_table(const Selection& selection) {
   Outcome total;
   for (const KernelRow& row : edgedeploy::kernel_table()) {
+    if (!selection.references && std::strcmp(row.name, row.reference) == 0) continue;
     if (edgedeploy::kernel_supported(row)) {
       total = add(total, run_row(row, selection));
     } else {
@@ -113,6 +116,12 @@ int main(int argc, char** argv) {
     } else if (option == "--seed") {
       selection.seed = static_cast<uint32_t>(std::strtoul(value, nullptr, 10));
       selection.one_seed = true;
+    } else if (option == "--one-in") {
+      selection.one_in = static_cast<uint32_t>(std::strtoul(value, nullptr, 10));
+      if (selection.one_in == 0) return usage("--one-in takes a number from 1 on");
+    } else if (option == "--rows") {
+      selection.references = std::strcmp(value, "all") == 0;
+      if (!selection.references && std::strcmp(value, "variants") != 0) return usage("--rows takes all or variants");
     } else {
       return usage(argv[i]);
     }

@@ -71,7 +71,8 @@ constexpr edgedeploy::SumsOutput kOutputs[] = {edgedeploy::kSumsToS8,        edg
                                                edgedeploy::kSumsToF16Folded, edgedeploy::kSumsToF16Shifted};
 constexpr uint32_t kOutputCount = sizeof(kOutputs) / sizeof(kOutputs[0]);
 constexpr uint32_t kOutputSeeds = kKinds * kLimitsCount;
-constexpr uint32_t kSeeds = 2 * kOutputCount * kOutputSeeds;  // The second half is gated, but for values beyond float.
+constexpr uint32_t kSeeds =
+    2 * kOutputCount * kOutputSeeds;  // The second half is gated, values beyond float by curves.
 
 bool is_f16(int32_t output) {
   return output == edgedeploy::kSumsToF16 || output == edgedeploy::kSumsToF16Folded ||
@@ -107,7 +108,7 @@ struct Problem {
     fill(kind, &random);
     const Limits& limits = kLimits[seed / kKinds % kLimitsCount];
     epilogue.output = kOutputs[seed / kOutputSeeds % kOutputCount];
-    const bool gated = seed / kOutputSeeds >= kOutputCount && kind != kHuge;
+    const bool gated = seed / kOutputSeeds >= kOutputCount;
     // Folded sums must stay floats that step by one: 2^22 is 32 steps of eight products at their largest.
     if (gated && is_f16(epilogue.output)) epilogue.output = edgedeploy::kSumsToF16;
     const bool fits_floats = s.taps * s.groups <= 31;
@@ -124,7 +125,7 @@ struct Problem {
     epilogue.high_code = limits.high_code;
     epilogue.low_value = limits.low_value;
     epilogue.high_value = limits.high_value;
-    if (gated) set_gate(random(), &epilogue);
+    if (gated) (kind == kHuge ? set_curve : set_gate)(static_cast<uint32_t>(random()), &epilogue);
     // Any byte of a plane may be a pixel's first; one in four is padding, all of it at the same bytes. Of some seeds,
     // most pixels lie in pairs side by side.
     const bool in_pairs = seed / 2 % 3 == 1;

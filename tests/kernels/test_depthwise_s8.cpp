@@ -116,7 +116,7 @@ struct Problem {
     const edgedeploy::SumsOutput outputs_of[] = {edgedeploy::kSumsToS8, edgedeploy::kSumsToF32,
                                                  edgedeploy::kSumsToS8Folded};
     epilogue.output = outputs_of[seed / kExtremes % 3];
-    const bool gated = seed / kExtremes / 3 % 2 == 1 && extreme != kSpecial;
+    const bool gated = seed / kExtremes / 3 % 2 == 1;
     if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(gated, &random);
     const CodeRange& codes = choice(kCodeRanges, random());
     const ValueRange& values = choice(kValueRanges, random());
@@ -124,7 +124,7 @@ struct Problem {
     epilogue.high_code = codes.high;
     epilogue.low_value = values.low;
     epilogue.high_value = values.high;
-    if (gated) set_gate(random(), &epilogue);
+    if (gated) (extreme == kSpecial ? set_curve : set_gate)(static_cast<uint32_t>(random()), &epilogue);
   }
 
   // Starts and offsets as an operator makes them: results within 2^15 of 1.5 * 2^23, on both sides of every limit;

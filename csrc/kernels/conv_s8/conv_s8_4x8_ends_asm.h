@@ -1,6 +1,7 @@
 // clang-format Language: Cpp
 // What a tile of conv_s8_4x8_neon ends with: sums to values or codes, and to memory. Registers: the kernel's file.
-// Frame: 0 low, 16 high: codes or values | 32 a start of zeros | 64 taps | 72 how a tile ends | 80 the params' gate
+// Frame: 0 low, 16 high: codes or values | 32 a start of zeros | 64 taps | 72 how a tile ends | 80 the params' gate |
+// 88 where values are curved
 #ifndef EDGEDEPLOY_KERNELS_CONV_S8_4X8_ENDS_ASM_H_
 #define EDGEDEPLOY_KERNELS_CONV_S8_4X8_ENDS_ASM_H_
 
@@ -11,6 +12,7 @@
 #define FRAME_TAPS 64
 #define FRAME_END 72
 #define FRAME_GATE 80
+#define FRAME_CURVE 88
 
 // clang-format off
 // t = fma(float, scale, offset) of all values; the float is the sum's bits, or the converted sum.

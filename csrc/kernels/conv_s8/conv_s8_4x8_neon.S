@@ -23,12 +23,13 @@
 //   v16-v23  sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   v24-v27  products
 //   v28-v31  B: two pairs of k of channels 0-3 and 4-7
-//   In the epilogue v16-v23: gates, of slope v28
+//   In the epilogue v16-v23: gates, of slope v28; curves: conv_s8_4x8_curves_asm.h
 //                   v0-v3, v4-v7: t of channels 0-3, 4-7   v24-v25 scales   v26-v27 limits   v28-v29 as it says
 //   x18-x30, v8-v15 are not touched.
 // Frame: conv_s8_4x8_ends_asm.h.
 
 #include "asm/aarch64.h"
+#include "kernels/conv_s8/conv_s8_4x8_curves_asm.h"
 #include "kernels/conv_s8/conv_s8_4x8_ends_asm.h"
 
     .arch armv8-a
@@ -39,6 +40,7 @@
 #define END_S8 3
 #define END_F32_NO_LIMITS 5
 #define END_GATED 8                     // and END_FOLDED, END_S8 or END_F32_NO_LIMITS
+#define END_CURVED 16                   // and END_GATED
 
 // Two pairs of k, in lanes `first` and `second` of A, of two pixels m and m + 1, times 8 channels.
 .macro MULTIPLY_PIXELS rows, m, first, second, a, a_next, sum0, sum1, next0, next1
@@ -167,6 +169,7 @@
     NEXT_TILE \rows
 
 .Lconv_s8_4x8_neon_gated_\rows:
+    tbnz w4, #4, .Lconv_s8_4x8_neon_curved_\rows
     tbnz w4, #2, .Lconv_s8_4x8_neon_gated_f32_\rows
     tbnz w4, #0, .Lconv_s8_4x8_neon_gated_s8_\rows
     GATED_PIXELS FOLDED, \rows, 0
@@ -178,6 +181,26 @@
     b .Lconv_s8_4x8_neon_top_bytes_\rows
 .Lconv_s8_4x8_neon_gated_f32_\rows:
     GATED_PIXELS F32, \rows, 1
+    STORE_F32 \rows
+    NEXT_TILE \rows
+
+    // Values to the curve, and back to where x10 says with codes in v28 and v29, or values.
+.Lconv_s8_4x8_neon_curved_\rows:
+    ldr x8, [sp, #FRAME_GATE]
+    ldr x9, [sp, #FRAME_CURVE]
+    adr x10, .Lconv_s8_4x8_neon_store_curved_\rows
+    tbz w4, #0, .Lconv_s8_4x8_neon_curved_floats_\rows
+    CONVERT_SUMS \rows
+.Lconv_s8_4x8_neon_curved_floats_\rows:
+    SCALE \rows, 0
+    br x9
+.Lconv_s8_4x8_neon_store_curved_\rows:
+    hint #36                            // BTI J
+    tbnz w4, #2, .Lconv_s8_4x8_neon_store_curved_f32_\rows
+    LIMITS
+    STORE_S8 \rows
+    NEXT_TILE \rows
+.Lconv_s8_4x8_neon_store_curved_f32_\rows:
     STORE_F32 \rows
     NEXT_TILE \rows
 
@@ -246,6 +269,9 @@ FUNCTION conv_s8_4x8_neon, 12
     orr w9, w4, #END_GATED
     cmp w3, #0
     csel w4, w4, w9, eq
+    subs w3, w3, #CONV_S8_GATED_SIGMOID
+    b.hs .Lconv_s8_4x8_neon_curve
+.Lconv_s8_4x8_neon_end_known:
     str w4, [sp, #FRAME_END]
     str x8, [sp, #FRAME_GATE]
     ldr x0, [x0, #CONV_S8_PIXELS]
@@ -257,10 +283,29 @@ FUNCTION conv_s8_4x8_neon, 12
     b.eq .Lconv_s8_4x8_neon_tile_\rows
     .endr
     b .Lconv_s8_4x8_neon_done
+
+    // w3: 0 sigmoid, 1 mish, of each half a page for the outputs S8, F32, and S8Folded.
+.Lconv_s8_4x8_neon_curve:
+    ldr w9, [x0, #CONV_S8_OUTPUT]
+    add w3, w3, w3, lsl #1
+    orr w4, w4, #END_CURVED
+    add w3, w3, w9
+    adr x9, .Lconv_s8_4x8_neon_sigmoid_s8
+    add x9, x9, x3, lsl #BITS_OF_HALF_A_PAGE
+    str x9, [sp, #FRAME_CURVE]
+    b .Lconv_s8_4x8_neon_end_known
+
     TILE 4
     TILE 3
     TILE 2
     TILE 1
+
+    CURVED sigmoid_s8, SIGMOID, S8
+    CURVED sigmoid_f32, SIGMOID, F32
+    CURVED sigmoid_folded, SIGMOID, FOLDED
+    CURVED mish_s8, MISH, S8
+    CURVED mish_f32, MISH, F32
+    CURVED mish_folded, MISH, FOLDED
 
 .Lconv_s8_4x8_neon_done:
     add sp, sp, #FRAME
@@ -273,5 +318,6 @@ END_FUNCTION conv_s8_4x8_neon
     .fill 4, 4, 0x4b400000              // 1.5 * 2^23
 .Lconv_s8_4x8_neon_half:
     .fill 4, 4, 0x3f000000
+    CURVE_NUMBERS
 
 END_FILE

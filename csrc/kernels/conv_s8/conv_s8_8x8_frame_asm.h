@@ -8,7 +8,6 @@
 
 #define SAVED_BYTES 144
 #define ONE_AND_A_HALF_TIMES_2_TO_23 0x4b400000
-#define HALF 0x3f000000
 #define MAX_STEPS_BELOW_2_TO_22 32
 
 // clang-format off

@@ -3,14 +3,23 @@
 // hard swish, leaky ReLU. Registers: the kernels' files, but
 //   v10, v11 the gate's limits   v12, v13 values   v14 the slope, to codes v15; a rounded value   and the gates, in
 //   their sums' registers
-// The including file defines ADDEND_FOLDED and ADDEND_ZERO, which load what FMLA adds a product to: 1.5 * 2^23, or a
-// half.
+// The including file emits CURVE_NUMBERS, of which ADDEND_FOLDED and ADDEND_ZERO load what FMLA adds a product to:
+// 1.5 * 2^23, or a half.
 #ifndef EDGEDEPLOY_KERNELS_CONV_S8_8X8_GATES_ASM_H_
 #define EDGEDEPLOY_KERNELS_CONV_S8_8X8_GATES_ASM_H_
 
 #include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
+#include "kernels/sums_curves_asm.h"
 
 // clang-format off
+.macro ADDEND_FOLDED register
+    ldr q\register, .Lcurve_code
+.endm
+
+.macro ADDEND_ZERO register
+    ldr q\register, .Lcurve_half
+.endm
+
 .macro GATE_CONSTANTS slope
     ldp q10, q11, [x0, #CONV_S8_GATE_LOW]   // and high
     ldr q\slope, [x0, #CONV_S8_GATE_SLOPE]

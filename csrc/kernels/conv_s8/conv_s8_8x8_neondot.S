@@ -15,7 +15,7 @@
 //            a tile takes 20 cycles (folded), 36 (codes of short sums), 50 (of longer ones), 24 (float32), 29 (halves,
 //            folded), 38 (shifted), 36 (others) or 53 (of longer sums); clamped floats 16 more, halves behind a ReLU 4.
 //            Gated values: 55 (folded, whose 101 operations take 51 on two pipes), 83 (other codes), 56 (float32), 68
-//            (halves).
+//            (halves). Behind sigmoid 177 (folded), behind mish 221.
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
 //            2^22 (short_sums, or taps * groups <= 32: 32 * 8 * 128 * 127 = 4161536) the accumulators start at the bits
 //            of 1.5 * 2^23, so that their bits are those of 1.5 * 2^23 + sum, and subtracting 1.5 * 2^23 is the
@@ -35,7 +35,8 @@
 //   x27 pointers to load   x28 C's channels 4-7 (F32)
 //   v0-v3         B: k 0-3, k 4-7
 //   v4-v7         A: pixels 0-3, then 4-7
-//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
+//   v8-v11        scale, limits   v12-v14 temporaries of the end   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h;
+//                 curves: conv_s8_neondot_curves_asm.h, which says what x27 is there
 //   v16-v31       sums: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.
 
@@ -43,6 +44,7 @@
 #include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
 #include "kernels/conv_s8/conv_s8_8x8_frame_asm.h"
 #include "kernels/conv_s8/conv_s8_8x8_gates_asm.h"
+#include "kernels/conv_s8/conv_s8_neondot_curves_asm.h"
 #include "kernels/conv_s8/conv_s8_neondot_steps_asm.h"
 
     .arch armv8.2-a+dotprod
@@ -54,13 +56,14 @@
 #define GATED 16
 #define F16_FOLDED 32
 #define F16_SHIFTED 64
+#define CURVED 128
 #define FLOAT_MINUS_INFINITY 0xff800000
 #define FLOAT_INFINITY_TOP_HALF 0x7f80
 
-// Loops and ends lie within a quarter of a page each, gated ones within a half, and so never across two pages.
+// Loops and ends lie within a quarter of a page each, gated ones within a half, curved ones within a whole one, and so
+// never across two pages.
 #define QUARTER_OF_A_PAGE 1024
 #define HALF_A_PAGE 2048
-#define BITS_OF_A_PAGE 12
 
 // A whole tile's last tap but for its last step, then that with the tile's end and the start of the next tile; of the
 // same one again where no whole tile follows, for what is loaded then is not used.
@@ -125,6 +128,7 @@
     LAST_END \rows, F16, ZERO
     LAST_END \rows, F32, ZERO
 .Lconv_s8_8x8_neondot_gated_\rows:
+    tbnz w26, #7, .Lconv_s8_8x8_neondot_curved_\rows
     tbnz w26, #0, .Lconv_s8_8x8_neondot_gated_zero_\rows
     tbnz w26, #1, .Lconv_s8_8x8_neondot_GATED_F16_MAGIC_\rows
     tbnz w26, #2, .Lconv_s8_8x8_neondot_GATED_F32_MAGIC_\rows
@@ -137,15 +141,8 @@
     LAST_END \rows, GATED_S8, ZERO
     LAST_END \rows, GATED_F16, ZERO
     LAST_END \rows, GATED_F32, ZERO
-.endm
-
-// What gated values are added to.
-.macro ADDEND_FOLDED register
-    ldr q\register, .Lconv_s8_8x8_neondot_middle
-.endm
-
-.macro ADDEND_ZERO register
-    ldr q\register, .Lconv_s8_8x8_neondot_half
+.Lconv_s8_8x8_neondot_curved_\rows:
+    br x27
 .endm
 
     .section .rodata
@@ -269,6 +266,8 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     // Gated values: the end of a tile loads its constants itself.
 .Lconv_s8_8x8_neondot_gated:
     ldr x20, [x0, #CONV_S8_START]
+    cmp w15, #CONV_S8_GATED_LINEAR
+    b.ne .Lconv_s8_8x8_neondot_curved
     mov w26, #GATED
     adr x21, .Lconv_s8_8x8_neondot_gated_folded
     cmp w14, #CONV_S8_TO_S8_FOLDED
@@ -295,6 +294,12 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     csel x21, x12, x21, eq
     csel w11, w13, w11, eq
     orr w26, w26, w11
+    b .Lconv_s8_8x8_neondot_start
+
+    // Curves.
+.Lconv_s8_8x8_neondot_curved:
+    mov w26, #(GATED | CURVED)
+    CHOOSE_CURVE
 
     // Where the steps of a whole tile begin, x23, and those of its last tap, x21.
 .Lconv_s8_8x8_neondot_start:
@@ -360,6 +365,8 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     WHOLE_TILE gated_f16, GATED_F16, MAGIC, 0, 2, HALF_A_PAGE
     WHOLE_TILE gated_f16_zero, GATED_F16, ZERO, 0, 2, HALF_A_PAGE
 
+    CURVED_TILES
+
 .Lconv_s8_8x8_neondot_last_tile:
     hint #36
     .irp rows, 1, 2, 3, 4, 5, 6, 7
@@ -378,10 +385,6 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     ret
 END_FUNCTION conv_s8_8x8_neondot
 
-    .p2align 4
-.Lconv_s8_8x8_neondot_middle:
-    .fill 4, 4, ONE_AND_A_HALF_TIMES_2_TO_23
-.Lconv_s8_8x8_neondot_half:
-    .fill 4, 4, HALF
+    CURVE_NUMBERS
 
 END_FILE

@@ -19,7 +19,8 @@
 //   x21 how a tile ends   x22 taps   x23 B's begin   x24 pixels left   x25 offset   x28 C's channels 4-7 (F32)
 //   v4-v7         A: pixels 0-1, 2-3, 4-5, 6-7   v12-v14 the odd ones until ZIP1 has them; temporaries of the end
 //   v28-v31       B: channels 0-1, 2-3, 4-5, 6-7
-//   v8-v11        scale, limits   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h
+//   v8-v11        scale, limits   v15 1.5 * 2^23; gates: conv_s8_8x8_gates_asm.h, curves:
+//                 conv_s8_8x8_curves_asm.h
 //   v0-v3, v16-v27    sums: of a pair of pixels four registers, a pair of channels each
 //   v16-v31       in the end: v(16 + 2m) channels 0-3 of pixel m, v(17 + 2m) channels 4-7
 //   x18, x29 and x30 are not touched.
@@ -27,6 +28,7 @@
 //   224 pointers of a last tile | 288 its values
 
 #include "asm/aarch64.h"
+#include "kernels/conv_s8/conv_s8_8x8_curves_asm.h"
 #include "kernels/conv_s8/conv_s8_8x8_ends_asm.h"
 #include "kernels/conv_s8/conv_s8_8x8_frame_asm.h"
 #include "kernels/conv_s8/conv_s8_8x8_gates_asm.h"
@@ -39,15 +41,7 @@
 #define LAST_POINTERS 224
 #define LAST_VALUES 288
 #define LAST_QUAD_BYTES 128
-
-// What gated values are added to.
-.macro ADDEND_FOLDED register
-    ldr q\register, .Lconv_s8_8x8_neoni8mm_middle
-.endm
-
-.macro ADDEND_ZERO register
-    ldr q\register, .Lconv_s8_8x8_neoni8mm_half
-.endm
+#define BITS_OF_A_PAGE 12
 
 // Sums start anew at the tile's beginning.
 .macro RESTART rows, low, high
@@ -90,7 +84,18 @@
     b .Lconv_s8_8x8_neoni8mm_stored
 .endm
 
-FUNCTION conv_s8_8x8_neoni8mm
+// Of sigmoid and mish a page each, in the order of the outputs' numbers.
+.macro CURVED_END label, curve, output, start
+    .p2align BITS_OF_A_PAGE
+.Lconv_s8_8x8_neoni8mm_\label:
+    hint #36
+    mov x9, #8
+    SECOND_PIXEL \output, x9
+    CURVED_PAIRS .Lconv_s8_8x8_neoni8mm_\label, \curve, \output, \start
+    b .Lconv_s8_8x8_neoni8mm_stored
+.endm
+
+FUNCTION conv_s8_8x8_neoni8mm, BITS_OF_A_PAGE
     sub sp, sp, #FRAME
     .cfi_adjust_cfa_offset FRAME
     stp x19, x20, [sp]
@@ -105,6 +110,8 @@ FUNCTION conv_s8_8x8_neoni8mm
     adr x12, .Lconv_s8_8x8_neoni8mm_GATED_S8_FOLDED
     cmp w15, #0
     csel x21, x12, x21, ne
+    cmp w15, #CONV_S8_GATED_SIGMOID
+    b.hs .Lconv_s8_8x8_neoni8mm_curved
     b .Lconv_s8_8x8_neoni8mm_limit_codes
 
     // Sums start at 1.5 * 2^23 or, where they may be longer, at zero.
@@ -134,7 +141,14 @@ FUNCTION conv_s8_8x8_neoni8mm
     ldp q4, q5, [x8]
     adr x21, .Lconv_s8_8x8_neoni8mm_F16_FOLDED
     b .Lconv_s8_8x8_neoni8mm_starts
+.Lconv_s8_8x8_neoni8mm_curved:
+    sub w15, w15, #CONV_S8_GATED_SIGMOID
+    add w14, w14, w15, lsl #2
+    adr x21, .Lconv_s8_8x8_neoni8mm_sigmoid_s8
+    add x21, x21, x14, lsl #BITS_OF_A_PAGE
+    b .Lconv_s8_8x8_neoni8mm_starts
 .Lconv_s8_8x8_neoni8mm_gated:
+    tbnz w15, #1, .Lconv_s8_8x8_neoni8mm_curved_from_zero  // sigmoid or mish
     adr x21, .Lconv_s8_8x8_neoni8mm_GATED_F32_MAGIC
     adr x12, .Lconv_s8_8x8_neoni8mm_GATED_F32_ZERO
     csel x21, x12, x21, eq
@@ -148,6 +162,10 @@ FUNCTION conv_s8_8x8_neoni8mm
     movi v4.4s, #0
     movi v5.4s, #0
     b .Lconv_s8_8x8_neoni8mm_starts
+.Lconv_s8_8x8_neoni8mm_curved_from_zero:
+    movi v4.4s, #0
+    movi v5.4s, #0
+    b .Lconv_s8_8x8_neoni8mm_curved
 .Lconv_s8_8x8_neoni8mm_to_s8:
     adr x21, .Lconv_s8_8x8_neoni8mm_S8_MAGIC
     adr x12, .Lconv_s8_8x8_neoni8mm_S8_ZERO
@@ -272,6 +290,14 @@ FUNCTION conv_s8_8x8_neoni8mm
     TILE_END GATED_F32, ZERO, 0
     TILE_END GATED_F16, MAGIC, 0
     TILE_END GATED_F16, ZERO, 0
+    CURVED_END sigmoid_s8, SIGMOID, S8, ZERO
+    CURVED_END sigmoid_f32, SIGMOID, F32, ZERO
+    CURVED_END sigmoid_folded, SIGMOID, S8, FOLDED
+    CURVED_END sigmoid_f16, SIGMOID, F16, ZERO
+    CURVED_END mish_s8, MISH, S8, ZERO
+    CURVED_END mish_f32, MISH, F32, ZERO
+    CURVED_END mish_folded, MISH, S8, FOLDED
+    CURVED_END mish_f16, MISH, F16, ZERO
 
 .Lconv_s8_8x8_neoni8mm_stored:
     subs x24, x24, #8
@@ -315,10 +341,6 @@ FUNCTION conv_s8_8x8_neoni8mm
     ret
 END_FUNCTION conv_s8_8x8_neoni8mm
 
-    .p2align 4
-.Lconv_s8_8x8_neoni8mm_middle:
-    .fill 4, 4, ONE_AND_A_HALF_TIMES_2_TO_23
-.Lconv_s8_8x8_neoni8mm_half:
-    .fill 4, 4, HALF
+    CURVE_NUMBERS
 
 END_FILE

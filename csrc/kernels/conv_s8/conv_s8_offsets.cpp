@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernels/conv_s8/conv_s8.h"
+#include "kernels/sums_curves.h"
 
 namespace edgedeploy {
 
@@ -31,6 +32,8 @@ static_assert(offsetof(ConvS8Params, epilogue.gate.offset) == CONV_S8_GATE_OFFSE
 static_assert(offsetof(ConvS8Params, epilogue.gate.low) == CONV_S8_GATE_LOW);
 static_assert(offsetof(ConvS8Params, epilogue.gate.high) == CONV_S8_GATE_HIGH);
 static_assert(CONV_S8_GATE_HIGH == CONV_S8_GATE_LOW + 16);  // loaded as a pair
+static_assert(offsetof(SumsGate, slope) == SUMS_GATE_SLOPE && offsetof(SumsGate, offset) == SUMS_GATE_OFFSET);
+static_assert(offsetof(SumsGate, low) == SUMS_GATE_LOW && offsetof(SumsGate, high) == SUMS_GATE_HIGH);
 static_assert(offsetof(ConvS8Params, start) == CONV_S8_START);
 static_assert(offsetof(ConvS8Params, half_step) == CONV_S8_HALF_STEP);
 static_assert(kSumsToS8Folded == CONV_S8_TO_S8_FOLDED);
@@ -39,6 +42,8 @@ static_assert(kSumsToF16Folded == CONV_S8_TO_F16_FOLDED);
 static_assert(kSumsToF16Shifted == CONV_S8_TO_F16_SHIFTED && kSumsShift == CONV_S8_SHIFT);
 static_assert(kSumsToS8 == CONV_S8_TO_S8);
 static_assert(kSumsToF32 == CONV_S8_TO_F32);
+static_assert(kGatedLinear == CONV_S8_GATED_LINEAR && kGatedSigmoid == CONV_S8_GATED_SIGMOID);
+static_assert(kGatedMish == kGatedSigmoid + 1);
 static_assert(kConvS8Group == 8 && kConvS8MaxTile == 8);
 
 }  // namespace edgedeploy

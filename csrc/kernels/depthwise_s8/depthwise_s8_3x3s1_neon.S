@@ -85,5 +85,6 @@ END_FUNCTION depthwise_s8_3x3s1_neon
 
     ZEROS depthwise_s8_3x3s1_neon
     GATE_ADDENDS depthwise_s8_3x3s1_neon
+    CURVE_NUMBERS
 
 END_FILE

@@ -23,7 +23,7 @@
 //   x18-x30 are not touched.
 
 #include "asm/aarch64.h"
-#include "kernels/depthwise_s8/depthwise_s8_gates_asm.h"
+#include "kernels/depthwise_s8/depthwise_s8_curves_asm.h"
 
     .arch armv8.2-a+dotprod
 
@@ -48,84 +48,112 @@
     sdot v3.4s, v9.16b, v27.16b
 .endm
 
-.macro STORE_PAIR_FOLDED
+.macro STORE_PAIR_FOLDED curve, form
     PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
     st1 {v4.16b}, [x10], #16
 .endm
 
-.macro STORE_LAST_FOLDED
+.macro STORE_LAST_FOLDED curve, form
     PAIR_TO_S8_FOLDED 0, 1, 2, 3, 4, 5, 6, 7
     str d4, [x10], #8
 .endm
 
-.macro STORE_PAIR_S8
+.macro STORE_PAIR_S8 curve, form
     PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
     st1 {v4.16b}, [x10], #16
 .endm
 
-.macro STORE_LAST_S8
+.macro STORE_LAST_S8 curve, form
     PAIR_TO_S8 0, 1, 2, 3, 4, 5, 6, 7
     str d4, [x10], #8
 .endm
 
-.macro STORE_PAIR_F32
+.macro STORE_PAIR_F32 curve, form
     STORE_F32 0, 1, 4, 5
     STORE_F32 2, 3, 6, 7
 .endm
 
-.macro STORE_LAST_F32
+.macro STORE_LAST_F32 curve, form
     STORE_F32 0, 1, 4, 5
 .endm
 
-.macro STORE_PAIR_GATED_FOLDED
+.macro STORE_PAIR_GATED_FOLDED curve, form
     PAIR_TO_GATED_FOLDED 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
     st1 {v4.16b}, [x10], #16
 .endm
 
-.macro STORE_LAST_GATED_FOLDED
+.macro STORE_LAST_GATED_FOLDED curve, form
     PAIR_TO_GATED_FOLDED 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
     str d4, [x10], #8
 .endm
 
-.macro STORE_PAIR_GATED_S8
+.macro STORE_PAIR_GATED_S8 curve, form
     PAIR_TO_GATED_S8 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
     st1 {v4.16b}, [x10], #16
 .endm
 
-.macro STORE_LAST_GATED_S8
+.macro STORE_LAST_GATED_S8 curve, form
     PAIR_TO_GATED_S8 0, 1, 2, 3, 4, 4, 5, 6, 7, 28
     str d4, [x10], #8
 .endm
 
-.macro STORE_PAIR_GATED_F32
+.macro STORE_PAIR_GATED_F32 curve, form
     STORE_GATED_F32 0, 1, 4, 5
     STORE_GATED_F32 2, 3, 6, 7
 .endm
 
-.macro STORE_LAST_GATED_F32
+.macro STORE_LAST_GATED_F32 curve, form
     STORE_GATED_F32 0, 1, 4, 5
 .endm
 
+// Of a pair behind a curve, of which the last one may be alone.
+.macro CURVED_PAIR curve, form
+    CURVED_FACTORS \curve, \form, 0, 1, 2, 3, 4, 5, 6, 7, 28, 29, 30, 31
+    CURVED_\form 0, 1, 2, 3, 4, 5, 6, 7, 28, 29, 30, 31
+.endm
+
+.macro STORE_PAIR_CURVED curve, form
+    CURVED_PAIR \curve, \form
+    .ifc \form, F32
+    st1 {v4.4s}, [x10], #16
+    st1 {v5.4s}, [x11], #16
+    st1 {v6.4s}, [x10], #16
+    st1 {v7.4s}, [x11], #16
+    .else
+    st1 {v0.16b}, [x10], #16
+    .endif
+.endm
+
+.macro STORE_LAST_CURVED curve, form
+    CURVED_PAIR \curve, \form
+    .ifc \form, F32
+    st1 {v4.4s}, [x10], #16
+    st1 {v5.4s}, [x11], #16
+    .else
+    str d0, [x10], #8
+    .endif
+.endm
+
 // All rows: pairs of outputs, and the last one of an odd number.
-.macro ROWS output
-.Ldepthwise_s8_3x3s1_neondot_\output\()_row:
+.macro ROWS output, curve, form
+.Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_row:
     ldp x1, x2, [x4]
     ldr x3, [x4, #16]
     add x4, x4, #8
     mov x12, x17
-    cbz x17, .Ldepthwise_s8_3x3s1_neondot_\output\()_last
-.Ldepthwise_s8_3x3s1_neondot_\output\()_pair:
+    cbz x17, .Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_last
+.Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_pair:
     PAIR_SUMS
-    STORE_PAIR_\output
+    STORE_PAIR_\output \curve, \form
     subs x12, x12, #1
-    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\()_pair
-.Ldepthwise_s8_3x3s1_neondot_\output\()_last:
-    tbz x16, #0, .Ldepthwise_s8_3x3s1_neondot_\output\()_next_row
+    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_pair
+.Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_last:
+    tbz x16, #0, .Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_next_row
     PAIR_SUMS
-    STORE_LAST_\output
-.Ldepthwise_s8_3x3s1_neondot_\output\()_next_row:
+    STORE_LAST_\output \curve, \form
+.Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_next_row:
     subs x15, x15, #1
-    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\()_row
+    b.ne .Ldepthwise_s8_3x3s1_neondot_\output\curve\form\()_row
     b .Ldepthwise_s8_3x3s1_neondot_done
 .endm
 
@@ -149,8 +177,9 @@ FUNCTION depthwise_s8_3x3s1_neondot
     lsr x17, x16, #1
     ROWS F32
 .Ldepthwise_s8_3x3s1_neondot_gated:
-    adr x14, .Ldepthwise_s8_3x3s1_neondot_magic
     lsr x17, x16, #1
+    tbnz w14, #1, .Ldepthwise_s8_3x3s1_neondot_curved  // sigmoid or mish
+    adr x14, .Ldepthwise_s8_3x3s1_neondot_magic
     GATE_CONSTANTS
     b.eq .Ldepthwise_s8_3x3s1_neondot_gated_f32
     cbz w13, .Ldepthwise_s8_3x3s1_neondot_gated_s8
@@ -160,11 +189,31 @@ FUNCTION depthwise_s8_3x3s1_neondot
     ROWS GATED_S8
 .Ldepthwise_s8_3x3s1_neondot_gated_f32:
     ROWS GATED_F32
+.Ldepthwise_s8_3x3s1_neondot_curved:
+    tbnz w14, #0, .Ldepthwise_s8_3x3s1_neondot_mish
+    adr x14, .Ldepthwise_s8_3x3s1_neondot_magic
+    b.eq .Ldepthwise_s8_3x3s1_neondot_sigmoid_f32
+    cbz w13, .Ldepthwise_s8_3x3s1_neondot_sigmoid_s8
+    ROWS CURVED, SIGMOID, FOLDED
+.Ldepthwise_s8_3x3s1_neondot_sigmoid_s8:
+    ROWS CURVED, SIGMOID, S8
+.Ldepthwise_s8_3x3s1_neondot_sigmoid_f32:
+    ROWS CURVED, SIGMOID, F32
+.Ldepthwise_s8_3x3s1_neondot_mish:
+    adr x14, .Ldepthwise_s8_3x3s1_neondot_magic
+    b.eq .Ldepthwise_s8_3x3s1_neondot_mish_f32
+    cbz w13, .Ldepthwise_s8_3x3s1_neondot_mish_s8
+    ROWS CURVED, MISH, FOLDED
+.Ldepthwise_s8_3x3s1_neondot_mish_s8:
+    ROWS CURVED, MISH, S8
+.Ldepthwise_s8_3x3s1_neondot_mish_f32:
+    ROWS CURVED, MISH, F32
 .Ldepthwise_s8_3x3s1_neondot_done:
     RESTORE_D8_D15
     ret
 END_FUNCTION depthwise_s8_3x3s1_neondot
 
     MAGIC .Ldepthwise_s8_3x3s1_neondot_magic
+    CURVE_NUMBERS
 
 END_FILE

@@ -87,5 +87,6 @@ END_FUNCTION depthwise_s8_3x3s2_neon
 
     ZEROS depthwise_s8_3x3s2_neon
     GATE_ADDENDS depthwise_s8_3x3s2_neon
+    CURVE_NUMBERS
 
 END_FILE

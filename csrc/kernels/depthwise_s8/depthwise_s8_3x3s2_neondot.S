@@ -77,5 +77,6 @@ FUNCTION depthwise_s8_3x3s2_neondot
 END_FUNCTION depthwise_s8_3x3s2_neondot
 
     MAGIC .Ldepthwise_s8_3x3s2_neondot_magic
+    CURVE_NUMBERS
 
 END_FILE

@@ -63,5 +63,6 @@ END_FUNCTION depthwise_s8_5x5s1_neon
 
     ZEROS depthwise_s8_5x5s1_neon
     GATE_ADDENDS depthwise_s8_5x5s1_neon
+    CURVE_NUMBERS
 
 END_FILE

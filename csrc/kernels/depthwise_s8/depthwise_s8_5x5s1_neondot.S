@@ -86,5 +86,6 @@ FUNCTION depthwise_s8_5x5s1_neondot
 END_FUNCTION depthwise_s8_5x5s1_neondot
 
     MAGIC .Ldepthwise_s8_5x5s1_neondot_magic
+    CURVE_NUMBERS
 
 END_FILE

@@ -65,5 +65,6 @@ END_FUNCTION depthwise_s8_5x5s2_neon
 
     ZEROS depthwise_s8_5x5s2_neon
     GATE_ADDENDS depthwise_s8_5x5s2_neon
+    CURVE_NUMBERS
 
 END_FILE

@@ -84,5 +84,6 @@ FUNCTION depthwise_s8_5x5s2_neondot
 END_FUNCTION depthwise_s8_5x5s2_neondot
 
     MAGIC .Ldepthwise_s8_5x5s2_neondot_magic
+    CURVE_NUMBERS
 
 END_FILE

@@ -3,7 +3,7 @@
 //
 // Registers, besides those of depthwise_s8_asm.h
 //   x14 1.5 * 2^23 in four lanes   v10 slope   v14 low, v15 high   v13 the lowest code, where sums are folded
-//   w13 for gated outputs: bits GATED_BIT and 0, and which, shifted up by one
+//   w13 for gated outputs: bits GATED_BIT and 0, and which, shifted up by one; for sigmoid and mish CURVED_BIT too
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_GATES_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_GATES_ASM_H_
 
@@ -12,6 +12,8 @@
 #define GATED_BIT 3
 #define GATED_F32_BIT 1
 #define GATED_FOLDED_BIT 2
+#define CURVED_BIT 4
+#define MISH_BIT 5
 
 // clang-format off
 // Follows LOAD_CONSTANTS and LOAD_VALUES. Takes x17.
@@ -21,6 +23,10 @@
     orr w17, w17, w13, lsl #1
     cmp w14, #0
     csel w13, w17, w13, ne
+    lsr w17, w14, #1                    // 1 for DEPTHWISE_S8_GATED_SIGMOID and the next one, mish
+    and w14, w14, w17
+    orr w13, w13, w17, lsl #CURVED_BIT
+    orr w13, w13, w14, lsl #MISH_BIT
     adr x14, \magic
 .endm
 

@@ -16,11 +16,12 @@
 //   v0-v3    sums: output 0 channels 0-3, 4-7, output 1 likewise
 //   v4-v7    products; then t, narrowed to codes
 //   v25-v26  scale 0-3, 4-7   v27 low, v28 high: codes or values
-//   x18-x30, v8-v15 are not touched.
-// Frame (64 bytes): C of an odd last output, which is computed with one more.
+//   x18-x30, v13-v15 are not touched, v8-v12 behind sigmoid and mish alone.
+// Frame (112 bytes): C of an odd last output, which is computed with one more | 64 d8-d12
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_NEON_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_NEON_ASM_H_
 
+#include "kernels/depthwise_s8/depthwise_s8_neon_curves_asm.h"
 #include "kernels/depthwise_s8/depthwise_s8_neon_gates_asm.h"
 
 // clang-format off
@@ -89,8 +90,8 @@
 // moves that to the next row's, and PAIR_SUMS, which leaves the sums in v0-v3. SCALES comes before each use of them
 // where the sums take their registers (`scales` is SCALES), else once.
 .macro PAIR_STEPS name, scales=
-    sub sp, sp, #64
-    .cfi_adjust_cfa_offset 64
+    sub sp, sp, #112
+    .cfi_adjust_cfa_offset 112
     ldp x16, x8, [x0, #DEPTHWISE_S8_SCALE]
     ldp x10, x11, [x0, #DEPTHWISE_S8_C]
     ldr x13, [x0, #DEPTHWISE_S8_OUTPUTS]
@@ -170,10 +171,13 @@
     b .L\name\()_done
 
     GATED_PAIR_STEPS \name, \scales
+    b .L\name\()_done
+
+    CURVED_PAIR_STEPS \name, \scales
 
 .L\name\()_done:
-    add sp, sp, #64
-    .cfi_adjust_cfa_offset -64
+    add sp, sp, #112
+    .cfi_adjust_cfa_offset -112
 .endm
 
 // To `odd` where the row has a single output.

@@ -44,6 +44,7 @@
     .p2align 12
     .endif
 .L\name\()_gated:
+    tbnz w14, #1, .L\name\()_curved    // sigmoid or mish
     mov w14, w17
     add x17, x0, #DEPTHWISE_S8_GATE_SLOPE
     mov x0, x12

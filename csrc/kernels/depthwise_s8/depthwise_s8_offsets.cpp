@@ -32,6 +32,7 @@ static_assert(offsetof(DepthwiseS8Params, row_count) == DEPTHWISE_S8_ROW_COUNT);
 static_assert(DEPTHWISE_S8_ROW_COUNT == DEPTHWISE_S8_START + 8);  // loaded as a pair
 static_assert(kSumsToS8 == DEPTHWISE_S8_TO_S8 && kSumsToF32 == DEPTHWISE_S8_TO_F32);
 static_assert(kSumsToS8Folded == DEPTHWISE_S8_TO_S8_FOLDED);
+static_assert(kGatedSigmoid == DEPTHWISE_S8_GATED_SIGMOID && kGatedMish == DEPTHWISE_S8_GATED_SIGMOID + 1);
 
 // The largest sum stays where floats are whole: DEPTHWISE_S8_MAGIC is 1.5 * 2^23.
 static_assert(kDepthwiseS8MaxKernel * kDepthwiseS8MaxKernel * 128 * 127 < 1 << 22);

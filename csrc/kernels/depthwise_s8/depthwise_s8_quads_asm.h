@@ -11,7 +11,7 @@
 #ifndef EDGEDEPLOY_KERNELS_DEPTHWISE_S8_QUADS_ASM_H_
 #define EDGEDEPLOY_KERNELS_DEPTHWISE_S8_QUADS_ASM_H_
 
-#include "kernels/depthwise_s8/depthwise_s8_gates_asm.h"
+#include "kernels/depthwise_s8/depthwise_s8_curves_asm.h"
 
 // clang-format off
 .macro SUMS kernel, outputs
@@ -179,6 +179,7 @@
     STORE_EACH_F32 \name, 20, 21, 22, 23
 
 .L\name\()_gated:
+    tbnz w13, #CURVED_BIT, .L\name\()_curved
     GATED_OUTPUTS \name, whole, 8, .L\name\()_store_step
 .L\name\()_whole_gated_f32:
     STORE_GATED_F32 16, 17, 0, 1
@@ -191,6 +192,7 @@
     STORE_GATED_F32 30, 31, 2, 3
     b .L\name\()_next_step
 .L\name\()_last_gated:
+    tbnz w13, #CURVED_BIT, .L\name\()_curved
     GATED_OUTPUTS \name, last, 8, .L\name\()_store
 .L\name\()_last_gated_f32:
     STORE_EACH_GATED_F32 \name, 16, 17, 18, 19
@@ -198,10 +200,13 @@
     STORE_EACH_GATED_F32 \name, 24, 25, 26, 27
     STORE_EACH_GATED_F32 \name, 28, 29, 30, 31
 .L\name\()_four_gated:
+    tbnz w13, #CURVED_BIT, .L\name\()_curved
     GATED_OUTPUTS \name, four, 4, .L\name\()_store
 .L\name\()_four_gated_f32:
     STORE_EACH_GATED_F32 \name, 16, 17, 18, 19
     STORE_EACH_GATED_F32 \name, 20, 21, 22, 23
+
+    CURVED_STEPS \name
 
 .L\name\()_done:
     RESTORE_D8_D15

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "kernels/sums_curves_neon.h"
 #include "kernels/winograd_s8/winograd_s8.h"
 
 namespace edgedeploy {
@@ -22,11 +23,8 @@ class WinogradS8Epilogue {
         high_code_(vdupq_n_s8(static_cast<int8_t>(p.epilogue.high_code))),
         low_value_(vdupq_n_f32(p.epilogue.low_value)),
         high_value_(vdupq_n_f32(p.epilogue.high_value)),
-        gated_(p.epilogue.gated != 0),
-        slope_(vld1q_f32(p.epilogue.gate.slope)),
-        gate_offset_(vld1q_f32(p.epilogue.gate.offset)),
-        low_gate_(vld1q_f32(p.epilogue.gate.low)),
-        high_gate_(vld1q_f32(p.epilogue.gate.high)),
+        gated_(p.epilogue.gated),
+        gate_(p.epilogue.gate),
         stride_(p.c_stride_bytes) {
     const bool floats = output_ == kSumsToF32;
     c_ = static_cast<char*>(p.c) + (floats ? n / 4 : n / 8) * stride_;
@@ -41,7 +39,7 @@ class WinogradS8Epilogue {
   // sums: [2 halves of the channels][4 rows][4 pixels][4], of which `rows` and `count` are stored, from `pixel` on.
   void store(const int32_t* sums, int64_t pixel, int64_t width, int64_t rows, int64_t count) const {
     for (int64_t row = 0; row < rows; ++row, sums += kRow, pixel += width) {
-      if (gated_) {
+      if (gated_ != kNotGated) {
         store_gated(sums, pixel, count);
       } else if (output_ == kSumsToF32) {
         store_floats(sums, pixel, count, [this](const int32_t* from, int half) {
@@ -80,29 +78,40 @@ class WinogradS8Epilogue {
   }
 
   // The gate's limits are not below zero: bits compare as integers do, which takes half the turns on a Cortex-A72.
-  [[gnu::always_inline]] float32x4_t gate(float32x4_t t) const {
-    const int32x4_t linear = vreinterpretq_s32_f32(vfmaq_f32(gate_offset_, t, slope_));
-    const int32x4_t above = vmaxq_s32(linear, vreinterpretq_s32_f32(low_gate_));
-    return vreinterpretq_f32_s32(vminq_s32(above, vreinterpretq_s32_f32(high_gate_)));
+  [[gnu::always_inline]] SumsCurveFactors linear(float32x4_t t) const {
+    const int32x4_t linear = vreinterpretq_s32_f32(vfmaq_f32(gate_.offset, t, gate_.slope));
+    const int32x4_t above = vmaxq_s32(linear, vreinterpretq_s32_f32(gate_.low));
+    return {t, vreinterpretq_f32_s32(vminq_s32(above, vreinterpretq_s32_f32(gate_.high)))};
   }
-  [[gnu::always_inline]] float32x4_t gated(float addend, float32x4_t t) const {
-    return vfmaq_f32(vdupq_n_f32(addend), t, gate(t));
+  [[gnu::always_inline]] static float32x4_t added(float addend, SumsCurveFactors factors) {
+    return vfmaq_f32(vdupq_n_f32(addend), factors.first, factors.second);
   }
 
   void store_gated(const int32_t* sums, int64_t pixel, int64_t count) const {
+    if (gated_ == kGatedSigmoid) {
+      store_products(sums, pixel, count, [this](float32x4_t t) { return sums_curve_sigmoid(t, gate_); });
+    } else if (gated_ == kGatedMish) {
+      store_products(sums, pixel, count, [this](float32x4_t t) { return sums_curve_mish(t, gate_); });
+    } else {
+      store_products(sums, pixel, count, [this](float32x4_t t) { return linear(t); });
+    }
+  }
+
+  template <typename Factors>
+  [[gnu::always_inline]] void store_products(const int32_t* sums, int64_t pixel, int64_t count, Factors of) const {
     constexpr float kMiddle = 12582912.0f;  // 1.5 * 2^23
     if (output_ == kSumsToF32) {
-      store_floats(sums, pixel, count, [this](const int32_t* from, int half) {
-        const float32x4_t t = value(from, half);
-        return vmulq_f32(t, gate(t));
+      store_floats(sums, pixel, count, [&](const int32_t* from, int half) {
+        const SumsCurveFactors factors = of(value(from, half));
+        return vmulq_f32(factors.first, factors.second);
       });
     } else if (output_ == kSumsToS8Folded) {
-      store_codes(sums, pixel, count, [this](const int32_t* low) {
-        return low_halves(gated(kMiddle, folded(low, 0)), gated(kMiddle, folded(low + kHalf, 1)));
+      store_codes(sums, pixel, count, [&](const int32_t* low) {
+        return low_halves(added(kMiddle, of(folded(low, 0))), added(kMiddle, of(folded(low + kHalf, 1))));
       });
     } else {
-      store_codes(sums, pixel, count, [this](const int32_t* low) {
-        return top_bytes(gated(0.5f, value(low, 0)), gated(0.5f, value(low + kHalf, 1)));
+      store_codes(sums, pixel, count, [&](const int32_t* low) {
+        return top_bytes(added(0.5f, of(value(low, 0))), added(0.5f, of(value(low + kHalf, 1))));
       });
     }
   }
@@ -136,11 +145,8 @@ class WinogradS8Epilogue {
   const int8x16_t high_code_;
   const float32x4_t low_value_;
   const float32x4_t high_value_;
-  const bool gated_;
-  const float32x4_t slope_;
-  const float32x4_t gate_offset_;
-  const float32x4_t low_gate_;
-  const float32x4_t high_gate_;
+  const int32_t gated_;
+  const SumsCurve gate_;
   int32x4_t start_[2] = {vdupq_n_s32(0), vdupq_n_s32(0)};
   const int64_t stride_;
   char* c_;

@@ -18,6 +18,7 @@ class Kernel(TypedDict):
 
 Color = Literal["bgr", "rgb", "gray"]
 Activation = Literal["none", "relu", "leaky_relu", "clip", "hardswish"]
+CurvedActivation = Activation | Literal["sigmoid", "mish"]
 Floats = Sequence[float] | NDArray[np.float32] | NDArray[np.float64]
 
 class OpsError(ValueError):
@@ -121,6 +122,10 @@ def conv_s8(
     low: float = ...,
     high: float = ...,
     codes: Literal[False] = False,
+    activation: CurvedActivation = "none",
+    alpha: float = 0.0,
+    beta: float = 0.0,
+    out_scale: float = 1.0,
     variant: str | None = None,
 ) -> NDArray[np.float32]: ...
 @overload
@@ -137,6 +142,10 @@ def conv_s8(
     low: float = ...,
     high: float = ...,
     codes: Literal[True],
+    activation: CurvedActivation = "none",
+    alpha: float = 0.0,
+    beta: float = 0.0,
+    out_scale: float = 1.0,
     variant: str | None = None,
 ) -> NDArray[np.int8]:
     """Convolve int8: ``fma(sum of image * weights, scale, bias)`` within the limits.
@@ -150,9 +159,16 @@ def conv_s8(
         padding: Pixels on each side.
         dilation: Pixels from a tap to the next, both ways.
         pad_code: Their value, in [-128, 127].
-        low: Nothing below it comes out. In codes where ``codes``, a whole number then.
+        low: Nothing below it comes out. In codes where ``codes``, a whole number then. Of activation ``none`` alone.
         high: Nothing above it comes out. Likewise; not 0 for float32.
         codes: Return int8: ``scale`` and ``bias`` are in codes, values are rounded half up and clamped to +-127.
+        activation: ``leaky_relu`` takes its slope from ``alpha``, 0 or more; ``clip`` its limits from ``alpha`` and
+            ``beta``, as ``low`` and ``high`` are; ``hardswish`` multiplies the value v by ``v * alpha + beta`` within 0
+            and 1, ``alpha`` above 0. ``sigmoid`` and ``mish`` are off by less than 1e-5 of their values.
+        alpha: See ``activation``.
+        beta: See ``activation``.
+        out_scale: Where ``codes``, how many codes a one is: ``hardswish``, ``sigmoid`` and ``mish`` are those of
+            values, which are the codes before them by it.
         variant: Name of a kernel in ``kernels()``; without it dispatch chooses.
 
     Returns:
@@ -160,7 +176,8 @@ def conv_s8(
 
     Raises:
         OpsError: wrong type or shape, -128 in ``weights``, sums of more than 131071 products (channels count by
-            eights), a window that does not fit, limits out of order, unknown variant.
+            eights), a window that does not fit, limits out of order or beside an activation, figures that an
+            activation does not take, unknown activation or variant.
     """
 
 @overload
@@ -176,6 +193,10 @@ def depthwise_s8(
     low: float = ...,
     high: float = ...,
     codes: Literal[False] = False,
+    activation: CurvedActivation = "none",
+    alpha: float = 0.0,
+    beta: float = 0.0,
+    out_scale: float = 1.0,
     variant: str | None = None,
 ) -> NDArray[np.float32]: ...
 @overload
@@ -191,6 +212,10 @@ def depthwise_s8(
     low: float = ...,
     high: float = ...,
     codes: Literal[True],
+    activation: CurvedActivation = "none",
+    alpha: float = 0.0,
+    beta: float = 0.0,
+    out_scale: float = 1.0,
     variant: str | None = None,
 ) -> NDArray[np.int8]:
     """Convolve each channel of int8 by itself: ``fma(sum of image * weights, scale, bias)`` within the limits.
@@ -203,9 +228,16 @@ def depthwise_s8(
         stride: Pixels from a window to the next, both ways, 1 or 2.
         padding: Pixels on each side, less than the window has.
         pad_code: Their value, in [-128, 127].
-        low: Nothing below it comes out. In codes where ``codes``, a whole number then.
+        low: Nothing below it comes out. In codes where ``codes``, a whole number then. Of activation ``none`` alone.
         high: Nothing above it comes out. Likewise; not 0 for float32.
         codes: Return int8: ``scale`` and ``bias`` are in codes, values are rounded half up and clamped to +-127.
+        activation: ``leaky_relu`` takes its slope from ``alpha``, 0 or more; ``clip`` its limits from ``alpha`` and
+            ``beta``, as ``low`` and ``high`` are; ``hardswish`` multiplies the value v by ``v * alpha + beta`` within 0
+            and 1, ``alpha`` above 0. ``sigmoid`` and ``mish`` are off by less than 1e-5 of their values.
+        alpha: See ``activation``.
+        beta: See ``activation``.
+        out_scale: Where ``codes``, how many codes a one is: ``hardswish``, ``sigmoid`` and ``mish`` are those of
+            values, which are the codes before them by it.
         variant: Name of a kernel in ``kernels()``; without it dispatch chooses.
 
     Returns:
@@ -213,5 +245,6 @@ def depthwise_s8(
 
     Raises:
         OpsError: wrong type or shape, -128 in ``weights``, another window or stride, a window that does not fit, limits
-            out of order, unknown variant.
+            out of order or beside an activation, figures that an activation does not take, unknown activation or
+            variant.
     """

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import pytest
 
+from edgedeploy.deploy.status import Unfinished
 from edgedeploy.transport.local import LocalTransport
 from power_cut import tally
 from power_cuts.cutting import Cut, CuttingTransport, Operation, Recorder, spread
-from power_cuts.harness import Outcome
+from power_cuts.harness import Outcome, explained
 
 FLASH = [Operation(name=name, seconds=1.0) for name in ("survey", "put", "put", "store", "self-test", "activate")]
 
@@ -105,3 +107,23 @@ def test_tally_counts_what_is_not_whole() -> None:
         for active, problems in (("old", ()), ("new", ()), ("new", ("damaged",)), ("neither", ("gone",)))
     ]
     assert tally(tuple(outcomes)) == {"points": 4, "whole": 2, "old": 1, "new": 2}
+
+
+@pytest.mark.parametrize(
+    ("to", "remedy", "holder", "expected"),
+    [
+        ("new", "undo", None, True),
+        ("new", "finish", None, True),
+        ("old", "finish", None, True),
+        ("old", "undo", None, False),
+        ("other", "finish", None, False),
+        ("new", "undo", "me@here", False),
+        ("old", "finish", "me@here", False),
+    ],
+)
+def test_a_journal_is_of_the_cut_flash_or_of_the_whole_one_before(
+    to: str, remedy: Literal["undo", "finish"], holder: str | None, expected: bool
+) -> None:
+    unfinished = Unfinished(action="flash", to=to, since="2026-01-02T03:04:05Z", remedy=remedy, holder=holder)
+    assert explained(unfinished, old="old", new="new") is expected
+    assert explained(None, old="old", new="new")

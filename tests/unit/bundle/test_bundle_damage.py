@@ -109,6 +109,8 @@ def _edit(*keys: str | int, value: Any) -> Callable[[dict[str, Any]], None]:
         (_edit("board", value="a/b"), r"board: "),
         (_edit("triple", value="aarch64"), r"triple: "),
         (_edit("model", "precision", value="fp8"), r"model\.precision: "),
+        (_edit("files", 0, "mode", value="666"), r"files\.0\.mode: "),
+        (_edit("files", 0, "mode", value="4755"), r"files\.0\.mode: "),
         (_edit("model", "param", value="model/none.param"), r"'model/none\.param' is referred to but not among"),
         (_edit("model", "inputs", 0, "shape", value=[]), r"model\.inputs\.0\.shape: "),
         (_edit("model", "inputs", 0, "shape", value=[2, 3, 8, 6]), r"batch of shape must be 1, not 2"),

@@ -82,10 +82,26 @@ def test_limits(text: str, share: float) -> None:
     assert counting.parse_limit(text) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("text", ["", "%", "-1 %", "1 % or so", "1,5 %"])
+@pytest.mark.parametrize("text", ["", "%", "-1 %", "1 % or so", "1,5 %", "1 %%", "nan", "1e3", "9" * 400, "١"])
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(UsageError):
         counting.parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    "words", [["--fail-if-slower", "1", "%"], ["--fail-if-slower=1", "%"], ["--fail-if-slower", "1%"]]
+)
+def test_a_limit_may_be_two_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The next complaint is about what is missing, not about a word too many."""
+    assert run("cycles", "--model", "resnet18", "--core", "cortex-a76", *words, "--json") == UsageError.exit_code
+    assert "than what?" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [["%"], ["--model", "x", "%"]])
+def test_a_percent_sign_elsewhere_is_a_word_too_many(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("cycles", *words, "--core", "cortex-a76", "--json") == UsageError.exit_code
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["error"]["slug"] == "usage" and "(%)" in shown.err
 
 
 def test_slower_than_allowed() -> None:

@@ -75,6 +75,31 @@ def test_a_table_lives_on_a_terminal_and_leaves_nothing(monkeypatch: pytest.Monk
     assert stream.getvalue().endswith("\x1b[2K"), "the table is taken away at the end"
 
 
+def test_what_runs_or_failed_is_seen_where_the_terminal_is_too_low(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet_view, "REFRESH_S", 0.0)
+    states = [BoardState(name=f"door-{number}", board="rk3399", where="twin", wave=1) for number in range(30)]
+    for state in states[:20]:
+        state.begin()
+        state.finish(passed())
+    for state in states[20:22]:
+        state.begin()
+    states[2].fail(SelfTestError("outputs differ " * 10, hint="look"))
+    stream = io.StringIO()
+    shown = Console(file=stream, force_terminal=True, width=80, height=12, color_system=None)
+    with FleetView(states, shown) as view:
+        view.tick()
+        lines = [line for line in stream.getvalue().split("\n") if line.strip()]
+    table = [line.rstrip() for line in lines]
+    assert len(table) == 11
+    assert all(len(line) <= 80 for line in table[1:])
+    assert [line.split()[:3] for line in table[1:4]] == [
+        ["door-2", "1", "failed"],
+        ["door-20", "1", "running"],
+        ["door-21", "1", "running"],
+    ]
+    assert table[-1] == "and 21 more: 19 flashed, 2 not-begun"
+
+
 def test_the_table_at_the_end_has_every_board_and_every_error() -> None:
     states = fleet()
     states[0].begin()

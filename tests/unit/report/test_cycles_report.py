@@ -93,6 +93,14 @@ def test_an_in_order_core_shows_no_cycles_but_what_the_pipes_need() -> None:
     assert "MAC a cycle" not in Page(render_cycles_html(IN_ORDER)).text
 
 
+def test_an_in_order_core_compares_instructions_and_judges_nothing_by_them() -> None:
+    counts = in_order().model_copy(update={"instructions": 60_000_000}), in_order("stock ncnn")
+    view = view_cycles(record(counts[0], stock=counts[1], core="cortex-a53"))
+    more = f"{(60_000_000 / counts[1].instructions - 1) * 100:.1f} % more than stock ncnn; its cycles are not estimated"
+    assert view.headline.endswith(f"instructions an inference on a cortex-a53, {more}")
+    assert {tile.tone for tile in view.tiles} == {"plain"}
+
+
 def test_variants_of_a_function_are_one_row() -> None:
     rows = view_cycles(ALONE).kernels
     assert [(row.name, row.share) for row in rows] == [("gemm", "90.0 %"), ("pool", "10.0 %")]
