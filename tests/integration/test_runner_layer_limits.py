@@ -292,6 +292,41 @@ def test_codes_of_a_whole_number_of_sums_fold_by_a_scale_next_to_theirs(
         np.testing.assert_array_equal(sweep.infer(runner, tmp_path / core, core=core)[0], expected)
 
 
+@pytest.mark.parametrize(("output_scale", "folds"), [(0.127, True), (1.27, False)])
+def test_sums_beyond_the_floats_that_step_by_one_have_codes_at_the_limits(
+    runner: Runner, tmp_path: Path, output_scale: float, folds: bool
+) -> None:
+    """A channel of the largest products and one of the least; with ten times the scale their codes exceed 16 bits."""
+    case = ConvolutionCase(channels_in=256, channels_out=16, kernel=(3, 3), height=5, width=6)
+    rng = np.random.default_rng(SEED)
+    arrays = random_arrays(case, rng)
+    arrays.weights[0], arrays.weights[1] = 127, -127
+    arrays = replace(
+        arrays,
+        bias=rng.normal(0, 10, 16).astype(np.float32),
+        weight_scales=np.full(16, 10, np.float32),
+        input_scale=np.float32(127),
+        output_scale=np.float32(output_scale),
+    )
+    scale = np.float32(1) / (arrays.input_scale * arrays.weight_scales[0]) * arrays.output_scale
+    assert (
+        folded_offset(scale, arrays.bias[0] * arrays.output_scale, 128.0 * 127 * case.products) is not None
+    ) == folds
+    values = rng.normal(0, 0.3, case.input_shape).astype(np.float32)
+    values[:, :, :3] = 1
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    add_convolution(net, case, rng, name="layer", bottom="in0", top="out0", arrays=arrays)
+    expected = outputs_of(case, arrays, values)
+    assert expected[0].max() == 127 and expected[1].min() == -127 and len(np.unique(expected)) > 30
+    write_release(tmp_path, net, inputs={"in0": batched(values)}, outputs={"out0": expected.astype(np.float32)})
+    for core in PLAIN_CORES:
+        directory = tmp_path / core
+        given = ("--input", f"in0={tmp_path}/golden/in0.npy", "--output-dir", directory)
+        runner.document("infer", "--release", tmp_path, *given, core=core)
+        np.testing.assert_array_equal(np.load(directory / "out0.npy"), expected)
+
+
 @pytest.mark.parametrize("channels", [224, 232, 256])
 def test_sums_beyond_what_winograd_recovers_at_once_are_exact(runner: Runner, tmp_path: Path, channels: int) -> None:
     """224 channels of the largest products stay below 2^25; of more, the sums come in two parts."""

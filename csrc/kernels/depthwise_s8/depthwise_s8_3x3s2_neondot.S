@@ -71,7 +71,7 @@
     HIGH_CHANNELS \outputs
 .endm
 
-FUNCTION depthwise_s8_3x3s2_neondot
+FUNCTION depthwise_s8_3x3s2_neondot, 12
     STEPS depthwise_s8_3x3s2_neondot, 3, 2, 128
     ret
 END_FUNCTION depthwise_s8_3x3s2_neondot

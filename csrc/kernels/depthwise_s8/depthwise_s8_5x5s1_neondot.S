@@ -80,7 +80,7 @@
     HIGH_CHANNELS \outputs
 .endm
 
-FUNCTION depthwise_s8_5x5s1_neondot
+FUNCTION depthwise_s8_5x5s1_neondot, 12
     STEPS depthwise_s8_5x5s1_neondot, 5, 1, 64
     ret
 END_FUNCTION depthwise_s8_5x5s1_neondot

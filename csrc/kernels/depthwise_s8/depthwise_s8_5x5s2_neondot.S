@@ -78,7 +78,7 @@
     HIGH_CHANNELS \outputs
 .endm
 
-FUNCTION depthwise_s8_5x5s2_neondot
+FUNCTION depthwise_s8_5x5s2_neondot, 12
     STEPS depthwise_s8_5x5s2_neondot, 5, 2, 128
     ret
 END_FUNCTION depthwise_s8_5x5s2_neondot
