@@ -16,16 +16,23 @@
 //     u = fma(float_of_bits(start[n] + sum), scale[n], offset[n]) - 1.5 * 2^23
 //     C = min(max(u, low_code), high_code)
 //
-// start[n] + sum are the bits of a float in [2^23, 2^24), where a step of the bits is a step of 1. The bias is in
-// start[n], rounded to whole sums; offset[n] is a whole number that puts the result in [2^23, 2^24) again, off
-// 1.5 * 2^23 by less than 2^15, so that the fma itself rounds to a code (half to even) and its low 16 bits are the
-// code.
+// start[n] + sum are the bits of a float in [2^23, 2^24), where a step of the bits is a step of 1, or that of a sum
+// whose u is beyond the limits on either side, as it then is of all sums farther out. The bias is in start[n], rounded
+// to whole sums; offset[n] is a whole number that puts the result in [2^23, 2^24) again, off 1.5 * 2^23 by less than
+// 2^15, so that the fma itself rounds to a code (half to even) and its low 16 bits are the code.
 //
 //   output kSumsToF16Folded:   t = fma(float_of_bits(start[n] + sum), scale[n], offset[n]), then as kSumsToF16
 //   output kSumsToF16Shifted:  t = fma(1.5 * 2^23 + ((start[n] + sum) >> kSumsShift), scale[n], offset[n]), likewise
 //
 // For the latter sums may be longer by three bits; the scale is that of eight sums.
-// They are not gated.
+//
+//   output kSumsToF16Rectified:
+//     t = fma(float_of_bits(start[n] + sum), scale[n], offset[n])
+//     C = half_of_bits(min(max((bits_of(t) + 2^12) >> 13, 0), 2^16 - 1))
+//
+// t is the value times 2^-112, so that its exponent's bits are those of a half; C that with a ReLU, as long as the
+// value is below 65520, ties upwards: no limits. start[n] are bits of a float around 1.5 * 2^-89 for that. Halves that
+// are folded, shifted or rectified are not gated.
 //
 // An activation that multiplies the value by a gate, hard swish or leaky ReLU, is `gated`:
 //
@@ -64,9 +71,12 @@ enum SumsOutput : int32_t {
   kSumsToF16 = 3,
   kSumsToF16Folded = 4,
   kSumsToF16Shifted = 5,
+  kSumsToF16Rectified = 6,
 };
 
 inline constexpr int kSumsShift = 3;
+inline constexpr int kHalfShift = 13;           // a float has so many more bits behind the first than a half
+inline constexpr int kHalfExponentShift = 112;  // and its exponent is so much larger
 
 enum SumsGated : int32_t { kNotGated = 0, kGatedLinear = 1, kGatedSigmoid = 2, kGatedMish = 3 };
 

@@ -2,7 +2,9 @@
 #ifndef EDGEDEPLOY_KERNELS_SUMS_TO_HALVES_REF_H_
 #define EDGEDEPLOY_KERNELS_SUMS_TO_HALVES_REF_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "kernels/half_bits_ref.h"
 #include "kernels/sums_epilogue_ref.h"
@@ -24,6 +26,14 @@ inline uint16_t sums_to_f16_shifted(int32_t sum, int32_t start, float scale, flo
   constexpr int32_t kBits = 0x4b400000;  // of 1.5 * 2^23
   const float t = sums_value_folded((start + sum) >> kSumsShift, kBits, scale, offset);
   return half_bits(sums_clamp(t, epilogue.low_value, epilogue.high_value));
+}
+
+inline uint16_t sums_to_f16_rectified(int32_t sum, int32_t start, float scale, float offset) {
+  const float t = sums_value_folded(sum, start, scale, offset);
+  int32_t bits;
+  std::memcpy(&bits, &t, sizeof(bits));
+  const int64_t half = (int64_t{bits} + (1 << (kHalfShift - 1))) >> kHalfShift;
+  return static_cast<uint16_t>(std::clamp<int64_t>(half, 0, 0xffff));
 }
 
 }  // namespace edgedeploy

@@ -19,12 +19,12 @@ constexpr KernelRow depthwise_row(const char* name, const char* op, const char* 
 }
 
 constexpr KernelRow conv_row(const char* name, uint64_t isa, int32_t tile_m, ConvS8Fn conv, ConvS8PackFn pack,
-                             bool to_f16, bool shifts) {
+                             bool to_f16, bool all_f16) {
   KernelRow row{name, kOpConvS8, isa, tile_m, 8, kConvS8Group, kBitExact, "conv_s8_ref", nullptr, nullptr, nullptr};
   row.conv = conv;
   row.conv_pack = pack;
   row.conv_to_f16 = to_f16;
-  row.conv_shifts = shifts;
+  row.conv_all_f16 = all_f16;
   return row;
 }
 

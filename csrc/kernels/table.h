@@ -42,7 +42,7 @@ struct KernelRow {
   ConvS8Fn conv = nullptr;                        // entry point of op kOpConvS8
   ConvS8PackFn conv_pack = nullptr;               // packer of its weights
   bool conv_to_f16 = false;                       // it knows kSumsToF16 and kSumsToF16Folded
-  bool conv_shifts = false;                       // and kSumsToF16Shifted
+  bool conv_all_f16 = false;                      // and kSumsToF16Shifted and kSumsToF16Rectified
   const DepthwiseS8Variant* depthwise = nullptr;  // of the ops kOpDepthwiseS8...
   PreprocessU8S8Fn preprocess_codes = nullptr;    // entry point of op kOpPreprocessU8S8
   const WinogradS8Variant* winograd = nullptr;    // of the op kOpWinogradS8

@@ -5,6 +5,7 @@
 namespace edgedeploy {
 
 void CodesLayer::expect_no_negatives(bool /*by_eights*/) {
+  if (!computed_here()) return;
   if (pad_code_ < 0 || input_scale_[0] <= 0) return;  // Padding and codes of the other sign.
   facts_.inputs_not_negative = true;
   epilogue_ = best_epilogue(facts_);

@@ -21,7 +21,8 @@ constexpr int64_t kStepsWorthACall = 64;
 constexpr int64_t kTasksOfThread = 4;  // Fewer stretches than that are cut by channels too.
 
 // How the work is cut: stretches of tiles, and each stretch's channel groups into parts. Threads get neighbouring
-// tasks, as many each: so the tasks are a multiple of the threads where the work allows it, and alike.
+// tasks, all stretches of a part one after the other, and as many each: so the tasks are a multiple of the threads
+// where the work allows it, and alike.
 struct Cut {
   int64_t all_tiles = 0;
   int64_t tiles = 0;  // of a stretch but the last; 0: stretches are alike
@@ -54,6 +55,9 @@ Cut cut_work(const ConvolutionPlan& plan, int64_t pixels, int threads) {
   cut.stretches = divide_up(all_tiles, tiles);
   if (threads == 1) {
     cut.tiles = tiles;
+  } else if (cut.stretches < kTasksOfThread * threads && groups % threads == 0) {
+    cut.parts = threads;
+    cut.tiles = tiles;
   } else if (cut.stretches < kTasksOfThread * threads) {
     cut.parts = std::min(groups, round_up(divide_up(kTasksOfThread * threads, cut.stretches), threads));
   }
@@ -69,6 +73,7 @@ class Convolver {
         epilogue_(epilogue),
         input_(input),
         output_(output),
+        halves_(halves_for(plan, epilogue)),
         tiles_(window_of_taps(plan), input.layout, output.w),
         pixels_(int64_t{output.w} * output.h),
         tile_m_(plan.kernel->tile_m),
@@ -120,9 +125,8 @@ class Convolver {
     params.a_group_stride_bytes = is_packed() ? int64_t{tile_m_} * kConvS8Group : input_.group_stride_bytes;
     params.pixels = std::min(tiles * tile_m_, pixels_ - first * tile_m_);
     params.epilogue = out.sums();
-    const int32_t halves = epilogue_.halves.output;
-    const bool knows = halves != kSumsToF16Shifted || plan_.kernel->conv_shifts;
-    if (params.epilogue.output == kSumsToF16 && knows) params.epilogue.output = halves;
+    const bool knows = halves_.output != kSumsToF16Shifted || plan_.kernel->conv_all_f16;
+    if (params.epilogue.output == kSumsToF16 && knows) params.epilogue.output = halves_.output;
     params.half_step = plan_.taps == 1 && (plan_.k - 1) % kConvS8Group < kConvS8Group / 2 ? 1 : 0;
     return params;
   }
@@ -131,11 +135,11 @@ class Convolver {
   void compute(int64_t first, int group, ConvS8Params* params, OutputTile& out) const {
     const int channel = group * kChannelGroup;
     params->b = static_cast<const int8_t*>(plan_.packed_weights.data) + group * block_bytes_;
-    const HalvesEpilogue& halves = epilogue_.halves;
-    const bool folds = params->epilogue.output == kSumsToF16Folded || params->epilogue.output == kSumsToF16Shifted;
-    const std::vector<int32_t>& start = folds ? halves.start : epilogue_.start;
-    params->scale = (folds ? halves.scale : epilogue_.scale).data() + channel;
-    params->offset = (folds ? halves.offset : epilogue_.offset).data() + channel;
+    const int32_t to = params->epilogue.output;
+    const bool folds = to == kSumsToF16Folded || to == kSumsToF16Shifted || to == kSumsToF16Rectified;
+    const std::vector<int32_t>& start = folds ? halves_.start : epilogue_.start;
+    params->scale = (folds ? halves_.scale : epilogue_.scale).data() + channel;
+    params->offset = (folds ? halves_.offset : epilogue_.offset).data() + channel;
     params->start = start.empty() ? nullptr : start.data() + channel;
     const int64_t apart = pixels_apart(params->pixels);
     if (apart > 0) return compute_in_two(first * tile_m_, group, apart, *params, out);
@@ -166,6 +170,11 @@ class Convolver {
     return pays && pixels > tile_m_ && pixels % tile_m_ == 1 ? tile_m_ / 2 : 0;
   }
 
+  static const HalvesEpilogue& halves_for(const ConvolutionPlan& plan, const Epilogue& epilogue) {
+    const bool rectifies = plan.kernel->conv_all_f16 && epilogue.rectified_halves.output == kSumsToF16Rectified;
+    return rectifies ? epilogue.rectified_halves : epilogue.halves;
+  }
+
   bool is_packed() const { return plan_.form == InputForm::kPacked; }
   bool is_gathered() const { return plan_.form == InputForm::kGathered; }
   size_t pointer_bytes(int64_t tiles) const {
@@ -183,6 +192,7 @@ class Convolver {
   const Epilogue& epilogue_;
   const ConvolutionInput& input_;
   const ncnn::Mat& output_;
+  const HalvesEpilogue& halves_;
   const PixelTiles tiles_;
   const int64_t pixels_;
   const int32_t tile_m_;
@@ -204,9 +214,9 @@ int run_convolution(const ConvolutionPlan& plan, const Epilogue& epilogue, const
 
 #pragma omp parallel for num_threads(opt.num_threads)
   for (int task = 0; task < tasks; ++task) {
-    const int64_t first = cut.first_tile(task / cut.parts);
-    const int64_t tiles = cut.first_tile(task / cut.parts + 1) - first;
-    const int64_t part = task % cut.parts;
+    const int64_t first = cut.first_tile(task % cut.stretches);
+    const int64_t tiles = cut.first_tile(task % cut.stretches + 1) - first;
+    const int64_t part = task / cut.stretches;
     int8_t* mine = scratch.row<int8_t>(ncnn::get_omp_thread_num());
     convolver.find(first, tiles, mine);
     alignas(16) float tile_room[kMaxTiles * kConvS8MaxTile * kChannelGroup];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <limits>
 
@@ -120,10 +121,12 @@ bool make_epilogue(const Int8Weights& weights, const Activation& activation, Epi
 
 namespace {
 
-constexpr double kStart = 12582912.0;      // 1.5 * 2^23, in the middle of the floats that step by one
-constexpr double kRoom = 4194304.0 - 2.0;  // from there to their ends
-constexpr double kMaxCode = 32766.0;       // Codes travel in 16 bits.
-constexpr double kMaxError = 1.0 / 4096;   // codes: as many values of 4096 may come out a step apart
+constexpr double kStart = 12582912.0;        // 1.5 * 2^23, in the middle of the floats that step by one
+constexpr double kRoom = 4194304.0 - 2.0;    // from there to their ends
+constexpr double kRoomOfBits = 536870912.0;  // 2^29: as far from there bits are those of finite floats above zero
+constexpr double kBeyondLimits = 130.0;      // codes
+constexpr double kMaxCode = 32766.0;         // Codes travel in 16 bits.
+constexpr double kMaxError = 1.0 / 4096;     // codes: as many values of 4096 may come out a step apart
 constexpr double kGoodError = kMaxError / 16;
 constexpr int kMaxTries = 2048;
 constexpr int32_t kBitsOfTwoTo23 = 0x4b000000;
@@ -140,7 +143,8 @@ struct FoldedChannel {
 
 int32_t bits_of(double value) { return kBitsOfTwoTo23 + static_cast<int32_t>(value - kTwoTo23); }
 
-// bias: in codes. largest_sum: no sum is farther from zero. max_error: in codes. False where the scale does not fit.
+// bias: in codes. largest_sum: of those that matter, in the room. max_error: in codes. False where the scale does not
+// fit.
 //
 // A whole number of codes stands for the start itself, and the start has to be a whole number of sums: of the many
 // pairs that the room leaves, the first is taken whose difference is nearly the bias.
@@ -160,20 +164,38 @@ bool fold_with(float float_scale, double bias, double largest_sum, double max_er
   return smallest_error < max_error;
 }
 
+// The float that a sum's bits are, and the code of it before it is clamped, from the middle of what 16 bits hold.
+double folded_code(const FoldedChannel& folded, double sum) {
+  const int32_t bits = folded.start + static_cast<int32_t>(sum);
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return static_cast<double>(value) * static_cast<double>(folded.scale) + static_cast<double>(folded.offset) - kStart;
+}
+
+// Beyond the floats that step by one, larger bits are larger floats still, farther from the start than the sum.
+bool codes_fit(const FoldedChannel& folded, double largest_sum) {
+  return largest_sum < kRoomOfBits && std::fabs(folded_code(folded, largest_sum)) <= kMaxCode &&
+         std::fabs(folded_code(folded, -largest_sum)) <= kMaxCode;
+}
+
 // Where a code is nearly a whole number of sums, all pairs miss the bias alike; then a scale some steps of its last bit
-// away is taken, as long as no code moves by more than the error that is allowed.
+// away is taken, as long as no code moves by more than the error that is allowed. Of sums whose codes are beyond every
+// limit it matters only that they stay there: they may leave the room.
 bool fold_channel(float scale, double bias, double largest_sum, FoldedChannel* folded) {
-  if (std::fabs(bias) + largest_sum * std::fabs(static_cast<double>(scale)) > kMaxCode) return false;
+  if (std::fabs(bias) > kMaxCode) return false;
   if (scale == 0) {
     *folded = {bits_of(kStart), static_cast<float>(kStart + std::nearbyint(bias)), scale};
     return true;
   }
+  const double beyond_limits = (kBeyondLimits + std::fabs(bias)) / std::fabs(static_cast<double>(scale));
+  const double matters = std::min(largest_sum, std::ceil(beyond_limits));
   float below = scale;
   float above = scale;
   for (int step = 0; step <= kMaxScaleSteps; ++step) {
     for (const float moved : {above, below}) {
       const double shift = kHighestCode * std::fabs(static_cast<double>(moved) / static_cast<double>(scale) - 1.0);
-      if (shift < kMaxError && fold_with(moved, bias, largest_sum, kMaxError - shift, folded)) return true;
+      if (shift >= kMaxError || !fold_with(moved, bias, matters, kMaxError - shift, folded)) continue;
+      if (codes_fit(*folded, largest_sum)) return true;
     }
     above = std::nextafter(above, std::numeric_limits<float>::infinity());
     below = std::nextafter(below, -std::numeric_limits<float>::infinity());
@@ -233,8 +255,8 @@ double largest_sum(const EpilogueFacts& facts, size_t channel) {
 }
 
 // Moves the offsets of int8 results into where the sums start (kSumsToS8Folded), which spares the kernel a conversion,
-// where that cannot change more than one code in a few thousand: sums and codes bounded by the weights, and a sum so
-// small a part of a code that its rounding does not matter. Else leaves the epilogue as it is.
+// where that cannot change more than one code in a few thousand: codes bounded by the weights, and a sum so small a
+// part of a code that its rounding does not matter. Else leaves the epilogue as it is.
 void fold_offsets(const EpilogueFacts& facts, Epilogue* epilogue) {
   if (epilogue->sums.output != kSumsToS8) return;
   constexpr float kHalf = 0.5f;  // which make_scales added for a floor
@@ -296,6 +318,9 @@ Epilogue best_epilogue(const EpilogueFacts& facts) {
     std::vector<double> largest_sums;
     for (size_t i = 0; i < facts.positive.size(); ++i) largest_sums.push_back(largest_sum(facts, i));
     epilogue.halves = halves_epilogue(epilogue.scale, epilogue.offset, largest_sums);
+    if (facts.activation.kind == ActivationKind::kRelu) {
+      epilogue.rectified_halves = rectified(epilogue.halves, largest_sums);
+    }
   }
   return epilogue;
 }

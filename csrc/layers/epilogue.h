@@ -23,11 +23,12 @@ struct Epilogue {
   bool in_registers = false;  // The kernel's limits or its gate are the activation; else a tile.
   SumsEpilogue sums{};
   Activation activation;
-  float output_scale = 1;      // for a tile of floats
-  std::vector<float> scale;    // [channels up to a multiple of 8]
-  std::vector<float> offset;   // likewise
-  std::vector<int32_t> start;  // likewise; for kSumsToS8Folded
-  HalvesEpilogue halves;       // for kernels that write them
+  float output_scale = 1;           // for a tile of floats
+  std::vector<float> scale;         // [channels up to a multiple of 8]
+  std::vector<float> offset;        // likewise
+  std::vector<int32_t> start;       // likewise; for kSumsToS8Folded
+  HalvesEpilogue halves;            // for kernels that write them
+  HalvesEpilogue rectified_halves;  // likewise, where they end in a ReLU
 
   bool never_negative() const { return in_registers && (requantizes ? sums.low_code >= 0 : sums.low_value >= 0); }
 };

@@ -78,4 +78,22 @@ HalvesEpilogue halves_epilogue(const std::vector<float>& scale, const std::vecto
   return {};
 }
 
+HalvesEpilogue rectified(const HalvesEpilogue& halves, const std::vector<double>& largest_sums) {
+  constexpr double kLargestHalf = 65504.0;
+  constexpr int kFloatMantissaBits = 23;
+  if (halves.output != kSumsToF16Folded) return {};
+  HalvesEpilogue made = halves;
+  made.output = kSumsToF16Rectified;
+  for (size_t i = 0; i < made.start.size(); ++i) {
+    made.start[i] -= kHalfExponentShift << kFloatMantissaBits;
+    made.offset[i] = std::ldexp(halves.offset[i], -kHalfExponentShift);
+    if (std::ldexp(made.offset[i], kHalfExponentShift) != halves.offset[i]) return {};
+    if (i >= largest_sums.size()) continue;
+    const double scale = static_cast<double>(halves.scale[i]);
+    const double middle = (kMiddle + (halves.start[i] - kBitsOfMiddle)) * scale + static_cast<double>(halves.offset[i]);
+    if (std::fabs(middle) + largest_sums[i] * std::fabs(scale) > kLargestHalf) return {};
+  }
+  return made;
+}
+
 }  // namespace edgedeploy

@@ -10,7 +10,7 @@
 namespace edgedeploy {
 
 struct HalvesEpilogue {
-  int32_t output = kSumsToF16;  // or kSumsToF16Folded or kSumsToF16Shifted, which then have their own:
+  int32_t output = kSumsToF16;  // or one that is folded, shifted or rectified, which then has its own:
   std::vector<int32_t> start;   // [channels up to a multiple of 8]
   std::vector<float> scale;     // likewise
   std::vector<float> offset;    // likewise
@@ -20,6 +20,10 @@ struct HalvesEpilogue {
 // from zero.
 HalvesEpilogue halves_epilogue(const std::vector<float>& scale, const std::vector<float>& offset,
                                const std::vector<double>& largest_sums);
+
+// kSumsToF16Rectified for kSumsToF16Folded behind a ReLU; kSumsToF16 where that is not what they are, or a value may
+// be beyond the halves.
+HalvesEpilogue rectified(const HalvesEpilogue& halves, const std::vector<double>& largest_sums);
 
 }  // namespace edgedeploy
 

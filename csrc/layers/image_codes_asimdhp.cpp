@@ -16,9 +16,16 @@ constexpr int kLanes = 8;
 constexpr int kChannels = 3;
 constexpr int8_t kLowest = -127;
 
+// Rounded to whole numbers, halves away from zero. With its last bit set no product lies halfway between two of them,
+// and none gets to the other side of what does, whose last bit is zero. Added to 1536, in the middle of the halves that
+// step by one, it is rounded to one of these; what lies beyond them is beyond the codes too.
 inline int8x8_t codes_of(const float* values, float16x8_t scales) {
+  constexpr int16_t kMiddleBits = 0x6600;
   const float16x8_t halves = vcvt_high_f16_f32(vcvt_f16_f32(vld1q_f32(values)), vld1q_f32(values + 4));
-  return vmax_s8(vqmovn_s16(vcvtaq_s16_f16(vmulq_f16(halves, scales))), vdup_n_s8(kLowest));
+  const int16x8_t odd = vorrq_s16(vreinterpretq_s16_f16(vmulq_f16(halves, scales)), vdupq_n_s16(1));
+  const int16x8_t middle = vdupq_n_s16(kMiddleBits);
+  const float16x8_t moved = vaddq_f16(vreinterpretq_f16_s16(odd), vreinterpretq_f16_s16(middle));
+  return vmax_s8(vqmovn_s16(vqsubq_s16(vreinterpretq_s16_f16(moved), middle)), vdup_n_s8(kLowest));
 }
 
 inline void pixels_by_eights(const float* const* planes, int x, float16x8_t scales, int8_t* row) {

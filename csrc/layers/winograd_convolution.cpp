@@ -15,29 +15,31 @@ namespace {
 
 constexpr int64_t kTilesOfStep = 4;  // Of the products: fewer take as long.
 
-// How the work is cut for threads, which get neighbouring tasks, as many each: a share of the tiles for each, or, where
-// these are few, calls whose channels are cut into parts, though each part transforms the input again.
+// How the work is cut for threads: as many whole steps of tiles for each, and of the tiles that are left, which are all
+// where these are few, as many channels, though each thread transforms the input of those.
 struct Cut {
-  int64_t tiles = 0;
-  int64_t shares = 1;
-  int64_t parts = 1;
+  int64_t tiles;
+  int64_t threads;
+  int64_t shared;  // tiles that are dealt out, from the first on
 
-  int64_t first_tile(int64_t share) const {
-    if (parts > 1) return std::min(tiles, share * kWinogradS8MaxTiles);
-    return std::min(tiles, divide_up(tiles * share / shares, kTilesOfStep) * kTilesOfStep);
+  int64_t first_tile(int64_t thread) const {
+    return std::min(shared, divide_up(shared * thread / threads, kTilesOfStep) * kTilesOfStep);
   }
 };
 
 Cut cut_work(int64_t tiles, int64_t blocks, int threads) {
   const int64_t calls = divide_up(tiles, kWinogradS8MaxTiles);
-  Cut cut;
-  cut.tiles = tiles;
-  cut.shares = threads;
-  if (threads == 1 || calls >= 2 * threads || blocks == 1) return cut;
-  const int64_t wanted = divide_up(divide_up(2 * threads, calls), threads) * threads;
-  cut.shares = calls;
-  cut.parts = std::min(blocks, wanted);
-  return cut;
+  const int64_t round = kTilesOfStep * threads;
+  if (threads == 1 || blocks < threads) return {tiles, threads, tiles};
+  return {tiles, threads, calls < 2 * threads ? 0 : tiles / round * round};
+}
+
+void run_tiles(const WinogradS8Variant& variant, int64_t first, int64_t end, WinogradS8Params* params) {
+  for (int64_t tile = first; tile < end; tile += kWinogradS8MaxTiles) {
+    params->first_tile = tile;
+    params->tiles = std::min(end - tile, kWinogradS8MaxTiles);
+    variant.run(params);
+  }
 }
 
 bool is_exact(const ConvolutionPlan& plan, const ncnn::Mat& weights, int64_t parts) {
@@ -112,18 +114,15 @@ int run_winograd(const ConvolutionPlan& plan, const Epilogue& epilogue, const Co
   shared.c_stride_bytes = static_cast<int64_t>(output.cstep * output.elemsize);
 
 #pragma omp parallel for num_threads(opt.num_threads)
-  for (int task = 0; task < static_cast<int>(cut.shares * cut.parts); ++task) {
-    const int64_t part = task % cut.parts;
+  for (int thread = 0; thread < opt.num_threads; ++thread) {
     WinogradS8Params params = shared;
-    params.first_block = blocks * part / cut.parts;
-    params.blocks = blocks * (part + 1) / cut.parts - params.first_block;
     params.scratch = scratch.row<int8_t>(ncnn::get_omp_thread_num());
-    const int64_t end = cut.first_tile(task / cut.parts + 1);
-    for (int64_t tile = cut.first_tile(task / cut.parts); tile < end; tile += kWinogradS8MaxTiles) {
-      params.first_tile = tile;
-      params.tiles = std::min(end - tile, kWinogradS8MaxTiles);
-      plan.winograd->run(&params);
-    }
+    params.first_block = 0;
+    params.blocks = blocks;
+    run_tiles(*plan.winograd, cut.first_tile(thread), cut.first_tile(thread + 1), &params);
+    params.first_block = blocks * thread / opt.num_threads;
+    params.blocks = blocks * (thread + 1) / opt.num_threads - params.first_block;
+    run_tiles(*plan.winograd, cut.shared, tiles, &params);
   }
   return kOk;
 }

@@ -22,6 +22,8 @@ namespace {
 
 constexpr mode_t kOthersMask = S_IWGRP | S_IWOTH;
 constexpr long kModes = 0777;
+// This program itself, where it came ahead of the stream: `deploy/push_scripts.py`.
+constexpr char kOwnName[] = "installer";
 
 struct Item {
   std::string sha256;
@@ -75,6 +77,7 @@ class Installation {
     for (const std::string& sha256 : new_names()) incoming.push_back(incoming_name(sha256));
     sync_all(incoming);
     check_lock(options_.token);
+    unlink(incoming_name(kOwnName).c_str());
     target_ = final_;
     if (!is_directory(target_)) {
       target_ = "releases/.new-" + options_.token;
@@ -134,6 +137,8 @@ class Installation {
 }  // namespace
 
 nlohmann::ordered_json install_command(const Options& options) {
+  // It becomes a part of paths.
+  if (!is_hex(options.digest, kSha256Digits)) throw RunnerError(ExitCode::kUsage, "--digest: is no SHA-256");
   umask(S_IWGRP | S_IWOTH);
   check_lock(options.token);
   const Received received = receive_stream(STDIN_FILENO, "store/.incoming-" + options.token + "-");

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,6 +32,12 @@ constexpr size_t kMaxNameBytes = 4096;
 constexpr size_t kChunkBytes = size_t{1} << 16;
 constexpr mode_t kWritableByOthers = S_IWGRP | S_IWOTH;
 
+// Whoever fills the pipe wakes this program up with every packet, which costs a small board more than reading it does.
+// So the pipe is made long, and read once there is this much, or nothing came for a while.
+constexpr int kPipeBytes = 1 << 20;
+constexpr size_t kWorthwhileBytes = size_t{1} << 18;
+constexpr long kPauseNs = 4000000;
+
 enum Record : unsigned char { kEnd = 0, kFileRecord = 1, kFrameRecord = 2 };
 
 RunnerError damaged(const std::string& what) { return RunnerError(ExitCode::kStream, "damaged stream: " + what); }
@@ -40,10 +48,23 @@ RunnerError file_error(const std::string& path, const std::string& what) {
 
 const unsigned char* as_bytes(const std::string& text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
+// Pauses while a pipe fills, until it holds `size` bytes or enough to be worth reading.
+void let_fill(int pipe, size_t size) {
+  const size_t wanted = std::min(size, kWorthwhileBytes);
+  int before = -1;
+  int waiting = 0;
+  while (ioctl(pipe, FIONREAD, &waiting) == 0 && waiting > before && static_cast<size_t>(waiting) < wanted) {
+    before = waiting;
+    const struct timespec pause = {0, kPauseNs};
+    nanosleep(&pause, nullptr);
+  }
+}
+
 // Reads until `size` bytes are there or the end; returns how many there are.
 size_t read_up_to(int from, char* to, size_t size) {
   size_t done = 0;
   while (done < size) {
+    let_fill(from, size - done);
     const ssize_t count = read(from, to + done, size - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) throw RunnerError(ExitCode::kStream, std::string("the stream cannot be read: ") + strerror(errno));
@@ -180,6 +201,8 @@ class Incoming {
 }  // namespace
 
 Received receive_stream(int stream, const std::string& prefix) {
+  // Not all kernels and users may: a short one does as well.
+  fcntl(stream, F_SETPIPE_SZ, kPipeBytes);
   if (take(stream, kStreamNameBytes) != kStreamName) throw damaged("it is none");
   FrameDecoder decoder;
   Received received;

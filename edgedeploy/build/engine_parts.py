@@ -104,18 +104,20 @@ def needed_layers(source: Path, types: Iterable[str]) -> frozenset[str]:
     """
     known = known_layers(source)
     waiting = [*types, *_CREATED_LAYER.findall(_text(source / "src" / _ENGINES_OWN))]
-    needed: set[str] = set()
+    seen: set[str] = set()
     while waiting:
+        # A layer's, or that of a header which layers share: fused activations are made there.
         name = waiting.pop().lower()
-        if name in known and known[name] not in needed:
-            needed.add(known[name])
+        if name not in seen:
+            seen.add(name)
             waiting.extend(_mentions(source, name))
-    return frozenset(needed)
+    return frozenset(known[name] for name in seen & known.keys())
 
 
 def _mentions(source: Path, name: str) -> Iterator[str]:
     directory = source / "src" / "layer"
-    for file in (*directory.glob(f"{name}.[ch]*"), *(directory / "arm").glob(f"{name}_arm*")):
+    own = (*directory.glob(f"{name}.[ch]*"), *(directory / "arm").glob(f"{name}.h"))
+    for file in (*own, *(directory / "arm").glob(f"{name}_arm*")):
         text = _text(file)
         yield from _CREATED_LAYER.findall(text)
         yield from _INCLUDED.findall(text)

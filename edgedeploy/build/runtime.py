@@ -1,5 +1,7 @@
 """The on-board program for a triple: ``csrc/`` cross-compiled and stripped, and its functions' names.
 
+Beside it lies a small one that a board without any gets ahead of its first release.
+
 By GCC it is static; by Zig it uses the board's glibc and nothing else. Both are proved on the file that was linked.
 """
 
@@ -33,6 +35,7 @@ from edgedeploy.paths import resource_dir
 from edgedeploy.progress import Progress
 
 RUNNER_PROGRAM = "edgedeploy-runner"
+INSTALLER_PROGRAM = "edgedeploy-installer"
 SYMBOLS_FILE = "symbols.txt"
 
 # Static, so that the board's libc, libstdc++ and libgomp, or their absence, do not matter.
@@ -121,7 +124,7 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
     """
     return content_key(
         {
-            "products": [RUNNER_PROGRAM, SYMBOLS_FILE, "unguarded"],
+            "products": [RUNNER_PROGRAM, INSTALLER_PROGRAM, SYMBOLS_FILE, "unguarded"],
             "sources": sources,
             "options": runtime_options(toolchain),
             "toolchain": toolchain.sha256,
@@ -228,11 +231,15 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> tuple[E
             progress=progress,
         )
         title = f"Compiling the runtime for {inputs.toolchain.triple}"
-        build(tree, targets=[RUNNER_PROGRAM], title=title, progress=progress)
+        build(tree, targets=[RUNNER_PROGRAM, INSTALLER_PROGRAM], title=title, progress=progress)
         linked = single_product(work, RUNNER_PROGRAM)
         unguarded = _unguarded(linked, inputs.engine, work)
         write_symbols(linked, runner.with_name(SYMBOLS_FILE), inputs.toolchain)
         strip(linked, runner, inputs.toolchain)
+        # What it is made of is in the runner too, so what holds for that holds for it.
+        installer = runner.with_name(INSTALLER_PROGRAM)
+        strip(single_product(work, INSTALLER_PROGRAM), installer, inputs.toolchain)
+        check_libraries(read_elf(installer), inputs.toolchain)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     facts = read_elf(runner)

@@ -11,6 +11,8 @@ from edgedeploy.errors import BundleError, UsageError
 DEFAULT_DIRECTORY = "~/.edgedeploy"
 MANIFEST = "manifest.json"
 RUNNER = "bin/edgedeploy-runner"
+# Beside the runner on the host; no file of a release.
+INSTALLER = "edgedeploy-installer"
 WRITABLE_BY_OTHERS = 0o022
 
 _APP = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -1,8 +1,8 @@
 """Sending what the board lacks: one stream where a program there can unpack it, else whole files one by one.
 
 The program is the active release's runner, or on a board with trusted keys the one that checks signatures. Where
-neither can, the new release's own goes first, gzipped, unless the board trusts keys: nothing of a release runs there
-before its signature is checked.
+neither can, a small one goes ahead of the stream, gzipped, and where that does not do, the new release's own; but not
+if the board trusts keys: nothing runs there before its signature is checked.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import PurePosixPath
 from edgedeploy.artifacts import BundleFile
 from edgedeploy.deploy import push_scripts, scripts
 from edgedeploy.deploy.known import KnownFiles
-from edgedeploy.deploy.layout import RUNNER
+from edgedeploy.deploy.layout import INSTALLER, RUNNER
 from edgedeploy.deploy.remote import read_report, report_lines, script_deadline_s, script_error
 from edgedeploy.deploy.script_parts import LOCK_LOST_STATUS
 from edgedeploy.deploy.scripts import command
 from edgedeploy.deploy.steps import RunningStep
-from edgedeploy.deploy.stream import Base, Outgoing, can_install, can_receive, gzipped, write_stream
+from edgedeploy.deploy.stream import Base, Outgoing, can_install, can_receive, gzipped, gzipped_whole, write_stream
 from edgedeploy.deploy.survey import Partial
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import EdgedeployError
@@ -28,6 +28,8 @@ from edgedeploy.transport.exchange import changed_error, write_error
 from edgedeploy.transport.protocol import CommandResult
 
 DAMAGED_STREAM_STATUS = 11
+# Of a shell that cannot start a program, and of one that an instruction unknown to the core ends.
+NOT_RUN_STATUSES = (126, 127, 132)
 
 
 @dataclass
@@ -85,6 +87,8 @@ class Pushing:
         if receiver is not None:
             self._stream(receiver, outgoing)
             return
+        if self._bootstrap(outgoing):
+            return
         if runner is not None and not self.visit.survey.has_trusted_keys and can_receive(runner.file.source):
             self._send_runner(runner)
             rest = [item for item in outgoing if item is not runner]
@@ -94,19 +98,35 @@ class Pushing:
         for item in outgoing:
             self._put(item)
 
+    def _bootstrap(self, outgoing: list[Outgoing]) -> bool:
+        """Send the small program and the files behind it; return False where there is none or it does not run."""
+        survey = self.visit.survey
+        installer = self._runner.source.with_name(INSTALLER) if self._runner else None
+        if survey.has_trusted_keys or not survey.has_gzip or installer is None or not installer.is_file():
+            return False
+        program = gzipped_whole(installer)
+        runs = self._feed(push_scripts.BOOTSTRAP, (str(len(program)),), outgoing, program=program)
+        if not runs:
+            self.visit.run_script("forget", push_scripts.FORGET)
+        return runs
+
     def _stream(self, receiver: str, outgoing: list[Outgoing], *, is_new: bool = False) -> bool:
         """Send files as one stream; return False where a receiver that is new does not run there."""
+        installs = can_install(self._runner.source) if is_new and self._runner else self.visit.survey.installs
+        script = push_scripts.INSTALL if installs else scripts.RECEIVE
+        return self._feed(script, (receiver, "new" if is_new else "proven"), outgoing)
+
+    def _feed(self, script: str, arguments: tuple[str, ...], outgoing: list[Outgoing], *, program: bytes = b"") -> bool:
+        """Send files, and ``program`` ahead of them; return False where what is to receive them does not run."""
         self.based_on.update(item.file.sha256 for item in outgoing if item.base)
         lock = (str(self.visit.survey.root), self.visit.owner.token)
-        age = "new" if is_new else "proven"
         store = (self.digest, str(self.listing.count("\n")))
-        installs = can_install(self._runner.source) if is_new and self._runner else self.visit.survey.installs
         result = self.visit.transport.stream(
-            command("receive", push_scripts.INSTALL if installs else scripts.RECEIVE, *lock, *store, receiver, age),
-            chain(write_stream(outgoing, self._show), [self.listing.encode()]),
+            command("receive", script, *lock, *store, *arguments),
+            chain([program] if program else [], write_stream(outgoing, self._show), [self.listing.encode()]),
             stall_s=script_deadline_s(2 * sum(file.size_bytes for file in self.files)),
         )
-        if "unable" in dict(report_lines(result)):
+        if "unable" in dict(report_lines(result)) or (program and result.exit_status in NOT_RUN_STATUSES):
             return False
         if result.exit_status == 0:
             self._done_bytes += sum(item.file.size_bytes - item.offset for item in outgoing)
@@ -118,7 +138,7 @@ class Pushing:
             # What the stream builds on is not what it was, or not there: nothing of the board is trusted then.
             whole = [replace(item, base=None, offset=0) for item in outgoing]
             self.based_on.difference_update(item.file.sha256 for item in outgoing)
-            return self._stream(receiver, whole, is_new=is_new)
+            return self._feed(script, arguments, whole, program=program)
         raise self._error(result, "the stream of files")
 
     @property

@@ -85,6 +85,16 @@ def gzipped(item: Outgoing, on_bytes: Callable[[int, BundleFile], None]) -> Iter
     yield packer.flush()
 
 
+def gzipped_whole(source: Path) -> bytes:
+    """Return a file, packed for ``gzip -d``.
+
+    Raises:
+        TransferError: It cannot be read.
+    """
+    packer = zlib.compressobj(wbits=GZIP_WINDOW)
+    return packer.compress(_read(source)) + packer.flush()
+
+
 def _read(source: Path) -> bytes:
     try:
         return source.read_bytes()

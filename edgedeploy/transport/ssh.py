@@ -24,6 +24,7 @@ from edgedeploy.artifacts import SshEndpoint
 from edgedeploy.errors import ConnectionLostError, DeadlineError, TransferError, UnreachableHostError
 from edgedeploy.transport.authentication import PasswordPrompt, authenticate
 from edgedeploy.transport.channel import Feeder, cut_chunks, hang_up, read_chunks
+from edgedeploy.transport.compression import SparingSession
 from edgedeploy.transport.exchange import Counter, Deadline, Output, changed_error, deadline_error, write_error
 from edgedeploy.transport.host_keys import HostKey, HostKeyPrompt, KnownKey, host_name, known_keys, verify
 from edgedeploy.transport.protocol import (
@@ -370,7 +371,7 @@ def _negotiate(
     sock: socket.socket, endpoint: SshEndpoint, known: tuple[KnownKey, ...], deadline: Deadline
 ) -> paramiko.Transport:
     """Agree on algorithms, preferring the types of host key already known: another type would look like a change."""
-    session = paramiko.Transport(sock)
+    session = SparingSession(sock)
     session.banner_timeout = deadline.remaining_s
     session.use_compression()
     options = session.get_security_options()

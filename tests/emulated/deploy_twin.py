@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import random
 import secrets
 import shlex
 import time
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from deploy_workbench import APP, runner_script
+from deploy_workbench import APP, Workbench, runner_script
 
 from edgedeploy import emulate
 from edgedeploy.artifacts import Bundle, Clock, FlashResult, Provenance, SshEndpoint, StepRecord, TwinEndpoint
@@ -37,6 +38,7 @@ from edgedeploy.transport.ssh import SshTransport, connect
 SPEC = TwinSpec(board="rk3399", cpu="cortex-a72", vcpus=1, memory_mib=512)
 NAME = "deploy-test"
 PATIENCE_S = 300
+LARGE_BYTES = 8_000_000
 
 HAND_OVER = "exec /bin/busybox switch_root"
 # The disk outlives a reboot, and so does the line.
@@ -220,6 +222,12 @@ def fill_disk(transport: Transport, filler: str, *, leave_kib: int) -> None:
         f'dd if=/dev/zero of="$HOME/{filler}" bs=1024 count="$((free - {leave_kib}))"',
         deadline_s=300,
     )
+
+
+def large(files: Workbench, seed: int, *, runner: str | None = None) -> Bundle:
+    """Return a release that takes seconds to send."""
+    content = random.Random(seed).randbytes(LARGE_BYTES)
+    return files.bundle(f"weights {seed}", extra={"large": content}, runner=runner)
 
 
 def pull() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from deploy_twin import (
+    LARGE_BYTES,
     NAME,
     PATIENCE_S,
     STARVING,
@@ -21,6 +21,7 @@ from deploy_twin import (
     back_again,
     fault_twin,
     fill_disk,
+    large,
     listing,
     pull,
     push,
@@ -34,7 +35,7 @@ from deploy_twin import (
 from deploy_workbench import APP, Workbench, runner_script
 from relay import relayed
 
-from edgedeploy.artifacts import Bundle, TwinEndpoint
+from edgedeploy.artifacts import TwinEndpoint
 from edgedeploy.deploy.release import rollback, status
 from edgedeploy.emulate import twin
 from edgedeploy.errors import (
@@ -179,15 +180,9 @@ def test_disk_that_fills_up_during_the_push(board: SshTransport, files: Workbenc
         board.run(f'rm -f "$HOME/{FILLER}"')
 
 
-LARGE_BYTES = 8_000_000
 CUT_AFTER_BYTES = 5_000_000
 SHORT_PATIENCE_S = 3.0
 """In place of a minute for what does not move, and of 20 s for the board to end it: a test that waits less."""
-
-
-def large(files: Workbench, seed: int, *, runner: str | None = None) -> Bundle:
-    content = random.Random(seed).randbytes(LARGE_BYTES)
-    return files.bundle(f"weights {seed}", extra={"large": content}, runner=runner)
 
 
 def test_cable_pulled_for_good(

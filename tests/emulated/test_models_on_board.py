@@ -117,8 +117,10 @@ def test_the_operators_wheel_works_in_the_boards_python(shell: Shell, tmp_path: 
     expected = {
         "preprocess_u8f32": edgedeploy_ops.preprocess(image, 31, 29, "rgb", [1.0, 2.0, 3.0], [0.5, 0.25, 0.125]),
         "gemm_s8": edgedeploy_ops.gemm(left, right, scale, bias, activation="relu", out_scale=20.0),
-        "conv_s8": edgedeploy_ops.conv_s8(planes, kernels, scale, bias, padding=1, pad_code=-3, low=0.0),
-        "depthwise_s8_3x3s2": edgedeploy_ops.depthwise_s8(planes, windows, scale, bias, stride=2, codes=True),
+        "conv_s8": edgedeploy_ops.conv_s8(planes, kernels, scale, bias, padding=1, pad_code=-3, activation="mish"),
+        "depthwise_s8_3x3s2": edgedeploy_ops.depthwise_s8(
+            planes, windows, scale, bias, stride=2, codes=True, activation="sigmoid", out_scale=100.0
+        ),
     }
     arrays = {"image": image, "left": left, "right": right, "planes": planes, "kernels": kernels, "windows": windows}
     np.savez(tmp_path / "case.npz", scale=scale, bias=bias, **arrays, **expected)
@@ -150,9 +152,11 @@ calls = {
     "gemm_s8": lambda name: ops.gemm(
         case["left"], case["right"], case["scale"], case["bias"], activation="relu", out_scale=20.0, variant=name),
     "conv_s8": lambda name: ops.conv_s8(
-        case["planes"], case["kernels"], case["scale"], case["bias"], padding=1, pad_code=-3, low=0.0, variant=name),
+        case["planes"], case["kernels"], case["scale"], case["bias"], padding=1, pad_code=-3, activation="mish",
+        variant=name),
     "depthwise_s8_3x3s2": lambda name: ops.depthwise_s8(
-        case["planes"], case["windows"], case["scale"], case["bias"], stride=2, codes=True, variant=name),
+        case["planes"], case["windows"], case["scale"], case["bias"], stride=2, codes=True, activation="sigmoid",
+        out_scale=100.0, variant=name),
 }
 rows = {}
 for row in ops.kernels():

@@ -16,8 +16,11 @@ GOOD_ERROR = 1 / 1024
 MAX_ERROR = 4 * GOOD_ERROR
 MAX_SCALE_STEPS = 16
 SHIFTED = 8
+HALF_SHIFT = 13
+HALF_EXPONENT_SHIFT = 112
+LARGEST_HALF = 65504.0
 WITHOUT_SMMLA = ("cortex-a76",)
-"""Whose kernel takes longer sums in eighths."""
+"""Whose kernel takes longer sums in eighths, and halves behind a ReLU from their bits."""
 SHIFTS = np.array([step // 2 if step % 2 == 0 else -((step + 1) // 2) for step in range(16384)], np.float64)
 
 
@@ -59,6 +62,30 @@ def folded_values(
     return None
 
 
+def rectified_halves(
+    sums: NDArray[np.int64], largest: NDArray[np.float64], scale: FloatArray, bias: FloatArray
+) -> Halves | None:
+    """Halves behind a ReLU, ties upwards, or None where sums are too long or a value may be beyond the halves.
+
+    They are the bits of floats 2^-112 times as large, but for the last ones.
+    """
+    channels = [fold(*channel, 1) for channel in zip(scale, bias, largest, strict=True)]
+    if None in channels:
+        return None
+    start, offset, moved = np.array(channels, np.float64).T[:, :, None, None]
+    farthest = np.abs((MIDDLE + start) * moved + offset).ravel() + largest * np.abs(moved).ravel()
+    if (farthest > LARGEST_HALF).any():
+        return None
+    small = 2.0**-HALF_EXPONENT_SHIFT
+    value = fused(
+        ((MIDDLE + start + sums) * small).astype(np.float32),
+        moved.astype(np.float32),
+        (offset * small).astype(np.float32),
+    )
+    bits = np.maximum(np.ascontiguousarray(value).view(np.int32), 0).astype(np.int64)
+    return ((bits + (1 << HALF_SHIFT - 1)) >> HALF_SHIFT).astype(np.uint16).view(np.float16)
+
+
 def halves_of(
     case: ConvolutionCase,
     arrays: Int8Arrays,
@@ -76,6 +103,10 @@ def halves_of(
     not_negative = not_negative and case.pad_code >= 0 and arrays.input_scale > 0
     largest = largest_sums(arrays.weights, not_negative=not_negative)
     value = folded_values(sums, largest, scale, arrays.bias, shifts=shifts)
+    if value is not None and shifts and kind == RELU:
+        rectified = rectified_halves(sums, largest, scale, arrays.bias)
+        if rectified is not None:
+            return rectified
     if value is None:
         value = fused(sums.astype(np.float32), scale[:, None, None], arrays.bias[:, None, None])
     low, high = {RELU: (0.0, np.inf), CLIP: tuple(limits)}.get(kind, (-np.inf, np.inf))

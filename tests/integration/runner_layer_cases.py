@@ -158,12 +158,34 @@ def _inner_product(rng: np.random.Generator, index: int) -> ConvolutionCase:
     )
 
 
+def gathered_cases() -> list[ConvolutionCase]:
+    """Few channels in and many out: windows are copied, rows of them ``dilation`` apart."""
+    return [
+        ConvolutionCase(
+            channels_in=channels,
+            channels_out=64,
+            kernel=(3, 3),
+            stride=(stride, stride),
+            dilation=(1, down),
+            padding=(1, down, 0, 2),
+            pad_code=-3,
+            height=13,
+            width=19,
+            requantizes=requantizes,
+        )
+        for channels in (1, 3, 5)
+        for down in (2, 3)
+        for stride, requantizes in ((1, True), (2, False))
+    ]
+
+
 def sweep_cases() -> tuple[ConvolutionCase, ...]:
     rng = np.random.default_rng(SEED)
     cases = pointwise_cases()
     cases += [_convolution(rng, index) for index in range(120)]
     cases += [_depthwise(rng, index) for index in range(56)]
     cases += [_inner_product(rng, index) for index in range(20)]
+    cases += gathered_cases()
     return tuple(cases)
 
 

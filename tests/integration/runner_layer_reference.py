@@ -22,6 +22,9 @@ TOP_BYTE = 2.0**24
 # Of results whose offset is folded into the start of their sums.
 MIDDLE = 1.5 * 2**23
 FOLD_ROOM = 2.0**22 - 2
+BITS_OF_MIDDLE = 0x4B400000
+ROOM_OF_BITS = 2.0**29
+BEYOND_LIMITS = 130
 MAX_FOLDED_CODE = 32766
 MAX_FOLD_ERROR = 1 / 4096
 GOOD_FOLD_ERROR = MAX_FOLD_ERROR / 16
@@ -71,19 +74,29 @@ def folded_offset(scale: np.float32, bias: np.float32, largest: float) -> tuple[
     A port of csrc/layers/epilogue.cpp's fold_channel: the scale is moved by steps of its last bit where it has to be.
     """
     codes_of_bias = float(bias)
-    if abs(codes_of_bias) + largest * abs(float(scale)) > MAX_FOLDED_CODE:
+    if abs(codes_of_bias) > MAX_FOLDED_CODE:
         return None
+    matters = min(largest, np.ceil((BEYOND_LIMITS + abs(codes_of_bias)) / abs(float(scale))))
     above = below = np.float32(scale)
     for _ in range(MAX_SCALE_STEPS + 1):
         for moved in (above, below):
             shift = HIGHEST * abs(float(moved) / float(scale) - 1.0)
             if shift >= MAX_FOLD_ERROR:
                 continue
-            folded = folded_with(float(moved), codes_of_bias, largest, MAX_FOLD_ERROR - shift)
-            if folded is not None:
+            folded = folded_with(float(moved), codes_of_bias, matters, MAX_FOLD_ERROR - shift)
+            if folded is not None and codes_fit(*folded, float(moved), largest):
                 return (*folded, float(moved))
         above, below = np.nextafter(above, np.float32(np.inf)), np.nextafter(below, np.float32(-np.inf))
     return None
+
+
+def codes_fit(start: float, offset: float, scale: float, largest: float) -> bool:
+    """Whether the codes of all sums fit 16 bits, those of sums too that leave the floats that step by one."""
+    ends = BITS_OF_MIDDLE + np.array([start - MIDDLE - largest, start - MIDDLE + largest])
+    if largest >= ROOM_OF_BITS:
+        return False
+    codes = ends.astype(np.int32).view(np.float32).astype(np.float64) * scale + offset - MIDDLE
+    return bool((np.abs(codes) <= MAX_FOLDED_CODE).all())
 
 
 def folded_codes(
@@ -229,7 +242,7 @@ def outputs_of(
     if case.kind != "InnerProduct":
         scale, offset = scale[:, None, None], offset[:, None, None]
     # Padding is read as well, and a scale below zero turns the codes' signs.
-    not_negative = not_negative and case.pad_code >= 0 and arrays.input_scale > 0
+    not_negative = not_negative and case.pad_code >= 0 and bool(arrays.input_scale > 0)
     largest = largest_sums(arrays.weights, not_negative=not_negative)
     if kind in GATES and to_codes:
         made = gated_codes(case, sums, largest, scale=scale, bias=offset, output_scale=arrays.output_scale)

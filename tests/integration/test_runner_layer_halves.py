@@ -38,7 +38,7 @@ def outputs_of_release(runner: Runner, release: Path, made: Path, core: str, thr
 
 
 @pytest.mark.parametrize("core", CORES_WITH_HALVES)
-@pytest.mark.parametrize(("channels", "activation"), [(8, NONE), (64, RELU), (64, NONE), (512, NONE)])
+@pytest.mark.parametrize(("channels", "activation"), [(8, NONE), (8, RELU), (64, RELU), (64, NONE), (512, NONE)])
 def test_sums_of_every_length_become_halves(
     runner: Runner, tmp_path: Path, core: str, channels: int, activation: tuple[int, tuple[float, ...]]
 ) -> None:

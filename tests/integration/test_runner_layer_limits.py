@@ -292,6 +292,41 @@ def test_codes_of_a_whole_number_of_sums_fold_by_a_scale_next_to_theirs(
         np.testing.assert_array_equal(sweep.infer(runner, tmp_path / core, core=core)[0], expected)
 
 
+@pytest.mark.parametrize(("output_scale", "folds"), [(0.127, True), (1.27, False)])
+def test_sums_beyond_the_floats_that_step_by_one_have_codes_at_the_limits(
+    runner: Runner, tmp_path: Path, output_scale: float, folds: bool
+) -> None:
+    """A channel of the largest products and one of the least; with ten times the scale their codes exceed 16 bits."""
+    case = ConvolutionCase(channels_in=256, channels_out=16, kernel=(3, 3), height=5, width=6)
+    rng = np.random.default_rng(SEED)
+    arrays = random_arrays(case, rng)
+    arrays.weights[0], arrays.weights[1] = 127, -127
+    arrays = replace(
+        arrays,
+        bias=rng.normal(0, 10, 16).astype(np.float32),
+        weight_scales=np.full(16, 10, np.float32),
+        input_scale=np.float32(127),
+        output_scale=np.float32(output_scale),
+    )
+    scale = np.float32(1) / (arrays.input_scale * arrays.weight_scales[0]) * arrays.output_scale
+    assert (
+        folded_offset(scale, arrays.bias[0] * arrays.output_scale, 128.0 * 127 * case.products) is not None
+    ) == folds
+    values = rng.normal(0, 0.3, case.input_shape).astype(np.float32)
+    values[:, :, :3] = 1
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    add_convolution(net, case, rng, name="layer", bottom="in0", top="out0", arrays=arrays)
+    expected = outputs_of(case, arrays, values)
+    assert expected[0].max() == 127 and expected[1].min() == -127 and len(np.unique(expected)) > 30
+    write_release(tmp_path, net, inputs={"in0": batched(values)}, outputs={"out0": expected.astype(np.float32)})
+    for core in PLAIN_CORES:
+        directory = tmp_path / core
+        given = ("--input", f"in0={tmp_path}/golden/in0.npy", "--output-dir", directory)
+        runner.document("infer", "--release", tmp_path, *given, core=core)
+        np.testing.assert_array_equal(np.load(directory / "out0.npy"), expected)
+
+
 @pytest.mark.parametrize("channels", [224, 232, 256])
 def test_sums_beyond_what_winograd_recovers_at_once_are_exact(runner: Runner, tmp_path: Path, channels: int) -> None:
     """224 channels of the largest products stay below 2^25; of more, the sums come in two parts."""
@@ -327,3 +362,38 @@ def test_a_core_of_halves_without_sdot_computes_floats_by_winograd_where_it_stor
         made = sweep.infer(runner, tmp_path / "made", core="a64fx")
         for case, arrays, values, output in zip(sweep.cases, sweep.arrays, sweep.inputs, made, strict=True):
             np.testing.assert_array_equal(output, outputs_of(case, arrays, values), err_msg=str(case))
+
+
+@pytest.mark.parametrize("kind", ["Convolution", "ConvolutionDepthWise"])
+@pytest.mark.parametrize("weights", ["int8", "float"])
+def test_a_layer_of_the_engine_behind_a_relu_of_ours(
+    runner: Runner, tmp_path: Path, kind: Literal["Convolution", "ConvolutionDepthWise"], weights: str
+) -> None:
+    """It is told that nothing it reads is negative, and has no use for it."""
+    first = ConvolutionCase(channels_in=8, channels_out=16, height=6, width=7, requantizes=False, activation=RELU)
+    groups = 16 if kind == "ConvolutionDepthWise" else 1
+    second = replace(first, kind=kind, channels_in=16, groups=groups, kernel=(3, 3), activation=NONE)
+    rng = np.random.default_rng(SEED)
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    add_convolution(net, first, rng, name="first", bottom="in0", top="mid")
+    arrays = random_arrays(second, rng)
+    if weights == "int8":
+        arrays = replace(arrays, weights=_first(arrays.weights, -128))
+        add_convolution(net, second, rng, name="second", bottom="mid", top="out0", arrays=arrays)
+    else:
+        count = arrays.weights.size
+        net.layer(kind, "second", ["mid"], ["out0"], f"0=16 1=3 6={count}" + (f" 7={groups}" if groups > 1 else ""))
+        net.tagged_floats(rng.normal(0, 0.2, count).astype(np.float32))
+    values = rng.normal(0, 1, first.input_shape).astype(np.float32)
+    outputs = {"out0": np.zeros(second.output_shape, np.float32)}
+    write_release(tmp_path, net, inputs={"in0": batched(values)}, outputs=outputs)
+    for core in PLAIN_CORES:
+        document = runner.document("bench", "--release", tmp_path, "--runs", "1", "--layers", core=core)
+        assert [layer["implementation"] for layer in document["layers"]] == ["edgedeploy", "ncnn"]
+        results = []
+        for name, options in (("made", []), ("stock", ["--disable-layers"])):
+            fed = ("--input", f"in0={tmp_path}/golden/in0.npy", "--output-dir", tmp_path / core / name)
+            runner.document("infer", "--release", tmp_path, *fed, *options, core=core)
+            results.append(np.load(tmp_path / core / name / "out0.npy"))
+        np.testing.assert_allclose(*results, rtol=1e-4, atol=1e-4)

@@ -73,6 +73,9 @@ def test_the_sweep_is_broad(sweep: Sweep) -> None:
     assert sum(case.channels_in % 8 == 0 for case in convolutions) > 40
     assert sum(case.channels_in % 8 != 0 and case.dilation[0] == 1 for case in convolutions) > 40
     assert sum(case.channels_in % 8 != 0 and case.dilation[0] > 1 for case in convolutions) > 5
+    # Their rows apart, where whole windows are copied.
+    few = [case for case in convolutions if case.channels_in < 8 and case.channels_out >= 64 and case.kernel[1] > 1]
+    assert {case.dilation[1] for case in few if case.dilation[0] == 1} == {1, 2, 3}
     assert sum(case.extent[0] > case.width or case.extent[1] > case.height for case in convolutions) > 5
     assert sum(has_exact_reference(case) for case in sweep.cases) > 100
 

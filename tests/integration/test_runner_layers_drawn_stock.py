@@ -199,7 +199,7 @@ def compare(runner: Runner, core: str, examples: int) -> None:
 
 @pytest.mark.parametrize("core", ["cortex-a72", "cortex-a76"])
 def test_drawn_layers_are_the_engines(runner: Runner, core: str) -> None:
-    compare(runner, core, 15)
+    compare(runner, core, 10)
 
 
 @pytest.mark.nightly

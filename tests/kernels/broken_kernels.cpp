@@ -107,6 +107,13 @@ void broken_conv_gate(const ConvS8Params* params) {
   edgedeploy::conv_s8_ref(&open);
 }
 
+void broken_conv_curve(const ConvS8Params* params) {
+  ConvS8Params shifted = *params;
+  const bool is_curve = params->epilogue.gated >= edgedeploy::kGatedSigmoid;
+  for (float& offset : shifted.epilogue.gate.offset) offset = is_curve ? std::nextafter(offset, 1e30f) : offset;
+  edgedeploy::conv_s8_ref(&shifted);
+}
+
 void broken_conv_pointers(const ConvS8Params* params) {
   constexpr int64_t kTile = edgedeploy::kConvS8MaxTile;
   const int64_t tiles = (params->pixels + kTile - 1) / kTile;
@@ -209,11 +216,12 @@ constexpr KernelRow row_of(const char* name, GemmS8TileFn kernel) {
 constexpr char kPrefix[] = "broken_";
 
 constexpr KernelRow kBroken[] = {
-    row_of("broken_rounding", broken_rounding),     row_of("broken_over-read", broken_over_read),
-    row_of("broken_over-write", broken_over_write), row_of("broken_conv-fusion", broken_conv_fusion),
-    row_of("broken_conv-floor", broken_conv_floor), row_of("broken_conv-pointers", broken_conv_pointers),
-    row_of("broken_conv-gate", broken_conv_gate),   row_of("broken_depthwise-padding", kPaddingBroken),
-    row_of("broken_depthwise-pairs", kPairsBroken), row_of("broken_winograd-wrap", kWrapBroken),
+    row_of("broken_rounding", broken_rounding),         row_of("broken_over-read", broken_over_read),
+    row_of("broken_over-write", broken_over_write),     row_of("broken_conv-fusion", broken_conv_fusion),
+    row_of("broken_conv-floor", broken_conv_floor),     row_of("broken_conv-pointers", broken_conv_pointers),
+    row_of("broken_conv-curve", broken_conv_curve),     row_of("broken_conv-gate", broken_conv_gate),
+    row_of("broken_depthwise-padding", kPaddingBroken), row_of("broken_depthwise-pairs", kPairsBroken),
+    row_of("broken_winograd-wrap", kWrapBroken),
 #if defined(__aarch64__)
     row_of("broken_registers", broken_registers),
 #endif

@@ -1,4 +1,5 @@
 // Every conv_s8 row against the reference: stretches of pixels on exact buffers.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -66,9 +67,9 @@ constexpr Limits kLimits[] = {{-128, 127, -kInfinity, kInfinity}, {0, 127, 0.0f,
 // steps between two codes, and just below zero. kHuge: beyond int32 and beyond float.
 enum Kind : uint32_t { kPlain, kSaturated, kHalves, kMinimum, kSteps, kHuge, kKinds };
 constexpr uint32_t kLimitsCount = sizeof(kLimits) / sizeof(kLimits[0]);
-constexpr edgedeploy::SumsOutput kOutputs[] = {edgedeploy::kSumsToS8,        edgedeploy::kSumsToF32,
-                                               edgedeploy::kSumsToS8Folded,  edgedeploy::kSumsToF16,
-                                               edgedeploy::kSumsToF16Folded, edgedeploy::kSumsToF16Shifted};
+constexpr edgedeploy::SumsOutput kOutputs[] = {
+    edgedeploy::kSumsToS8,        edgedeploy::kSumsToF32,        edgedeploy::kSumsToS8Folded,    edgedeploy::kSumsToF16,
+    edgedeploy::kSumsToF16Folded, edgedeploy::kSumsToF16Shifted, edgedeploy::kSumsToF16Rectified};
 constexpr uint32_t kOutputCount = sizeof(kOutputs) / sizeof(kOutputs[0]);
 constexpr uint32_t kOutputSeeds = kKinds * kLimitsCount;
 constexpr uint32_t kSeeds =
@@ -76,7 +77,7 @@ constexpr uint32_t kSeeds =
 
 bool is_f16(int32_t output) {
   return output == edgedeploy::kSumsToF16 || output == edgedeploy::kSumsToF16Folded ||
-         output == edgedeploy::kSumsToF16Shifted;
+         output == edgedeploy::kSumsToF16Shifted || output == edgedeploy::kSumsToF16Rectified;
 }
 
 float pick(std::mt19937* random, std::initializer_list<float> values) {
@@ -112,14 +113,19 @@ struct Problem {
     // Folded sums must stay floats that step by one: 2^22 is 32 steps of eight products at their largest.
     if (gated && is_f16(epilogue.output)) epilogue.output = edgedeploy::kSumsToF16;
     const bool fits_floats = s.taps * s.groups <= 31;
-    if (epilogue.output == edgedeploy::kSumsToS8Folded && !fits_floats) epilogue.output = edgedeploy::kSumsToS8;
+    const bool fits_bits = fits_floats || (!gated && s.taps * s.groups < 4096);
+    if (epilogue.output == edgedeploy::kSumsToS8Folded && !fits_bits) epilogue.output = edgedeploy::kSumsToS8;
     if (epilogue.output == edgedeploy::kSumsToF16Folded && !fits_floats) epilogue.output = edgedeploy::kSumsToF16;
-    const bool fits_shifted = s.taps * s.groups <= 8 * 31 && row.conv_shifts;
+    const bool fits_shifted = s.taps * s.groups <= 8 * 31 && row.conv_all_f16;
     if (epilogue.output == edgedeploy::kSumsToF16Shifted && !fits_shifted) epilogue.output = edgedeploy::kSumsToF16;
+    const bool fits_rectified = fits_floats && row.conv_all_f16;
+    if (epilogue.output == edgedeploy::kSumsToF16Rectified && !fits_rectified) epilogue.output = edgedeploy::kSumsToF16;
     if (is_f16(epilogue.output) && !row.conv_to_f16) epilogue.output = edgedeploy::kSumsToF32;
     if (epilogue.output == edgedeploy::kSumsToS8Folded) fold(gated, &random);
+    if (epilogue.output == edgedeploy::kSumsToS8Folded && !fits_floats) fold_far(&random);
     if (epilogue.output == edgedeploy::kSumsToF16Folded) fold_halves(&random);
     if (epilogue.output == edgedeploy::kSumsToF16Shifted) shift(&random);
+    if (epilogue.output == edgedeploy::kSumsToF16Rectified) rectify(&random);
     epilogue.short_sums = seed % 2 == 0 && sums_are_short() ? 1 : 0;
     epilogue.low_code = limits.low_code;
     epilogue.high_code = limits.high_code;
@@ -156,6 +162,18 @@ struct Problem {
     }
   }
 
+  // Of sums that leave the floats that step by one, but not the codes that travel in 16 bits.
+  void fold_far(std::mt19937* random) {
+    const int32_t farthest = 0x4b400000 + 4096 + static_cast<int32_t>(shape.taps * shape.groups) * 8 * 128 * 127;
+    float value;
+    std::memcpy(&value, &farthest, sizeof(value));
+    std::uniform_real_distribution<float> real(-1.0f, 1.0f);
+    for (size_t n = 0; n < 8; ++n) {
+      scale[n] = 30000.0f / std::max(value - 12582912.0f, 12582912.0f) * real(*random);
+      offset[n] = 12582912.0f - std::nearbyint(12582912.0f * scale[n]) + static_cast<float>((*random)() % 200) - 100.0f;
+    }
+  }
+
   // The same for halves: any offset is one, and some leave what is small beside 1.5 * 2^23 times the scale.
   void fold_halves(std::mt19937* random) {
     fold(false, random);
@@ -167,6 +185,17 @@ struct Problem {
   void shift(std::mt19937* random) {
     fold_halves(random);
     for (size_t n = 0; n < 8; ++n) start[n] = static_cast<int32_t>((*random)() % 8192) - 4096;
+  }
+
+  // Halves as small as a half can be, and some that are beyond.
+  void rectify(std::mt19937* random) {
+    fold_halves(random);
+    for (size_t n = 0; n < 8; ++n) {
+      const float factor = pick(random, {1.0f, 0x1p-20f, 0x1p8f});
+      scale[n] *= factor;
+      start[n] -= edgedeploy::kHalfExponentShift << 23;
+      offset[n] = std::ldexp(offset[n] * factor, -edgedeploy::kHalfExponentShift);
+    }
   }
 
   // Whatever A is.

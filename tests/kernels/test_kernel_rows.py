@@ -128,6 +128,7 @@ def test_the_dot_product_kernel_really_needs_its_instruction(aarch64_program: Pa
         ("conv-fusion", r"FAIL broken_conv-fusion shape=\w+ seed=\d+: value \d+ of \d+ is \S+, the reference has \S+"),
         ("conv-floor", r"FAIL broken_conv-floor shape=\w+ seed=\d+: value \d+ of \d+ is -1, the reference has 0"),
         ("conv-gate", r"FAIL broken_conv-gate shape=\w+ seed=\d+: value \d+ of \d+ is \S+, the reference has \S+"),
+        ("conv-curve", r"FAIL broken_conv-curve shape=\w+ seed=\d+: value \d+ of \d+ is \S+, the reference has \S+"),
         ("conv-pointers", r"FAIL fatal signal in broken_conv-pointers"),
         ("depthwise-padding", r"FAIL broken_depthwise-padding shape=x\d+ seed=\d+: value \d+ of \d+ is "),
         ("depthwise-pairs", r"FAIL fatal signal in broken_depthwise-pairs"),

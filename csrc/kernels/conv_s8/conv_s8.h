@@ -38,7 +38,7 @@ struct ConvS8Params {
                                  // F16: pixels x 8 halves; variants whose row says so
   int64_t c_quad_stride_bytes;   // F32: from channels 0-3 to channels 4-7; else unused
   SumsEpilogue epilogue;
-  const int32_t* start;  // [8] where the sums start, for the outputs Folded and Shifted; else unused
+  const int32_t* start;  // [8] where the sums start, for the outputs Folded, Shifted and Rectified; else unused
   int32_t half_step;     // not 0: there is one tap, and the weights of k 4-7 of its last group are zero
 };
 

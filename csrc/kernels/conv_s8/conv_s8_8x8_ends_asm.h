@@ -168,6 +168,26 @@
     PIXEL \rows, 7, PIXEL_SHIFTED \rows, \clamped, 30, 31, 14, 15
 .endm
 
+// Halves of what is not negative, from floats 2^-112 times as large: their bits but for the last ones, rounded.
+.macro PIXEL_RECTIFIED rows, low, high, t_low, t_high
+    SCALE FOLDED, \low, \high, \t_low, \t_high
+    RESTART \rows, \low, \high
+    sqrshrun v\t_low\().4h, v\t_low\().4s, #CONV_S8_HALF_SHIFT
+    sqrshrun2 v\t_low\().8h, v\t_high\().4s, #CONV_S8_HALF_SHIFT
+    st1 {v\t_low\().8h}, [x19], #16
+.endm
+
+.macro PIXELS_RECTIFIED rows, start, clamped
+    PIXEL \rows, 0, PIXEL_RECTIFIED \rows, 16, 17, 12, 13
+    PIXEL \rows, 1, PIXEL_RECTIFIED \rows, 18, 19, 14, 15
+    PIXEL \rows, 2, PIXEL_RECTIFIED \rows, 20, 21, 12, 13
+    PIXEL \rows, 3, PIXEL_RECTIFIED \rows, 22, 23, 14, 15
+    PIXEL \rows, 4, PIXEL_RECTIFIED \rows, 24, 25, 12, 13
+    PIXEL \rows, 5, PIXEL_RECTIFIED \rows, 26, 27, 14, 15
+    PIXEL \rows, 6, PIXEL_RECTIFIED \rows, 28, 29, 12, 13
+    PIXEL \rows, 7, PIXEL_RECTIFIED \rows, 30, 31, 14, 15
+.endm
+
 .macro PIXEL_TO output, rows, start, clamped, low, high, t_low, t_high
     VALUES \rows, \start, \clamped, \low, \high, \t_low, \t_high
     STORE_\output \clamped, \t_low, \t_high

@@ -13,7 +13,7 @@
 //            which its end starts: all loads are behind products.
 // Reached    16.04 cycles a step, as llvm-mca 19 estimates for neoverse-n1, the same core design. Besides its steps
 //            a tile takes 20 cycles (folded), 36 (codes of short sums), 50 (of longer ones), 24 (float32), 29 (halves,
-//            folded), 38 (shifted), 36 (others) or 53 (of longer sums); clamped floats 16 more, halves behind a ReLU 4.
+//            folded), 26 (behind a ReLU), 38 (shifted), 36 (others) or 53 (of longer sums); clamped floats 16 more.
 //            Gated values: 55 (folded, whose 101 operations take 51 on two pipes), 83 (other codes), 56 (float32), 68
 //            (halves). Behind sigmoid 177 (folded), behind mish 221.
 // Float      SCVTF of four values occupies V0 for two cycles, 32 a tile: as long as two steps. While no sum can exceed
@@ -22,7 +22,8 @@
 //            conversion, exactly.
 // Folded     kSumsToS8Folded needs neither conversion: the sums start at start[n], are floats already, and FMLA rounds
 //            to the code, so that a tile's end takes 36 operations on the ASIMD pipes. So do halves (kSumsToF16Folded);
-//            longer sums leave their last three bits behind (kSumsToF16Shifted), which SSRA costs.
+//            longer sums leave their last three bits behind (kSumsToF16Shifted), which SSRA costs. FCVTN of four values
+//            occupies V0 for two cycles, SQRSHRUN of a ReLU's (kSumsToF16Rectified) V1 for one.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V. SCVTF:
 //            LLVM 19, AArch64SchedNeoverseN1.td.
 //
@@ -57,6 +58,7 @@
 #define F16_FOLDED 32
 #define F16_SHIFTED 64
 #define CURVED 128
+#define F16_RECTIFIED 256
 #define FLOAT_MINUS_INFINITY 0xff800000
 #define FLOAT_INFINITY_TOP_HALF 0x7f80
 
@@ -115,9 +117,11 @@
     tbnz w26, #3, .Lconv_s8_8x8_neondot_S8_MAGIC_\rows
     tbnz w26, #5, .Lconv_s8_8x8_neondot_F16_FOLDED_\rows
     tbnz w26, #6, .Lconv_s8_8x8_neondot_SHIFTED_ANY_\rows
+    tbnz w26, #8, .Lconv_s8_8x8_neondot_RECTIFIED_ANY_\rows
     LAST_END \rows, S8, FOLDED
     LAST_END \rows, F16, FOLDED
     LAST_END \rows, SHIFTED, ANY
+    LAST_END \rows, RECTIFIED, ANY
     LAST_END \rows, F16, MAGIC
     LAST_END \rows, F32, MAGIC
     LAST_END \rows, S8, MAGIC
@@ -231,16 +235,21 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     mov w26, #F16_FOLDED
     cmp w14, #CONV_S8_TO_F16_SHIFTED
     b.eq .Lconv_s8_8x8_neondot_to_f16_shifted
+    b.hi .Lconv_s8_8x8_neondot_to_f16_rectified
     cbnz w9, .Lconv_s8_8x8_neondot_to_half_f16_folded
     adr x21, .Lconv_s8_8x8_neondot_f16_folded
     adr x13, .Lconv_s8_8x8_neondot_f16_folded_clamped
-    adr x11, .Lconv_s8_8x8_neondot_f16_folded_relu
-    b .Lconv_s8_8x8_neondot_choose_f16
+    b .Lconv_s8_8x8_neondot_choose
 .Lconv_s8_8x8_neondot_to_half_f16_folded:
     adr x21, .Lconv_s8_8x8_neondot_half_f16_folded
     adr x13, .Lconv_s8_8x8_neondot_half_f16_folded_clamped
-    adr x11, .Lconv_s8_8x8_neondot_half_f16_folded_relu
-    b .Lconv_s8_8x8_neondot_choose_f16
+    b .Lconv_s8_8x8_neondot_choose
+.Lconv_s8_8x8_neondot_to_f16_rectified:
+    mov w26, #F16_RECTIFIED
+    mov w12, w9
+    adr x21, .Lconv_s8_8x8_neondot_f16_rectified
+    adr x13, .Lconv_s8_8x8_neondot_half_f16_rectified
+    b .Lconv_s8_8x8_neondot_choose
 .Lconv_s8_8x8_neondot_to_f16_zero:
     adr x21, .Lconv_s8_8x8_neondot_f16_zero
     adr x13, .Lconv_s8_8x8_neondot_f16_zero_clamped
@@ -343,7 +352,7 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     WHOLE_TILE f32_zero_clamped, F32, ZERO, 1
     WHOLE_TILE f16_folded, F16, FOLDED, 0
     WHOLE_TILE f16_folded_clamped, F16, FOLDED, 1
-    WHOLE_TILE f16_folded_relu, F16, FOLDED, 2
+    WHOLE_TILE f16_rectified, RECTIFIED, ANY, 0
     WHOLE_TILE f16_shifted, SHIFTED, ANY, 0
     WHOLE_TILE f16_shifted_clamped, SHIFTED, ANY, 1
     WHOLE_TILE f16_shifted_relu, SHIFTED, ANY, 2
@@ -351,7 +360,7 @@ FUNCTION conv_s8_8x8_neondot, BITS_OF_A_PAGE
     WHOLE_TILE half_folded_clamped, S8, FOLDED, 1, 1
     WHOLE_TILE half_f16_folded, F16, FOLDED, 0, 1
     WHOLE_TILE half_f16_folded_clamped, F16, FOLDED, 1, 1
-    WHOLE_TILE half_f16_folded_relu, F16, FOLDED, 2, 1
+    WHOLE_TILE half_f16_rectified, RECTIFIED, ANY, 0, 1
     WHOLE_TILE f16, F16, MAGIC, 0
     WHOLE_TILE f16_clamped, F16, MAGIC, 1
     WHOLE_TILE f16_relu, F16, MAGIC, 2

@@ -40,6 +40,7 @@ static_assert(kSumsToS8Folded == CONV_S8_TO_S8_FOLDED);
 static_assert(kSumsToF16 == CONV_S8_TO_F16);
 static_assert(kSumsToF16Folded == CONV_S8_TO_F16_FOLDED);
 static_assert(kSumsToF16Shifted == CONV_S8_TO_F16_SHIFTED && kSumsShift == CONV_S8_SHIFT);
+static_assert(kSumsToF16Rectified == CONV_S8_TO_F16_RECTIFIED && kHalfShift == CONV_S8_HALF_SHIFT);
 static_assert(kSumsToS8 == CONV_S8_TO_S8);
 static_assert(kSumsToF32 == CONV_S8_TO_F32);
 static_assert(kGatedLinear == CONV_S8_GATED_LINEAR && kGatedSigmoid == CONV_S8_GATED_SIGMOID);

@@ -32,7 +32,9 @@
 #define CONV_S8_TO_F16 3
 #define CONV_S8_TO_F16_FOLDED 4
 #define CONV_S8_TO_F16_SHIFTED 5
+#define CONV_S8_TO_F16_RECTIFIED 6
 #define CONV_S8_SHIFT 3
+#define CONV_S8_HALF_SHIFT 13
 #define CONV_S8_GATED_LINEAR 1
 #define CONV_S8_GATED_SIGMOID 2    // and mish the next one
 #define CONV_S8_LOWEST_GATED 0x81  // -127

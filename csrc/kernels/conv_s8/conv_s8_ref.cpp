@@ -38,6 +38,8 @@ extern "C" void conv_s8_ref(const ConvS8Params* params) {
       } else if (p.epilogue.output == kSumsToF16Shifted) {
         static_cast<uint16_t*>(p.c)[m * 8 + n] =
             sums_to_f16_shifted(sum, p.start[n], p.scale[n], p.offset[n], p.epilogue);
+      } else if (p.epilogue.output == kSumsToF16Rectified) {
+        static_cast<uint16_t*>(p.c)[m * 8 + n] = sums_to_f16_rectified(sum, p.start[n], p.scale[n], p.offset[n]);
       } else if (p.epilogue.output == kSumsToS8Folded) {
         static_cast<int8_t*>(p.c)[m * 8 + n] = sums_to_s8_folded(sum, p.start[n], p.scale[n], p.offset[n], p.epilogue);
       } else {

@@ -157,7 +157,7 @@
     b .Ldepthwise_s8_3x3s1_neondot_done
 .endm
 
-FUNCTION depthwise_s8_3x3s1_neondot
+FUNCTION depthwise_s8_3x3s1_neondot, 12
     SAVE_D8_D15
     ldp x4, x5, [x0, #DEPTHWISE_S8_ROWS]
     ld1 {v16.16b, v17.16b, v18.16b, v19.16b}, [x5], #64

@@ -8,7 +8,7 @@
 // Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step with folded offsets is
 //            72 SDOT and 42 turns of the epilogue (see 3x3s1): 57 cycles, 7.1 an output. A window of its own for every
 //            output would save 1.5 of them, and cost prepare 2.
-// Reached    59.4 cycles a step, 7.4 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
+// Reached    60.5 cycles a step, 7.6 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
 //
 // Registers, besides: v0-v4 the quads, v5-v7 the weights, each of four channels
@@ -71,7 +71,7 @@
     HIGH_CHANNELS \outputs
 .endm
 
-FUNCTION depthwise_s8_3x3s2_neondot
+FUNCTION depthwise_s8_3x3s2_neondot, 12
     STEPS depthwise_s8_3x3s2_neondot, 3, 2, 128
     ret
 END_FUNCTION depthwise_s8_3x3s2_neondot

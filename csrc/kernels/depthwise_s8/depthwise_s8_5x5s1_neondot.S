@@ -9,7 +9,7 @@
 // Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step with folded offsets is
 //            160 SDOT and 42 turns of the epilogue (see 3x3s1): 101 cycles, 12.6 an output. Weights do not fit into
 //            registers; with eight outputs a step each is loaded once for two SDOTs, which the load pipes can do.
-// Reached    102.4 cycles a step, 12.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
+// Reached    103.5 cycles a step, 12.9 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
 //
 // Registers, besides: v0-v2 the quads, v3-v10 the weights, each of four channels
@@ -80,7 +80,7 @@
     HIGH_CHANNELS \outputs
 .endm
 
-FUNCTION depthwise_s8_5x5s1_neondot
+FUNCTION depthwise_s8_5x5s1_neondot, 12
     STEPS depthwise_s8_5x5s1_neondot, 5, 1, 64
     ret
 END_FUNCTION depthwise_s8_5x5s1_neondot

@@ -7,7 +7,7 @@
 // Alignment  none. Over-read none: rows hold whole steps of four outputs and the quad after them.
 // Target     Cortex-A76: two ASIMD pipes, SDOT once a cycle on each, two loads a cycle. A step with folded offsets is
 //            160 SDOT and 42 turns of the epilogue (see 3x3s1): 101 cycles, 12.6 an output.
-// Reached    102.4 cycles a step, 12.8 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
+// Reached    103.5 cycles a step, 12.9 an output, as llvm-mca 19 estimates for neoverse-n1, the same core design.
 // Source     Arm Cortex-A76 Software Optimization Guide, ASIMD dot product: latency 4(1), throughput 2, pipes V.
 //
 // Registers, besides: v0-v4 the quads, v5-v8 the weights, each of four channels
@@ -78,7 +78,7 @@
     HIGH_CHANNELS \outputs
 .endm
 
-FUNCTION depthwise_s8_5x5s2_neondot
+FUNCTION depthwise_s8_5x5s2_neondot, 12
     STEPS depthwise_s8_5x5s2_neondot, 5, 2, 128
     ret
 END_FUNCTION depthwise_s8_5x5s2_neondot

@@ -58,7 +58,13 @@
     ON_FOUR fmul, 4, 5, 6, 7, 4, 5, 6, 7, 27, 28, 29, 30
 .endm
 
+// A loop lies within half a page, or a quarter, and so never across two.
 .macro CURVED_LOOP name, scales, curve, form
+    .ifnb \scales
+    .p2align 11
+    .else
+    .p2align 10
+    .endif
 .L\name\()_\curve\()_\form\()_row:
     START_ROW .L\name\()_\curve\()_\form\()_odd
 .L\name\()_\curve\()_\form:

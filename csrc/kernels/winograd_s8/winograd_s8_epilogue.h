@@ -12,6 +12,11 @@
 
 namespace edgedeploy {
 
+// What runs often lies within a page, at whose end the blocks end that cycles are estimated by (docs/cycles.md).
+inline constexpr int kQuarterOfAPage = 1024;
+inline constexpr int kHalfAPage = 2048;
+inline constexpr int kPage = 4096;
+
 class WinogradS8Epilogue {
  public:
   // Of channels n to n + 7.
@@ -37,7 +42,8 @@ class WinogradS8Epilogue {
   int32x4_t start(int half) const { return start_[half]; }
 
   // sums: [2 halves of the channels][4 rows][4 pixels][4], of which `rows` and `count` are stored, from `pixel` on.
-  void store(const int32_t* sums, int64_t pixel, int64_t width, int64_t rows, int64_t count) const {
+  [[gnu::noinline, gnu::aligned(kHalfAPage)]] void store(const int32_t* sums, int64_t pixel, int64_t width,
+                                                         int64_t rows, int64_t count) const {
     for (int64_t row = 0; row < rows; ++row, sums += kRow, pixel += width) {
       if (gated_ != kNotGated) {
         store_gated(sums, pixel, count);

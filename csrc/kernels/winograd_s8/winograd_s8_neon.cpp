@@ -188,7 +188,8 @@ class Call {
   }
 
   template <int rows, int columns>
-  void transform_all(const WinogradS8Tile& tile, int64_t group, const int8_t* pixels, int64_t row) const {
+  [[gnu::aligned(kPage)]] void transform_all(const WinogradS8Tile& tile, int64_t group, const int8_t* pixels,
+                                             int64_t row) const {
     transform_pair<rows, columns, 0>(tile, group, pixels, row, std::make_index_sequence<columns + 2>());
     transform_pair<rows, columns, 1>(tile, group, pixels, row, std::make_index_sequence<columns + 2>());
     if constexpr (rows > 2) {
@@ -269,8 +270,9 @@ class Call {
 
   // [rows][4 columns][4 channels], each added to `start`.
   template <int rows, int columns, size_t... j, size_t... i>
-  static void find_sums(const Places& m, int64_t offset, int32x4_t start, int32_t* sums,
-                        std::index_sequence<j...> /*columns*/, std::index_sequence<i...> /*rows*/) {
+  [[gnu::aligned(kQuarterOfAPage)]] static void find_sums(const Places& m, int64_t offset, int32x4_t start,
+                                                          int32_t* sums, std::index_sequence<j...> /*columns*/,
+                                                          std::index_sequence<i...> /*rows*/) {
     int32x4_t down[columns + 2][rows];
     (column_outputs<rows, winograd_s8_point(columns, j)>(m, offset, down[j], std::make_index_sequence<rows + 2>()),
      ...);

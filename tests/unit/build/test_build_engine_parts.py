@@ -47,6 +47,17 @@ def test_what_a_layer_makes_or_derives_from_comes_along(source: Path) -> None:
     assert whole == {"ConvolutionDepthWise", "Convolution", "InnerProduct", "Flatten", *own}, "Softmax is only named"
 
 
+def test_what_a_header_makes_that_layers_share_comes_along(source: Path) -> None:
+    """An activation that is fused is a layer all the same: without it the engine follows a null pointer."""
+    layers = source / "src" / "layer"
+    (layers / "innerproduct.cpp").write_text('#include "fused_activation.h"\n')
+    (layers / "fused_activation.h").write_text("activation = ncnn::create_layer_cpu(ncnn::LayerType::ReLU);\n")
+    (layers / "arm" / "convolution_arm.cpp").write_text('#include "convolution_tiles.h"\n#include "cpu.h"\n')
+    (layers / "arm" / "convolution_tiles.h").write_text("create_layer(LayerType::Softmax)\n")
+    assert needed_layers(source, ["InnerProduct"]) == {"InnerProduct", "Flatten", "ReLU", "Padding", "Packing"}
+    assert {"ReLU", "Softmax"} < needed_layers(source, ["Convolution"])
+
+
 def test_a_type_that_the_engine_lacks_is_left_to_the_runner(source: Path) -> None:
     assert needed_layers(source, ["Telepathy"]) == {"Padding", "Packing"}
 

@@ -11,7 +11,12 @@ from edgedeploy.deploy import activation_script, push_scripts, script_parts, scr
 NAMES = ("SURVEY", "FAST_SURVEY", "STORE", "ABANDON", "STATUS")
 TRUST_NAMES = ("VERIFY", "READ_KEYS", "PREPARE", "CHANGE")
 TEXTS = {name: getattr(scripts, name) for name in NAMES} | {name: getattr(trust_scripts, name) for name in TRUST_NAMES}
-TEXTS |= {"INSTALL": push_scripts.INSTALL, "UNZIP": push_scripts.UNZIP}
+TEXTS |= {
+    "INSTALL": push_scripts.INSTALL,
+    "BOOTSTRAP": push_scripts.BOOTSTRAP,
+    "FORGET": push_scripts.FORGET,
+    "UNZIP": push_scripts.UNZIP,
+}
 TEXTS["ACTIVATE"] = activation_script.ACTIVATE
 LONGEST_ARGUMENT_BYTES = 128 * 1024
 

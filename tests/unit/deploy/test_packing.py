@@ -11,6 +11,7 @@ import pytest
 import zstandard
 
 from edgedeploy.artifacts import BundleFile, canonical_json
+from edgedeploy.deploy import packing
 from edgedeploy.deploy.known import KnownFiles
 from edgedeploy.deploy.packing import FRAME_BYTES, Frame, Reference, find_shift, pack_file, split_planes
 from edgedeploy.deploy.stream import Outgoing, write_stream
@@ -93,6 +94,27 @@ def test_each_kind_of_change_takes_its_own_way() -> None:
     assert (first.reference, second.reference) == (Reference.NONE, Reference.OWN)
     scattered = b"".join(TEXT[at : at + 5000] + b"gap" for at in range(0, 900_000, 5000))
     assert next(pack_file(scattered, base=TEXT)).reference is Reference.BASE
+
+
+def test_numbers_changed_in_place_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search takes longer than all else. What is no number, or changed more than that, is searched as before."""
+    searched = []
+
+    def search(piece: bytes, level: int, prefix: bytes = b"") -> bytes:
+        searched.append(bool(prefix))
+        return compress(piece, level, prefix)
+
+    compress = packing._compress
+    monkeypatch.setattr(packing, "_compress", search)
+    list(pack_file(changed(WEIGHTS, 0, 100_000), base=WEIGHTS))
+    assert not any(searched)
+    list(pack_file(RNG.bytes(FRAME_BYTES), base=WEIGHTS))
+    assert any(searched)
+    searched.clear()
+    text = bytearray(TEXT[:FRAME_BYTES])
+    text[::40] = b"X" * len(text[::40])
+    list(pack_file(bytes(text), base=TEXT))
+    assert any(searched), "code changes in place too, and is searched"
 
 
 def test_shift_is_the_one_that_most_places_agree_with() -> None:
