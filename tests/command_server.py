@@ -16,10 +16,11 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-from edgedeploy.cli.main import run
+from edgedeploy.cli.main import COMMANDS, run
 
 
 class CommandServer:
@@ -64,6 +65,8 @@ def server_for(environment: Mapping[str, str]) -> CommandServer:
 
 def serve() -> None:
     """Answer requests until standard input ends; in a forked process, run the command and exit with its status."""
+    for module in (*COMMANDS.values(), "edgedeploy.cli.board_probe"):
+        import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()

@@ -6,8 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from edgedeploy.paths import CACHE_VARIABLE, CONFIG_VARIABLE, STATE_VARIABLE
+
+# Its own deadline of 200 ms an example would fail tests on a busy machine.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 
 
 @pytest.fixture

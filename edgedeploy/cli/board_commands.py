@@ -1,29 +1,31 @@
-"""``boards list|show|probe|add``."""
+"""``boards list|show|add``; ``boards probe`` is in ``board_probe.py``."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import BoardFacts
 from edgedeploy.boards.load import BOARDS_DIRECTORY, list_boards, load_board, read_board_file
 from edgedeploy.boards.model import Board
-from edgedeploy.boards.probe import differences, probe
-from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
-from edgedeploy.cli.options import HERE, JsonOption, ProjectOption, TargetOptions, takes_target
-from edgedeploy.cli.projects import open_project
-from edgedeploy.cli.target import connection
+from edgedeploy.cli.console import print_json, stdout
+from edgedeploy.cli.lazy import lazy_group
+from edgedeploy.cli.options import HERE, BoardArgument, JsonOption, ProjectOption
 from edgedeploy.errors import UsageError
 from edgedeploy.paths import config_dir
 
-app = typer.Typer(help="Board definitions, and what a live board says about itself.", no_args_is_help=True)
+app = typer.Typer(
+    cls=lazy_group({"probe": "edgedeploy.cli.board_probe"}),
+    help="Board definitions, and what a live board says about itself.",
+    no_args_is_help=True,
+)
 
-NameArgument = Annotated[str, typer.Argument(help="Board name, or a path to a board .toml.")]
+
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="boards")
 
 
 @app.command("list")
@@ -56,7 +58,7 @@ def list_all(project: ProjectOption = HERE, as_json: JsonOption = False) -> None
 
 
 @app.command()
-def show(name: NameArgument, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+def show(name: BoardArgument, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Show a board's definition with the source of each figure."""
     board = load_board(name, project_dir=project.absolute())
     if as_json:
@@ -79,28 +81,6 @@ def show(name: NameArgument, project: ProjectOption = HERE, as_json: JsonOption 
     stdout.print(f"twin: {twin.core}, {twin.vcpus} vCPUs, {twin.memory_mib} MiB. {twin.note}", markup=False)
     for figure, source in board.sources.items():
         stdout.print(f"source of {figure}: {source}", markup=False)
-
-
-@app.command("probe")
-@takes_target(board=NameArgument)
-def probe_live(options: TargetOptions, as_json: JsonOption = False) -> None:
-    """Read the live board over SSH and say where it and its definition differ."""
-    progress = ConsoleProgress()
-    opened = open_project(options.project, progress=progress)
-    with connection(options, opened, progress=progress) as target:
-        facts = probe(target.transport)
-    vcpus = target.twin.vcpus if target.twin else None
-    found = differences(target.board, facts, twin=target.twin is not None, twin_vcpus=vcpus)
-    if as_json:
-        document = {"board": target.board.name, "provenance": target.provenance.value, "facts": asdict(facts)}
-        print_json({**document, "differences": [asdict(item) for item in found]})
-        return
-    _show_facts(facts)
-    for item in found:
-        stdout.print(f"differs: {item.what}: defined {item.defined}, found {item.found}", markup=False)
-    if not found:
-        whole = "The board is as its definition says."
-        stdout.print(whole if target.twin is None else "The twin is as its definition says.")
 
 
 @app.command()
@@ -126,19 +106,3 @@ def _cores(board: Board) -> str:
 
 def _kib(cache: object) -> str:
     return f"{getattr(cache, 'size_kib', '?')} KiB" if cache else "-"
-
-
-def _show_facts(facts: BoardFacts) -> None:
-    rows = {
-        "model": facts.model or "not shown",
-        "system": f"{facts.os_name}, Linux {facts.kernel}, {facts.architecture}",
-        "libc": facts.libc or "not shown",
-        "cores": ", ".join(f"cpu{core.index} {core.part}" for core in facts.cores),
-        "features": " ".join(sorted(facts.features)),
-        "RAM": f"{facts.memory_total_bytes >> 20} MiB, {facts.memory_available_bytes >> 20} MiB available",
-        "governors": ", ".join(f"{cpu} {name}" for cpu, name in facts.governors.items()) or "not shown",
-        "thermal": ", ".join(zone.kind for zone in facts.thermal_zones) or "not shown",
-        "python": facts.python or "none",
-    }
-    for name, value in rows.items():
-        stdout.print(f"{name:9} {value}", markup=False)

@@ -17,6 +17,7 @@ from edgedeploy.cli import countable, counting
 from edgedeploy.cli.builtin_nets import BUILTIN_NAMES
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
 from edgedeploy.cli.countable import Countable
+from edgedeploy.cli.limits import LIMIT_OPTION
 from edgedeploy.cli.model_commands import AcceptOption
 from edgedeploy.cli.options import HERE, JsonOption, ProjectOption
 from edgedeploy.cli.projects import open_project
@@ -26,24 +27,6 @@ from edgedeploy.errors import UsageError
 from edgedeploy.report.cycles_terminal import render_cycles_terminal
 
 STOCK = "stock"
-_LIMIT_OPTION = "--fail-if-slower"
-
-
-def join_percent(words: list[str]) -> list[str]:
-    """Return a command line's words with a percent sign that stands alone put to the limit before it.
-
-    Example:
-        >>> join_percent(["--fail-if-slower", "1", "%"])
-        ['--fail-if-slower', '1 %']
-    """
-    joined: list[str] = []
-    for word in words:
-        is_limit = joined[-2:-1] == [_LIMIT_OPTION] or (bool(joined) and joined[-1].startswith(f"{_LIMIT_OPTION}="))
-        if word == "%" and is_limit:
-            joined[-1] += " %"
-        else:
-            joined.append(word)
-    return joined
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +57,7 @@ def cycles(
     ] = None,
     fail_if_slower: Annotated[
         str | None,
-        typer.Option(_LIMIT_OPTION, metavar="PERCENT", help="With --against: exit with 83 beyond it."),
+        typer.Option(LIMIT_OPTION, metavar="PERCENT", help="With --against: exit with 83 beyond it."),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, max=64, help="Engine threads.")] = 1,
     precision: Annotated[

@@ -22,6 +22,10 @@ app = typer.Typer(help="Boards' emulated twins: QEMU with a real kernel and a re
 NameArgument = Annotated[str, typer.Argument(help="The board's name.")]
 
 
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="emulator")
+
+
 @app.command()
 def up(
     name: NameArgument,

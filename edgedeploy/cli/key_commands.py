@@ -24,6 +24,10 @@ from edgedeploy.publickey import PublicKey
 app = typer.Typer(help="Keys that sign releases, and the keys that a board trusts.", no_args_is_help=True)
 
 
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="keys")
+
+
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="The new key's name.")],

@@ -8,35 +8,41 @@ from typing import Annotated
 import typer
 
 import edgedeploy
-from edgedeploy.cli import (
-    bench_commands,
-    board_commands,
-    cycles_commands,
-    emulator_commands,
-    flash_commands,
-    key_commands,
-    model_commands,
-    quantize_commands,
-    setup_commands,
-)
 from edgedeploy.cli.console import keep_traceback, print_error, print_json, stderr
+from edgedeploy.cli.lazy import lazy_group
+from edgedeploy.cli.limits import join_percent
 from edgedeploy.errors import EXIT_USAGE, EdgedeployError, UsageError
 
 EXIT_INTERRUPTED = 130
 
+COMMANDS = {
+    "init": "edgedeploy.cli.setup_commands",
+    "doctor": "edgedeploy.cli.setup_commands",
+    "convert": "edgedeploy.cli.model_commands",
+    "build": "edgedeploy.cli.model_commands",
+    "quantize": "edgedeploy.cli.quantize_commands",
+    "flash": "edgedeploy.cli.flash_commands",
+    "status": "edgedeploy.cli.flash_commands",
+    "rollback": "edgedeploy.cli.flash_commands",
+    "bench": "edgedeploy.cli.bench_commands",
+    "report": "edgedeploy.cli.bench_commands",
+    "compare": "edgedeploy.cli.bench_commands",
+    "cycles": "edgedeploy.cli.cycles_commands",
+    "boards": "edgedeploy.cli.board_commands",
+    "emulator": "edgedeploy.cli.emulator_commands",
+    "keys": "edgedeploy.cli.key_commands",
+}
+"""Each command's module, in the order of ``--help``."""
+
 app = typer.Typer(
     name="edgedeploy",
+    cls=lazy_group(COMMANDS),
     help="From a trained model to a verified, measured release on an ARM Linux board.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     add_completion=False,
 )
-for module in (setup_commands, model_commands, quantize_commands, flash_commands, bench_commands, cycles_commands):
-    module.register(app)
-app.add_typer(board_commands.app, name="boards")
-app.add_typer(emulator_commands.app, name="emulator")
-app.add_typer(key_commands.app, name="keys")
 
 
 def _show_version(wanted: bool) -> None:
@@ -69,7 +75,7 @@ def main(arguments: list[str]) -> int:
         The exit code: 0 done, 2 usage, 130 interrupted, else the error's own (docs/errors.md).
     """
     try:
-        app(args=cycles_commands.join_percent(arguments))
+        app(args=join_percent(arguments))
     except EdgedeployError as error:
         print_error(error, as_json="--json" in arguments)
         return error.exit_code

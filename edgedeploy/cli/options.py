@@ -19,6 +19,7 @@ ProjectOption = Annotated[
         "--project", "-C", file_okay=False, help="Project directory; without edgedeploy.toml the demo's file is used."
     ),
 ]
+BoardArgument = Annotated[str, typer.Argument(help="Board name, or a path to a board .toml.")]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board name, or a path to your own board .toml.")]
 ClockOption = Annotated[
     Clock | None,

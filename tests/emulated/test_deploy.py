@@ -221,7 +221,7 @@ def test_cable_pulled_for_some_seconds(board: SshTransport, files: Workbench) ->
     assert pushed(result).bytes == bundle.size_bytes
 
 
-@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("streamed", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_link_lost_in_the_middle_of_a_file(
     running: TwinEndpoint, board: SshTransport, files: Workbench, tmp_path: Path, streamed: bool
 ) -> None:
@@ -257,7 +257,7 @@ def test_link_lost_in_the_middle_of_a_file(
     assert whole(board) == bundle.digest
 
 
-@pytest.mark.parametrize("during_the_push", [False, True])
+@pytest.mark.parametrize("during_the_push", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_file_system_that_turned_read_only(board: SshTransport, files: Workbench, during_the_push: bool) -> None:
     good, bundle = files.bundle(), files.bundle("weights 2")
     push(board, good)
@@ -303,12 +303,28 @@ def test_memory_that_runs_out_in_the_selftest(board: SshTransport, files: Workbe
 @pytest.mark.parametrize(
     ("fault", "error", "told"),
     [
-        ({"before": "kill -SEGV $$"}, SelfTestError, "status 139, segmentation fault.*stays active"),
-        ({"before": "exec sleep 600"}, DeadlineError, "10 s.*stays active"),
-        ({"health": "kill -SEGV $$"}, UnhealthyError, "ended with status 139.*is active again"),
-        ({"health": "exec sleep 600"}, UnhealthyError, r"more than \d+ s, or the memory ran out.*is active again"),
+        pytest.param({"before": "exec sleep 600"}, DeadlineError, "10 s.*stays active", id="hang"),
+        pytest.param(
+            {"health": "kill -SEGV $$"},
+            UnhealthyError,
+            "ended with status 139.*is active again",
+            id="crash-once-active",
+        ),
+        pytest.param(
+            {"before": "kill -SEGV $$"},
+            SelfTestError,
+            "status 139, segmentation fault.*stays active",
+            id="crash",
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            {"health": "exec sleep 600"},
+            UnhealthyError,
+            r"more than \d+ s, or the memory ran out.*is active again",
+            id="hang-once-active",
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["crash", "hang", "crash-once-active", "hang-once-active"],
 )
 def test_runner_that_crashes_or_hangs(
     board: SshTransport, files: Workbench, fault: dict[str, str], error: type[EdgedeployError], told: str
@@ -386,7 +402,7 @@ def test_host_process_that_is_killed(running: TwinEndpoint, board: SshTransport,
     with another_host(running.ssh, bundle) as host:
         board.run(
             f'cd "$HOME/.edgedeploy/{APP}/store"; '
-            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 8} ]; do sleep 0.05; done',
+            f'until [ "$(cat .incoming-* 2>/dev/null | wc -c)" -gt {LARGE_BYTES // 8} ]; do sleep 0.2; done',
             deadline_s=PATIENCE_S,
         )
         host.kill()

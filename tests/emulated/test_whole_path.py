@@ -103,6 +103,8 @@ def test_a_fleet_of_twins(small: Shell, release: str) -> None:
     assert [item["name"] for item in small.json("emulator", "list")] == [BOARD], "what it started is ended"
 
 
+# The same with boards of this machine: tests/integration/test_labgrid_flash.py.
+@pytest.mark.nightly
 def test_a_second_flash_sends_nothing_to_twins_that_a_lab_lends(small: Shell, release: str, tmp_path: Path) -> None:
     """One by its place, then both as a fleet of places."""
     small.run("emulator", "up", "rpi3")

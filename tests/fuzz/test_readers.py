@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from edgedeploy.errors import InputError, ProjectFileError
 
 CORPUS = Path(__file__).parent / "corpus"
-EXAMPLES = 150
-BYTES_EXAMPLES = 30
+MANY = pytest.mark.nightly
+EXAMPLES = [50, pytest.param(500, marks=MANY)]
+BYTES_EXAMPLES = [20, pytest.param(100, marks=MANY)]
 NAMES = sorted(READERS)
 
 # The same examples in every run: a failure is the change's, not the day's. The guided fuzzer looks for new ones.
-_steady = settings(
-    derandomize=True, database=None, deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck)
-)
+_steady = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def _corpus() -> list[Path]:
@@ -36,11 +35,12 @@ def test_the_seeds_are_of_the_format(name: str, tmp_path: Path) -> None:
         assert taken or name in {"bundle", "sources"}
 
 
+@pytest.mark.parametrize("examples", EXAMPLES)
 @pytest.mark.parametrize("name", NAMES)
-def test_damaged_documents(name: str, tmp_path: Path) -> None:
+def test_damaged_documents(name: str, examples: int, tmp_path: Path) -> None:
     reader = READERS[name]
 
-    @_steady
+    @settings(_steady, max_examples=examples)
     @given(damaged(reader.seeds()))
     def holds(content: bytes) -> None:
         check(reader, content, tmp_path)
@@ -48,9 +48,10 @@ def test_damaged_documents(name: str, tmp_path: Path) -> None:
     holds()
 
 
+@pytest.mark.parametrize("examples", BYTES_EXAMPLES)
 @pytest.mark.parametrize("name", NAMES)
-def test_any_bytes(name: str, tmp_path: Path) -> None:
-    @settings(_steady, max_examples=BYTES_EXAMPLES)
+def test_any_bytes(name: str, examples: int, tmp_path: Path) -> None:
+    @settings(_steady, max_examples=examples)
     @given(st.binary(max_size=300))
     def holds(content: bytes) -> None:
         check(READERS[name], content, tmp_path)

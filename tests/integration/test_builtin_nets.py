@@ -173,6 +173,7 @@ def test_ocr_network_answers_alike_in_float_and_int8(name: str, cache: Path, mon
     assert sum(layer.integer(8, 0) > HANDS_ON for layer in convolutions) == CHAINED[name]
 
 
+@pytest.mark.nightly
 def test_ocr_network_made_anew_has_the_same_bytes(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for directory in (cache, tmp_path):

@@ -57,6 +57,17 @@ def test_the_program_starts_where_there_is_no_home() -> None:
     assert max(len(line) for line in answer.stdout.splitlines()) <= 80
 
 
+@pytest.mark.parametrize("words", [["--version"], ["boards", "list"], ["init", "app"]], ids=" ".join)
+def test_a_command_loads_what_it_needs_alone(words: list[str], tmp_path: Path) -> None:
+    heavy = ["cv2", "jinja2", "onnx", "onnxruntime", "paramiko", "torch"]
+    script = (
+        f"import sys; from edgedeploy.cli.main import main; status = main({words}); "
+        f"print([name for name in {heavy} if name in sys.modules]); sys.exit(status)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert answer.stdout.splitlines()[-1] == "[]"
+
+
 def test_usage_errors_are_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("flash", "--no-such-option") == 2
     assert run("flash") == 2

@@ -12,7 +12,7 @@ from random_nets import ONE_THREAD, random_net, with_values
 
 from edgedeploy.artifacts import FloatArray
 from edgedeploy.errors import AlreadyQuantizedError, CalibrationDataError, NonFiniteModelError
-from edgedeploy.graph import Graph, check_graph, format_param, parse_param
+from edgedeploy.graph import Graph, check_graph, format_param, parse_param, weights_bytes
 from edgedeploy.graph.engine import Engine
 from edgedeploy.graph.passes.linear import Activation, activation_of
 from edgedeploy.quantize.choices import Winograd
@@ -65,6 +65,14 @@ def test_int8_stays_close_to_float(ranges: RangeRule, target: Target) -> None:
     assert set(model.encodings) == {"a", "b", "d", "e"}
     assert sqnr_db(run(graph, DATA)["out0"], run(model.graph, DATA)["out0"]) > 25
     assert sqnr_db(run(graph, DATA)["out0"], run(prepared.graph, DATA)["out0"]) > 90
+
+
+@pytest.mark.parametrize("target", [DOTPROD, NO_DOTPROD], ids=lambda target: target.name)
+def test_made_anew_it_has_the_same_bytes(target: Target) -> None:
+    """With all threads and what is on by default; a large network's is held against itself in nightly."""
+    first, second = (quantize(net(), DATA, target=target)[1].graph for _ in range(2))
+    assert format_param(first) == format_param(second)
+    assert weights_bytes(first) == weights_bytes(second)
 
 
 @pytest.mark.parametrize("activation", ["9=1", "9=3 -23310=2,0.0,6.0"])
