@@ -57,7 +57,12 @@ Session::Session(const Manifest& manifest, const SessionOptions& options) {
     output_names_.push_back(output.name);
     outputs_are_leaves_ = outputs_are_leaves_ && net_.blobs()[static_cast<size_t>(output_blobs_.back())].consumer < 0;
   }
-  if (options.use_operator_layers) keep_codes(net_, input_blobs_, output_blobs_);
+  if (options.use_operator_layers) {
+    keep_codes(net_, input_blobs_, output_blobs_);
+    // Not sooner: weights would take blocks of inferences.
+    net_.opt.blob_allocator = &blobs_;
+    net_.opt.workspace_allocator = &workspace_;
+  }
 }
 
 void Session::load_graph(const Manifest& manifest) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "runner/block_pool.h"
 #include "runner/inputs.h"
 #include "runner/manifest.h"
 
@@ -26,7 +27,8 @@ class Session {
   // Has images filled as int8 where the first layer takes that, which spares the floats between.
   void choose_input_types(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;
 
-  // One inference. Returns the outputs in the manifest's order, float32 and unpacked.
+  // One inference. Returns the outputs in the manifest's order, float32 and unpacked, which must not outlive the
+  // session.
   std::vector<ncnn::Mat> infer(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;
 
   const ncnn::Net& net() const { return net_; }
@@ -40,6 +42,9 @@ class Session {
   void load_weights(const Manifest& manifest);
   int blob_index(const std::string& name, const char* role) const;
 
+  // Before the network, whose layers may hold blocks of theirs to their end.
+  BlockPool blobs_;
+  BlockPool workspace_;
   ncnn::Net net_;
   std::vector<int> input_blobs_;
   std::vector<int> output_blobs_;

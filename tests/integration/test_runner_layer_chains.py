@@ -250,3 +250,27 @@ def test_peak_memory_is_the_engines_at_most(runner: Runner, tmp_path: Path, core
         document = runner.document("bench", "--release", tmp_path, "--runs", "1", "--threads", "2", *options, core=core)
         peaks[name] = max(point["peak_rss_bytes"] for point in document["memory"])
     assert peaks["made"] <= peaks["stock"] + 2 * MIB
+
+
+def test_maps_that_grow_leave_none_of_the_smaller_ones_in_memory(runner: Runner, tmp_path: Path) -> None:
+    """Each map is larger than all before it, so that none of those can be used again: the engine's pool keeps ten."""
+    rng = np.random.default_rng(SEED)
+    net = NetWriter()
+    net.layer("Input", "in0", [], ["in0"])
+    grown = 12
+    for step in range(grown):
+        bottom = f"b{step}" if step else "in0"
+        net.layer("Padding", f"pad{step}", [bottom], [f"b{step + 1}"], "0=8 1=8 2=8 3=8")
+    net.layer("Pooling", "mean", [f"b{grown}"], ["out0"], "0=1 4=1")
+    image = rng.normal(0, 1, (16, 100, 100)).astype(np.float32)
+    side = 100 + 16 * grown
+    means = image.sum((1, 2), dtype=np.float64).astype(np.float32) / (side * side)
+    write_release(tmp_path, net, inputs={"in0": batched(image)}, outputs={"out0": means})
+    assert runner.document("selftest", "--release", tmp_path, core="cortex-a76")["passed"]
+    peaks = {}
+    for name, options in (("made", []), ("stock", ["--disable-layers"])):
+        document = runner.document(
+            "bench", "--release", tmp_path, "--runs", "2", "--threads", "1", *options, core="cortex-a76"
+        )
+        peaks[name] = max(point["peak_rss_bytes"] for point in document["memory"])
+    assert peaks["made"] <= peaks["stock"] - 8 * MIB
