@@ -1,36 +1,40 @@
 #include "runner/block_pool.h"
 
-#include <iterator>
+#include <algorithm>
 
 namespace edgedeploy {
 
 BlockPool::~BlockPool() {
-  for (const auto& [bytes, block] : kept_) ncnn::fastFree(block);
+  for (const Block& block : kept_) ncnn::fastFree(block.memory);
 }
 
 void* BlockPool::fastMalloc(size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto fitting = kept_.lower_bound(bytes);
+  auto fitting = kept_.end();
+  auto largest = kept_.begin();
+  for (auto each = kept_.begin(); each != kept_.end(); ++each) {
+    if (each->bytes >= bytes && (fitting == kept_.end() || each->bytes < fitting->bytes)) fitting = each;
+    if (each->bytes > largest->bytes) largest = each;
+  }
+  Block block{bytes, nullptr};
   if (fitting != kept_.end()) {
-    const auto [size, block] = *fitting;
+    block = *fitting;
     kept_.erase(fitting);
-    used_.emplace(block, size);
-    return block;
+  } else {
+    if (largest != kept_.end()) {
+      ncnn::fastFree(largest->memory);
+      kept_.erase(largest);
+    }
+    block.memory = ncnn::fastMalloc(bytes);
   }
-  if (!kept_.empty()) {
-    const auto largest = std::prev(kept_.end());
-    ncnn::fastFree(largest->second);
-    kept_.erase(largest);
-  }
-  void* const block = ncnn::fastMalloc(bytes);
-  if (block != nullptr) used_.emplace(block, bytes);
-  return block;
+  if (block.memory != nullptr) used_.push_back(block);
+  return block.memory;
 }
 
-void BlockPool::fastFree(void* block) {
+void BlockPool::fastFree(void* memory) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto used = used_.find(block);
-  kept_.emplace(used->second, block);
+  const auto used = std::find_if(used_.begin(), used_.end(), [=](const Block& each) { return each.memory == memory; });
+  kept_.push_back(*used);
   used_.erase(used);
 }
 

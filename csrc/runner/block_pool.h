@@ -4,9 +4,8 @@
 
 #include <allocator.h>
 
-#include <map>
 #include <mutex>
-#include <unordered_map>
+#include <vector>
 
 namespace edgedeploy {
 
@@ -25,9 +24,15 @@ class BlockPool : public ncnn::Allocator {
   void fastFree(void* block) override;
 
  private:
+  struct Block {
+    size_t bytes = 0;
+    void* memory = nullptr;
+  };
+
   std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;
-  std::unordered_map<void*, size_t> used_;
+  // A handful each: searched from end to end.
+  std::vector<Block> kept_;
+  std::vector<Block> used_;
 };
 
 }  // namespace edgedeploy
