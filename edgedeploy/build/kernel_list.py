@@ -61,13 +61,16 @@ def kernels_in_probe(document: str) -> tuple[str, ...]:
 def kernels_in_bytes(binary: bytes, kernel_sources: Path) -> tuple[str, ...]:
     """Return the kernels whose name the binary's table holds.
 
-    A row's name is stored as a C string. It is the stem of its file, or, where variants share one, named by the table
-    alone; stems of files without a row do not occur as strings in a stripped program.
+    A row's name is stored as a C string, behind another or behind constants of any bytes. It is its file's stem, or,
+    where variants share one, named by the table alone; stems of files without a row do not occur as strings in a
+    stripped program.
     """
-    names = {path.stem for path in kernel_sources.rglob("*") if path.suffix in _KERNEL_SUFFIXES}
+    sources = (path for path in kernel_sources.rglob("*") if path.suffix in _KERNEL_SUFFIXES and path.name != _TABLE)
+    names = {path.stem for path in sources}
     for table in kernel_sources.glob(_TABLE):
         names.update(_ROW_NAME.findall(table.read_text(encoding="utf-8")))
-    return tuple(sorted(name for name in names if b"\0" + name.encode() + b"\0" in binary))
+    whole = {name: re.compile(rb"(?<![a-z0-9_])" + name.encode() + rb"\0") for name in names}
+    return tuple(sorted(name for name, pattern in whole.items() if pattern.search(binary)))
 
 
 def _launcher(architecture: str) -> list[str] | None:

@@ -23,9 +23,10 @@ def test_other_document_is_a_typed_error(document: str) -> None:
 
 
 def test_names_in_the_binary_are_whole_strings_and_stems_of_files(tmp_path: Path) -> None:
-    for name in ("gemm_s8_ref.cpp", "gemm_s8_8x8_neondot.S", "gemm_s8_pack.cpp", "gemm_s8.h"):
+    for name in ("gemm_s8_ref.cpp", "gemm_s8_8x8_neondot.S", "gemm_s8_pack.cpp", "gemm_s8.h", "table.cpp"):
         (tmp_path / name).write_text("")
-    binary = b"\x7fELF\0gemm_s8_ref\0gemm_s8_8x8_neondot\0gemm_s8_packed\0gemm_s8\0other\0"
+    behind_a_float = b"\x80?gemm_s8_8x8_neondot\0"
+    binary = b"\x7fELF\0gemm_s8_ref\0" + behind_a_float + b"gemm_s8_packed\0no_gemm_s8_pack\0gemm_s8\0no table\0"
     assert kernels_in_bytes(binary, tmp_path) == ("gemm_s8_8x8_neondot", "gemm_s8_ref")
 
 
