@@ -241,6 +241,16 @@ class Workbench:
         assert found == (link.readlink().name if link.is_symlink() else None)
         return found
 
+    def take_away(self, tool: str, directory: Path) -> None:
+        """Leave the board all programs but one, by links to them in a new directory."""
+        directory.mkdir()
+        for folder in reversed(self.environment["PATH"].split(":")):
+            for program in Path(folder).iterdir() if Path(folder).is_dir() else ():
+                if program.name != tool:
+                    (directory / program.name).unlink(missing_ok=True)
+                    (directory / program.name).symlink_to(program)
+        self.environment["PATH"] = str(directory)
+
     def check_whole(self) -> None:
         """Check what must hold after every command, failed or not, that unlocked the board."""
         assert sorted(path.name for path in self.root.iterdir() if path.name not in ("current", "history.jsonl")) == [

@@ -1,14 +1,18 @@
-"""One twin for the tests that work as a user does."""
+"""One twin for the tests that work as a user does; bundles and a connection for those that bring their own."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from board_shell import BOARD, Shell
+from deploy_workbench import Workbench
 
+from edgedeploy.artifacts import TwinEndpoint
 from edgedeploy.paths import STATE_VARIABLE
+from edgedeploy.transport.ssh import SshTransport, connect
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +25,17 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     yield here
     here.run("emulator", "down", BOARD)
     assert here.json("emulator", "list") == []
+
+
+@pytest.fixture
+def board(running: TwinEndpoint) -> Iterator[SshTransport]:
+    """A connection to the twin with nothing of the app on it. Its host key is known, so nobody has to be asked."""
+    with connect(running.ssh, deadline_s=60) as transport:
+        transport.run('rm -rf "$HOME/.edgedeploy"')
+        yield transport
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Workbench:
+    """For its bundles only: the board is the twin."""
+    return Workbench(host=tmp_path, home=tmp_path, environment={})

@@ -67,20 +67,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwinEndpoint]:
         yield endpoint
 
 
-@pytest.fixture
-def board(running: TwinEndpoint) -> Iterator[SshTransport]:
-    """A connection to the twin with nothing of the app on it. Its host key is known, so nobody has to be asked."""
-    with connect(running.ssh, deadline_s=60) as transport:
-        transport.run('rm -rf "$HOME/.edgedeploy"')
-        yield transport
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Workbench:
-    """For its bundles only: the board is the twin."""
-    return Workbench(host=tmp_path, home=tmp_path, environment={})
-
-
 def test_flash_again_change_and_roll_back(board: SshTransport, files: Workbench) -> None:
     first, second = files.bundle("weights 1"), files.bundle("weights 2")
     result = push(board, first)

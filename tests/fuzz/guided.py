@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from fuzz_guidance import REFUSALS, dictionary, mutate, refusal
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 KEPT = HERE / "corpus"
@@ -82,8 +84,6 @@ def _fuzz_each(readers: list[str], seconds: int, work: Path) -> int:
 
 
 def _fuzz_one(name: str, seconds: int, findings: Path, corpus: Path) -> int:
-    from fuzz_guidance import dictionary  # noqa: PLC0415  (after the path is set)
-
     kept = [str(KEPT / name)] if (KEPT / name).is_dir() else []
     words = corpus.parent / "words.dict"
     words.write_text(dictionary(), encoding="ascii")
@@ -119,7 +119,6 @@ def _fuzz(name: str, seconds: int, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=_INSTRUMENTED):
         from fuzz_readers import READERS, check  # noqa: PLC0415
-    from fuzz_guidance import REFUSALS, mutate, refusal  # noqa: PLC0415
 
     counters = [atheris._reserve_counter() for _ in range(REFUSALS)]  # what pydantic decides is not instrumented
     with tempfile.TemporaryDirectory(prefix="edgedeploy-fuzz-") as scratch:

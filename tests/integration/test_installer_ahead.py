@@ -89,14 +89,7 @@ def test_one_that_is_missing_or_does_not_run_is_done_without(
 @pytest.mark.parametrize("tool", ["dd", "gzip"])
 def test_board_that_cannot_unpack_it(bench: Workbench, runner: Runner, small: Path, tmp_path: Path, tool: str) -> None:
     """A ``dd`` that reads no counted bytes; no gzip at all: then the runner travels first, as it is or packed."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for directory in reversed(bench.environment["PATH"].split(":")):
-        for path in Path(directory).iterdir() if Path(directory).is_dir() else ():
-            if path.name != tool:
-                (tools / path.name).unlink(missing_ok=True)
-                (tools / path.name).symlink_to(path)
-    bench.environment["PATH"] = str(tools)
+    bench.take_away(tool, tmp_path / "tools")
     result = bench.flash(release(bench, runner, running(small)))
     assert pushed(result).round_trips == (4 if tool == "dd" else 2)
     bench.check_whole()

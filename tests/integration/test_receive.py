@@ -326,14 +326,7 @@ def test_release_without_a_receiver_on_the_board(bench: Workbench, program: str)
 
 @pytest.mark.parametrize("bench", ["system"], indirect=True)
 def test_board_without_gzip(bench: Workbench, program: str, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for directory in reversed(bench.environment["PATH"].split(":")):
-        for tool in Path(directory).iterdir() if Path(directory).is_dir() else ():
-            if tool.name != "gzip":
-                (tools / tool.name).unlink(missing_ok=True)
-                (tools / tool.name).symlink_to(tool)
-    bench.environment["PATH"] = str(tools)
+    bench.take_away("gzip", tmp_path / "tools")
     result = bench.flash(bench.bundle(runner=program))
     assert pushed(result).round_trips == 2
     assert pushed(result).bytes > len(program)
