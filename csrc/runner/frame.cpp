@@ -1,5 +1,6 @@
 #include "runner/frame.h"
 
+#include <string.h>
 #include <zstd.h>
 
 #include <new>
@@ -13,16 +14,37 @@ namespace {
 
 RunnerError damaged(const std::string& what) { return RunnerError(ExitCode::kStream, "damaged stream: " + what); }
 
-// The inverse of: all first bytes of each `planes`, all second ones, ..., what is over.
-std::string joined(const std::string& split, size_t planes) {
-  const size_t count = split.size() / planes;
-  std::string whole(split);
-  for (size_t plane = 0; plane < planes; ++plane) {
-    const char* from = split.data() + plane * count;
-    char* to = &whole[0] + plane;
-    for (size_t i = 0; i < count; ++i) to[i * planes] = from[i];
+// Words of the byte planes: a byte of each, the first one's lowest.
+template <typename Word>
+Word word_of(const unsigned char* planes, size_t count, size_t i) {
+  uint32_t word = 0;
+  for (size_t plane = 0; plane < sizeof(Word); ++plane) word |= uint32_t{planes[plane * count + i]} << (8 * plane);
+  return static_cast<Word>(word);
+}
+
+// The inverse of: all first bytes of each word, all second ones, ..., what is over.
+template <typename Word>
+void join(const std::string& split, std::string& whole) {
+  const auto* planes = reinterpret_cast<const unsigned char*>(split.data());
+  const size_t count = split.size() / sizeof(Word);
+  for (size_t i = 0; i < count; ++i) {
+    const Word word = word_of<Word>(planes, count, i);
+    memcpy(&whole[i * sizeof(Word)], &word, sizeof(Word));
   }
-  return whole;
+  const size_t done = count * sizeof(Word);
+  memcpy(&whole[done], split.data() + done, split.size() - done);
+}
+
+void add_difference(const std::string& old, std::string& bytes) {
+  size_t done = 0;
+  for (; bytes.size() - done >= sizeof(uint64_t); done += sizeof(uint64_t)) {
+    uint64_t words[2];
+    memcpy(&words[0], &bytes[done], sizeof(uint64_t));
+    memcpy(&words[1], &old[done], sizeof(uint64_t));
+    words[0] ^= words[1];
+    memcpy(&bytes[done], &words[0], sizeof(uint64_t));
+  }
+  for (; done < bytes.size(); ++done) bytes[done] = static_cast<char>(bytes[done] ^ old[done]);
 }
 
 }  // namespace
@@ -54,22 +76,23 @@ FrameDecoder::FrameDecoder() : context_(ZSTD_createDCtx()) {
 
 FrameDecoder::~FrameDecoder() { ZSTD_freeDCtx(context_); }
 
-std::string FrameDecoder::decode(const FrameHeader& header, const std::string& packed, const std::string& reference) {
+void FrameDecoder::decode(const FrameHeader& header, const std::string& packed, const std::string& reference,
+                          std::string& bytes) {
   const bool prefixed = header.reference == Reference::kOwn || header.reference == Reference::kBase;
+  std::string& unpacked = header.planes > 1 ? split_ : bytes;
+  unpacked.resize(header.size_bytes);
   if (prefixed) ZSTD_DCtx_refPrefix(context_, reference.data(), reference.size());
-  std::string bytes(header.size_bytes, '\0');
-  const size_t size = ZSTD_decompressDCtx(context_, &bytes[0], bytes.size(), packed.data(), packed.size());
+  const size_t size = ZSTD_decompressDCtx(context_, &unpacked[0], unpacked.size(), packed.data(), packed.size());
   if (ZSTD_isError(size)) {
     // What was referred to is forgotten only after a frame that could be read.
     ZSTD_DCtx_reset(context_, ZSTD_reset_session_and_parameters);
     throw damaged(ZSTD_getErrorName(size));
   }
-  if (size != bytes.size()) throw damaged("a frame is shorter than announced");
-  if (header.planes > 1) bytes = joined(bytes, header.planes);
-  if (header.reference == Reference::kDifference) {
-    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(bytes[i] ^ reference[i]);
-  }
-  return bytes;
+  if (size != unpacked.size()) throw damaged("a frame is shorter than announced");
+  bytes.resize(header.size_bytes);
+  if (header.planes == 2) join<uint16_t>(split_, bytes);
+  if (header.planes == 4) join<uint32_t>(split_, bytes);
+  if (header.reference == Reference::kDifference) add_difference(reference, bytes);
 }
 
 }  // namespace edgedeploy

@@ -10,7 +10,7 @@ struct ZSTD_DCtx_s;
 
 namespace edgedeploy {
 
-// Bounds of one frame: what a receiver needs of memory, 7.1 MB in all.
+// Bounds of one frame.
 constexpr size_t kMaxFrameBytes = 1 << 20;
 constexpr size_t kMaxPackedBytes = kMaxFrameBytes + (1 << 16);
 constexpr size_t kMaxReferenceBytes = 4 << 20;
@@ -43,11 +43,13 @@ class FrameDecoder {
   FrameDecoder();
   ~FrameDecoder();
 
-  // The frame's bytes, `header.size_bytes` of them; throws RunnerError(kStream) where they cannot be had.
-  std::string decode(const FrameHeader& header, const std::string& packed, const std::string& reference);
+  // Makes `bytes` the frame's, `header.size_bytes` of them; throws RunnerError(kStream) where they cannot be had. What
+  // held a frame before serves again: memory that is new to the process costs as much as what is written there.
+  void decode(const FrameHeader& header, const std::string& packed, const std::string& reference, std::string& bytes);
 
  private:
   ZSTD_DCtx_s* context_;
+  std::string split_;
 };
 
 }  // namespace edgedeploy

@@ -15,12 +15,12 @@
 
 #include <algorithm>
 
+#include "runner/background_sha256.h"
 #include "runner/bytes.h"
 #include "runner/commands.h"
 #include "runner/descriptor.h"
 #include "runner/error.h"
 #include "runner/frame.h"
-#include "runner/sha256.h"
 
 namespace edgedeploy {
 
@@ -74,9 +74,14 @@ size_t read_up_to(int from, char* to, size_t size) {
   return done;
 }
 
-std::string take(int stream, size_t size) {
-  std::string bytes(size, '\0');
+void take_into(int stream, size_t size, std::string& bytes) {
+  bytes.resize(size);
   if (read_up_to(stream, &bytes[0], size) != size) throw damaged("it ends too early");
+}
+
+std::string take(int stream, size_t size) {
+  std::string bytes;
+  take_into(stream, size, bytes);
   return bytes;
 }
 
@@ -91,9 +96,9 @@ std::string hexadecimal(const std::string& bytes) {
   return text;
 }
 
-// Bytes [offset, offset + size) of a file.
-std::string read_range(const Descriptor& file, const std::string& path, uint64_t offset, size_t size) {
-  std::string bytes(size, '\0');
+// Makes `bytes` those of [offset, offset + size) of a file.
+void read_range(const Descriptor& file, const std::string& path, uint64_t offset, size_t size, std::string& bytes) {
+  bytes.resize(size);
   size_t done = 0;
   while (done < size) {
     const ssize_t count = pread(file.get(), &bytes[done], size - done, static_cast<off_t>(offset + done));
@@ -102,8 +107,14 @@ std::string read_range(const Descriptor& file, const std::string& path, uint64_t
     if (count == 0) throw damaged("a reference reaches beyond the end of " + path);
     done += static_cast<size_t>(count);
   }
-  return bytes;
 }
+
+// What frames pass through, kept from one to the next, 7.1 MB at most.
+struct Buffers {
+  std::string packed;
+  std::string reference;
+  std::string bytes;
+};
 
 // A file under way, and what it is packed against.
 class Incoming {
@@ -124,12 +135,15 @@ class Incoming {
     open_files();
   }
 
-  void add(int stream, FrameDecoder& decoder) {
+  void add(int stream, FrameDecoder& decoder, Buffers& buffers) {
     const std::string bytes = take(stream, kFrameHeaderBytes);
     const FrameHeader header = parse_frame_header(as_bytes(bytes));
     if (header.size_bytes > size_ - done_) throw damaged("a frame reaches beyond the end of its file");
-    const std::string reference = read_reference(header);
-    write_next(decoder.decode(header, take(stream, header.packed_bytes), reference));
+    read_reference(header, buffers.reference);
+    take_into(stream, header.packed_bytes, buffers.packed);
+    decoder.decode(header, buffers.packed, buffers.reference, buffers.bytes);
+    write_next(buffers.bytes);
+    sum_.add(buffers.bytes);
   }
 
   bool is_whole() const { return done_ == size_; }
@@ -153,25 +167,26 @@ class Incoming {
     struct stat status{};
     if (file_.get() < 0 || fstat(file_.get(), &status) != 0) throw file_error(path_, strerror(errno));
     if (static_cast<uint64_t>(status.st_size) != done_) throw file_error(path_, "changed meanwhile");
-    for (uint64_t offset = 0; offset < done_;) {
-      const std::string bytes = read_range(file_, path_, offset, std::min<uint64_t>(done_ - offset, kChunkBytes));
-      sum_.add(bytes.data(), bytes.size());
-      offset += bytes.size();
+    std::string bytes;
+    for (uint64_t offset = 0; offset < done_; offset += bytes.size()) {
+      read_range(file_, path_, offset, std::min<uint64_t>(done_ - offset, kChunkBytes), bytes);
+      sum_.add(bytes);
     }
     if (base_path_.empty()) return;
     base_ = Descriptor(open(base_path_.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     if (base_.get() < 0) throw file_error(base_path_, strerror(errno));
   }
 
-  std::string read_reference(const FrameHeader& header) const {
-    if (header.reference == Reference::kNone) return {};
+  void read_reference(const FrameHeader& header, std::string& bytes) const {
+    if (header.reference == Reference::kNone) return;
     const bool own = header.reference == Reference::kOwn;
     if (!own && base_.get() < 0) throw damaged("a frame refers to a base, and there is none");
     const uint64_t limit = own ? done_ : static_cast<uint64_t>(INT64_MAX);
     if (header.reference_offset > limit || header.reference_bytes > limit - header.reference_offset) {
       throw damaged("a reference to bytes that have not come");
     }
-    return read_range(own ? file_ : base_, own ? path_ : base_path_, header.reference_offset, header.reference_bytes);
+    const std::string& path = own ? path_ : base_path_;
+    read_range(own ? file_ : base_, path, header.reference_offset, header.reference_bytes, bytes);
   }
 
   void write_next(const std::string& bytes) {
@@ -184,7 +199,6 @@ class Incoming {
       written += static_cast<size_t>(count);
       done_ += static_cast<uint64_t>(count);
     }
-    sum_.add(bytes.data(), bytes.size());
   }
 
   std::string expected_;
@@ -195,7 +209,7 @@ class Incoming {
   uint64_t done_ = 0;
   uint64_t size_ = 0;
   mode_t mode_ = 0;
-  Sha256 sum_;
+  BackgroundSha256 sum_;
 };
 
 }  // namespace
@@ -205,6 +219,7 @@ Received receive_stream(int stream, const std::string& prefix) {
   fcntl(stream, F_SETPIPE_SZ, kPipeBytes);
   if (take(stream, kStreamNameBytes) != kStreamName) throw damaged("it is none");
   FrameDecoder decoder;
+  Buffers buffers;
   Received received;
   for (;;) {
     unsigned char kind = static_cast<unsigned char>(take(stream, 1)[0]);
@@ -214,7 +229,7 @@ Received receive_stream(int stream, const std::string& prefix) {
     while (!file.is_whole()) {
       kind = static_cast<unsigned char>(take(stream, 1)[0]);
       if (kind != kFrameRecord) throw damaged("a frame is expected");
-      file.add(stream, decoder);
+      file.add(stream, decoder, buffers);
     }
     received.sums[file.expected()] = file.finish();
     received.files += 1;
