@@ -168,9 +168,11 @@ class Incoming {
     if (file_.get() < 0 || fstat(file_.get(), &status) != 0) throw file_error(path_, strerror(errno));
     if (static_cast<uint64_t>(status.st_size) != done_) throw file_error(path_, "changed meanwhile");
     std::string bytes;
-    for (uint64_t offset = 0; offset < done_; offset += bytes.size()) {
-      read_range(file_, path_, offset, std::min<uint64_t>(done_ - offset, kChunkBytes), bytes);
+    for (uint64_t offset = 0; offset < done_;) {
+      const size_t size = static_cast<size_t>(std::min<uint64_t>(done_ - offset, kChunkBytes));
+      read_range(file_, path_, offset, size, bytes);
       sum_.add(bytes);
+      offset += size;
     }
     if (base_path_.empty()) return;
     base_ = Descriptor(open(base_path_.c_str(), O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
