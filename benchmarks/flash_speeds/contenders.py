@@ -34,7 +34,9 @@ class Measured:
     """What bringing a release took.
 
     Args:
-        seconds, bytes, processor_seconds: From connecting until every file is there; of edgedeploy verified and synced.
+        seconds, bytes, processor_seconds: From connecting until every file is there; of edgedeploy verified and synced,
+            and without its probe of the board.
+        probed_seconds: The same with the probe.
         whole_seconds, whole_bytes: With all else that the tool does: of edgedeploy probe, self-test, activation.
         round_trips, steps: Of edgedeploy's flash, all of it; seconds of each step.
     """
@@ -42,6 +44,7 @@ class Measured:
     seconds: float
     bytes: int
     processor_seconds: float
+    probed_seconds: float
     whole_seconds: float
     whole_bytes: int
     round_trips: int | None = None
@@ -86,6 +89,7 @@ def by_edgedeploy(bundle: Bundle, endpoint: SshEndpoint, link: Link, twin_pid: i
         seconds=connected - begin + watched.there[0] - probed,
         bytes=connected_bytes - counted + watched.there[1] - probed_bytes,
         processor_seconds=connected_used - used + watched.there[2] - probed_used,
+        probed_seconds=watched.there[0] - begin,
         whole_seconds=time.monotonic() - begin,
         whole_bytes=link.bytes - counted,
         round_trips=sum(step.round_trips for step in result.steps),
@@ -130,7 +134,14 @@ class Programs:
         subprocess.run(command, check=True)
         seconds, count = time.monotonic() - begin, self.link.bytes - counted
         used = processor_seconds(self.twin_pid) - used
-        return Measured(seconds=seconds, bytes=count, processor_seconds=used, whole_seconds=seconds, whole_bytes=count)
+        return Measured(
+            seconds=seconds,
+            bytes=count,
+            processor_seconds=used,
+            probed_seconds=seconds,
+            whole_seconds=seconds,
+            whole_bytes=count,
+        )
 
 
 def through(endpoint: SshEndpoint, link: Link, directory: Path) -> SshEndpoint:

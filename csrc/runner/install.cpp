@@ -137,8 +137,6 @@ class Installation {
 }  // namespace
 
 nlohmann::ordered_json install_command(const Options& options) {
-  // It becomes a part of paths.
-  if (!is_hex(options.digest, kSha256Digits)) throw RunnerError(ExitCode::kUsage, "--digest: is no SHA-256");
   umask(S_IWGRP | S_IWOTH);
   check_lock(options.token);
   const Received received = receive_stream(STDIN_FILENO, "store/.incoming-" + options.token + "-");

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "runner/error.h"
+#include "runner/signature.h"
 
 namespace edgedeploy {
 
@@ -246,6 +247,8 @@ void check_complete(const Options& options, const std::string& word) {
   if (options.command == Command::kReceive) need(options.into, "--into PREFIX");
   if (options.command == Command::kSurvey || options.command == Command::kInstall) {
     need(options.digest, "--digest SHA256");
+    // It becomes a part of paths.
+    if (!is_hex(options.digest, kSha256Digits)) throw usage("--digest: is no SHA-256");
     need(options.token, "--token TOKEN");
   }
   if (options.command == Command::kTrust) need(options.change_file, "--change FILE");

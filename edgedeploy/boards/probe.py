@@ -12,33 +12,43 @@ __all__ = ["Difference", "Severity", "differences", "parse_probe", "probe"]
 
 PROBE_DEADLINE_S = 60.0
 
-# POSIX sh and the applets of a small busybox; every command that may be missing is allowed to fail.
+# POSIX sh and the applets of a small busybox; every command that may be missing is allowed to fail. On a slow board each
+# program takes as long as a hundred lines of the shell's own, so it reads short files itself.
 PROBE_SCRIPT = rf"""
 LC_ALL=C; export LC_ALL
 section() {{ printf '\n{captured.SECTION_MARK}%s\n' "$1"; }}
-value() {{ v=$(cat "$1" 2>/dev/null) || v=; printf '%s' "${{v:--}}"; }}
+value() {{ v=; IFS= read -r v 2>/dev/null <"$1"; v=${{v:--}}; }}
 printf '\n{captured.HEADER}\n'
-section machine; uname -m
-section kernel; uname -r
+set -- $(uname -r -m)
+section machine; printf '%s\n' "$2"
+section kernel; printf '%s\n' "$1"
 section os-release; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
 section libc; getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 3
 section loaders
 for f in /lib/ld-linux*.so.* /lib64/ld-linux*.so.* /lib/ld-musl-*.so.*; do [ -e "$f" ] && printf '%s\n' "$f"; done
 section cpuinfo; cat /proc/cpuinfo
-section meminfo; cat /proc/meminfo
+section meminfo
+while IFS= read -r line; do
+  printf '%s\n' "$line"
+  case $line in Cached:*) break ;; esac
+done </proc/meminfo
 section cpufreq
 for d in /sys/devices/system/cpu/cpu[0-9]*/cpufreq; do
   [ -d "$d" ] || continue
   c=${{d%/cpufreq}}
-  printf '%s %s %s\n' "${{c##*/}}" "$(value "$d/scaling_governor")" "$(value "$d/cpuinfo_max_freq")"
+  value "$d/scaling_governor"; governor=$v
+  value "$d/cpuinfo_max_freq"
+  printf '%s %s %s\n' "${{c##*/}}" "$governor" "$v"
 done
 section thermal
 for d in /sys/class/thermal/thermal_zone[0-9]*; do
   [ -d "$d" ] || continue
-  printf '%s %s %s\n' "${{d##*/}}" "$(value "$d/temp")" "$(value "$d/type")"
+  value "$d/temp"; temperature=$v
+  value "$d/type"
+  printf '%s %s %s\n' "${{d##*/}}" "$temperature" "$v"
 done
-section python; python3 --version 2>&1
-section model; tr -d '\000' 2>/dev/null </proc/device-tree/model
+section python; if command -v python3 >/dev/null; then python3 --version 2>&1; fi
+section model; if [ -r /proc/device-tree/model ]; then value /proc/device-tree/model; printf '%s\n' "$v"; fi
 section {captured.END_SECTION}
 """
 

@@ -218,7 +218,7 @@ def made_up_board(root: Path, name: str) -> None:
     """Lay a capture out as the files and programs that the script reads."""
     sections = captured.split_sections(capture(name))
     programs = {
-        "uname": f'case "$1" in -m) echo {sections["machine"]};; -r) echo {sections["kernel"]};; esac',
+        "uname": f'[ "$*" = "-r -m" ] && echo {sections["kernel"]} {sections["machine"]}',
         "getconf": f'echo "{sections["libc"]}"' if sections["libc"].startswith("glibc") else "exit 1",
         "ldd": f'cat >&2 <<"EOF"\n{sections["libc"]}\nEOF\nexit 1',
         "python3": f'echo "{sections["python"]}"',
