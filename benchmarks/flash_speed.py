@@ -10,8 +10,9 @@ Bytes are what passes a relay on loopback, in both directions, connection includ
 
 ``seconds`` and ``bytes`` of edgedeploy: connecting, inspecting, sending, verifying; by then it has also hashed every
 file on the board and synced it. ``probed_seconds`` adds probing the board, ``whole_*`` the golden self-test, activation
-and clean-up as well, which rsync and scp have no part like. ``processor_seconds``: of the twin's QEMU and this side, in the same span; on a
-busy machine they say more than seconds do. Process start of rsync and scp (some 10 ms) counts, Python's does not.
+and clean-up as well, which rsync and scp have no part like. ``processor_seconds``: of the twin's QEMU and this side, in
+the same span as ``seconds``; on a busy machine they say more. Process start of rsync and scp (some 10 ms) counts,
+Python's does not.
 """
 
 from __future__ import annotations

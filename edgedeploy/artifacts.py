@@ -330,7 +330,6 @@ class BoardFacts:
     governors: dict[str, str] = field(default_factory=dict)
     max_frequencies_khz: dict[str, int] = field(default_factory=dict)
     thermal_zones: tuple[ThermalZone, ...] = ()
-    python: str | None = None
     model: str | None = None
     loaders: tuple[str, ...] = ()
 

@@ -109,7 +109,7 @@ void read_range(const Descriptor& file, const std::string& path, uint64_t offset
   }
 }
 
-// What frames pass through, kept from one to the next, 7.1 MB at most.
+// What frames pass through, kept from one to the next.
 struct Buffers {
   std::string packed;
   std::string reference;

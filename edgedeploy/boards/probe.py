@@ -8,25 +8,27 @@ from edgedeploy.boards.compare import Difference, Severity, differences
 from edgedeploy.errors import ProbeError
 from edgedeploy.transport.protocol import Transport
 
-__all__ = ["Difference", "Severity", "differences", "parse_probe", "probe"]
+__all__ = ["Difference", "Severity", "differences", "parse_probe", "probe", "python_version"]
 
 PROBE_DEADLINE_S = 60.0
 
-# POSIX sh and the applets of a small busybox; every command that may be missing is allowed to fail. On a slow board each
-# program takes as long as a hundred lines of the shell's own, so it reads short files itself.
+# POSIX sh and the applets of a small busybox; every command that may be missing is allowed to fail. On a slow board a
+# program takes as long as a hundred lines of the shell's own, which therefore reads short files itself.
 PROBE_SCRIPT = rf"""
 LC_ALL=C; export LC_ALL
+show() {{ while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done <"$1"; }}
 section() {{ printf '\n{captured.SECTION_MARK}%s\n' "$1"; }}
 value() {{ v=; IFS= read -r v 2>/dev/null <"$1"; v=${{v:--}}; }}
 printf '\n{captured.HEADER}\n'
 set -- $(uname -r -m)
 section machine; printf '%s\n' "$2"
 section kernel; printf '%s\n' "$1"
-section os-release; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
+section os-release
+for f in /etc/os-release /usr/lib/os-release; do [ -r "$f" ] && show "$f" && break; done
 section libc; getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 3
 section loaders
 for f in /lib/ld-linux*.so.* /lib64/ld-linux*.so.* /lib/ld-musl-*.so.*; do [ -e "$f" ] && printf '%s\n' "$f"; done
-section cpuinfo; cat /proc/cpuinfo
+section cpuinfo; show /proc/cpuinfo
 section meminfo
 while IFS= read -r line; do
   printf '%s\n' "$line"
@@ -47,7 +49,6 @@ for d in /sys/class/thermal/thermal_zone[0-9]*; do
   value "$d/type"
   printf '%s %s %s\n' "${{d##*/}}" "$temperature" "$v"
 done
-section python; if command -v python3 >/dev/null; then python3 --version 2>&1; fi
 section model; if [ -r /proc/device-tree/model ]; then value /proc/device-tree/model; printf '%s\n' "$v"; fi
 section {captured.END_SECTION}
 """
@@ -62,6 +63,18 @@ def probe(transport: Transport) -> BoardFacts:
     """
     result = transport.run(PROBE_SCRIPT, deadline_s=PROBE_DEADLINE_S, check=False)
     return parse_probe(result.stdout)
+
+
+def python_version(transport: Transport) -> str | None:
+    """Return the version of the board's python3, None where it has none; costs one round trip.
+
+    No part of the probe: starting it takes a slow board longer than all that the probe asks.
+
+    Raises:
+        DeadlineError, ConnectionLostError: As ``Transport.run``.
+    """
+    result = transport.run("python3 --version", deadline_s=PROBE_DEADLINE_S, check=False)
+    return captured.parse_python(result.stdout)
 
 
 def parse_probe(text: str) -> BoardFacts:
@@ -90,7 +103,6 @@ def parse_probe(text: str) -> BoardFacts:
         governors=governors,
         max_frequencies_khz=frequencies,
         thermal_zones=captured.parse_thermal(sections.get("thermal", "")),
-        python=captured.parse_python(sections.get("python", "")),
         loaders=tuple(sections.get("loaders", "").split()),
         model=captured.parse_model(sections.get("model", "")),
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edgedeploy.artifacts import CpuCore, ThermalZone
 from edgedeploy.boards import captured
-from edgedeploy.boards.probe import parse_probe, probe
+from edgedeploy.boards.probe import parse_probe, probe, python_version
 from edgedeploy.errors import ProbeError
 from edgedeploy.transport.protocol import CommandResult
 
@@ -48,7 +48,6 @@ def test_rk3399_capture() -> None:
         ThermalZone(name="thermal_zone0", kind="cpu-thermal", millicelsius=45555),
         ThermalZone(name="thermal_zone1", kind="gpu-thermal", millicelsius=44444),
     )
-    assert facts.python == "3.11.2"
     assert facts.model == "Radxa ROCK Pi 4B"
 
 
@@ -64,13 +63,11 @@ def test_jetson_capture_of_an_old_kernel() -> None:
     assert facts.libc == "glibc 2.27"
     assert facts.kernel == "4.9.337-tegra"
     assert [zone.kind for zone in facts.thermal_zones][:3] == ["AO-therm", "CPU-therm", "GPU-therm"]
-    assert facts.python == "3.6.9"
 
 
 def test_alpine_capture_with_musl_banner_and_missing_things() -> None:
     facts = facts_of("alpine")
     assert facts.libc == "musl 1.2.4"
-    assert facts.python is None
     assert facts.governors == {}
     assert facts.max_frequencies_khz["cpu3"] == 1200000
     assert facts.thermal_zones[0].millicelsius is None
@@ -85,7 +82,6 @@ def test_twin_capture_has_neither_clocks_nor_sensors() -> None:
     assert facts.thermal_zones == ()
     assert facts.libc is not None
     assert facts.libc.startswith("glibc 2.")
-    assert facts.python is not None
     assert 800 * MIB < facts.memory_total_bytes < 1024 * MIB
 
 
@@ -221,7 +217,6 @@ def made_up_board(root: Path, name: str) -> None:
         "uname": f'[ "$*" = "-r -m" ] && echo {sections["kernel"]} {sections["machine"]}',
         "getconf": f'echo "{sections["libc"]}"' if sections["libc"].startswith("glibc") else "exit 1",
         "ldd": f'cat >&2 <<"EOF"\n{sections["libc"]}\nEOF\nexit 1',
-        "python3": f'echo "{sections["python"]}"',
     }
     files = {
         "proc/cpuinfo": sections["cpuinfo"] + "\n",
@@ -256,8 +251,20 @@ def test_the_script_reads_a_board_in_one_round_trip(tmp_path: Path, shell: list[
     made_up_board(tmp_path, name)
     transport: Any = ShellTransport(shell, tmp_path)
     # The loaders are looked for in the root directory, this host's here.
-    assert replace(probe(transport), loaders=()) == facts_of(name)
+    assert replace(probe(transport), loaders=()) == replace(facts_of(name), loaders=())
     assert transport.round_trips == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "version"),
+    [("echo Python 3.11.2", "3.11.2"), ("echo 'sh: python3: not found' >&2; exit 127", None)],
+)
+def test_the_version_of_python_is_asked_for_apart(tmp_path: Path, program: str, version: str | None) -> None:
+    made_up_board(tmp_path, "rk3399")
+    (tmp_path / "bin" / "python3").write_text(f"#!/bin/sh\n{program}\n", encoding="utf-8")
+    (tmp_path / "bin" / "python3").chmod(0o755)
+    transport: Any = ShellTransport(["sh"], tmp_path)
+    assert python_version(transport) == version
 
 
 def test_a_machine_without_arm_cores_is_refused(tmp_path: Path) -> None:
