@@ -24,7 +24,7 @@ from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import RollbackResult, rollback, status
 from edgedeploy.files import file_sha256
 from edgedeploy.healthfile import NO_BUDGET, Budget, parse_health
-from edgedeploy.progress import SILENT
+from edgedeploy.progress import SILENT, Progress
 from edgedeploy.transport.local import LocalTransport
 from edgedeploy.transport.protocol import Transport
 
@@ -205,6 +205,7 @@ class Workbench:
         budget: Budget = NO_BUDGET,
         threads: int | None = None,
         trial: bool = False,
+        progress: Progress = SILENT,
     ) -> FlashResult:
         return flash(
             transport or self.transport(),
@@ -213,7 +214,7 @@ class Workbench:
             facts=board_facts(),
             provenance=Provenance.HARDWARE if hardware else Provenance.QEMU_SYSTEM,
             clock=None if hardware else Clock.REAL,
-            progress=SILENT,
+            progress=progress,
             directory=directory,
             keep=keep,
             break_lock=break_lock,
@@ -250,6 +251,15 @@ class Workbench:
                     (directory / program.name).unlink(missing_ok=True)
                     (directory / program.name).symlink_to(program)
         self.environment["PATH"] = str(directory)
+
+    def replace_program(self, name: str, body: str) -> None:
+        """Have the board find a shell script of this name first; ``$real`` is the program itself."""
+        real = shutil.which(name, path=self.environment["PATH"])
+        directory = self.host / "programs" / name
+        directory.mkdir(parents=True)
+        (directory / name).write_text(f"#!/bin/sh\nreal={real}\n{body}\n", encoding="utf-8")
+        (directory / name).chmod(0o755)
+        self.environment["PATH"] = f"{directory}:{self.environment['PATH']}"
 
     def check_whole(self) -> None:
         """Check what must hold after every command, failed or not, that unlocked the board."""

@@ -12,6 +12,7 @@ from edgedeploy.artifacts import StepRecord
 from edgedeploy.deploy.activation_script import ACTIVATE, NOTHING, STAY
 from edgedeploy.deploy.gate import Gate, describe, health_error, way_back
 from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, report_lines, script_error
+from edgedeploy.deploy.survey import current_release
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import RemoteCommandError, TrustError
 from edgedeploy.healthfile import Health, parse_health
@@ -101,10 +102,11 @@ def _active_now(back: str, said: dict[str, str], result: CommandResult) -> str:
     if back == STAY:
         return "it was active before this command and stays active"
     if "back" not in said:
-        return (
-            f"it is still active, because the board could not go back ({result.stderr.strip()}): edgedeploy rollback "
-            "tries again"
-        )
+        complaint = result.stderr.strip()
+        if "now" in said and current_release(said["now"]) == (None if back == NOTHING else back):
+            now = "nothing is active now" if back == NOTHING else f"release {back[:12]} is active again"
+            return f"rolled back automatically: {now}, though the disk has not settled it ({complaint})"
+        return f"it is still active, because the board could not go back ({complaint}): edgedeploy rollback tries again"
     if back == NOTHING:
         return "rolled back automatically: nothing was active before, so nothing is active now"
     return f"rolled back automatically: release {back[:12]} is active again"

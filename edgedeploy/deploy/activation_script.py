@@ -141,7 +141,10 @@ if [ "$limit" -gt 0 ]; then
     # Going back must not depend on there being room for the reason.
     write_journal "action automatic-rollback" "to $back" "from $digest" "time $now" "host $host" "drop $drop" \\
       "reason $reason" || :
+    # Whatever stops it: the host learns what is active then.
+    trap 'read_current; say "now $active"; unlock' EXIT
     switch_to "$back"
+    trap unlock EXIT
     say "back $back"
     add_history "$now" automatic-rollback "$digest" "$back" "$host" "$reason"
     if [ "$drop" = yes ]; then

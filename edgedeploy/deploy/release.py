@@ -14,7 +14,7 @@ from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directo
 from edgedeploy.deploy.lock import describe_holder, new_owner, parse_age, parse_owner
 from edgedeploy.deploy.remote import parse_count, report_lines, run_script, script_error
 from edgedeploy.deploy.selftest import default_deadline_s
-from edgedeploy.deploy.status import AUTOMATIC_ROLLBACK, BoardStatus, ReleaseInfo, Unfinished
+from edgedeploy.deploy.status import AUTOMATIC_ROLLBACK, Activation, BoardStatus, ReleaseInfo, Unfinished
 from edgedeploy.deploy.steps import Steps
 from edgedeploy.deploy.survey import Survey, current_release, read_health, take_survey
 from edgedeploy.deploy.visit import Visit
@@ -136,7 +136,8 @@ def rollback(
         transport: An open connection.
         app: The app's name.
         directory: On the board, as given to the flash.
-        to: A digest or its start; None means the release that was active before the current one.
+        to: A digest or its start; None means the release that was active before the current one, or the one that the
+            board was to go back to where it could not at the time.
         progress: Where steps are announced.
         clock: Decides how long the self-test may take, and whether the latency counts; None is hardware.
         break_lock: Take over a lock that somebody holds.
@@ -156,7 +157,8 @@ def rollback(
         survey = take_survey(transport, app, directory=directory, owner=owner, break_lock=break_lock)
     visit = Visit(steps=steps, survey=survey, owner=owner)
     with visit.abandoning():
-        digest = _target(survey, app, to)
+        mended = _way_back(survey) if to is None else None
+        digest = survey.current if mended and survey.current else _target(survey, app, to)
         signature.check_signature(visit, digest, app=app)
         deadline_s, emulated = selftest_deadline_s or default_deadline_s(clock), clock is not None
         golden = visit.prove(digest, deadline_s)
@@ -166,12 +168,21 @@ def rollback(
     return RollbackResult(
         app=app,
         release=digest,
-        previous_release=survey.current,
+        previous_release=mended.left if mended else survey.current,
         verified=True,
         golden=golden,
         steps=tuple(steps.records),
         health=health,
     )
+
+
+def _way_back(survey: Survey) -> Activation | None:
+    """Return the way back from a failed release that this survey carried out: nobody means to go further than that."""
+    recovered = survey.recovered
+    if recovered is None or (recovered.action, recovered.outcome) != (AUTOMATIC_ROLLBACK, "finished"):
+        return None
+    last = survey.history[-1] if survey.history else None
+    return last if last is not None and last.to == survey.current else None
 
 
 def _target(survey: Survey, app: str, to: str | None) -> str:

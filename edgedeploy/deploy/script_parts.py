@@ -243,7 +243,9 @@ remove() {
     if [ -e "$doomed" ] || [ -L "$doomed" ]; then rm -rf "$doomed"; fi
   done
 }
-remove releases/.new-* releases/.old-* releases/*/.link-*
+remove releases/.new-* releases/*/.link-*
+# What cannot be removed is in nobody's way.
+remove releases/.old-* 2>/dev/null || true
 # Of hosts that are gone; those of the living, who see the lock taken, may go at the same moment.
 remove .lock-* .broken-* 2>/dev/null || true
 """

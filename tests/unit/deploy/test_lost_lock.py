@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -20,15 +19,6 @@ from edgedeploy.errors import BoardBusyError, ConnectionLostError, EdgedeployErr
 pytestmark = pytest.mark.parametrize("bench", ["system"], indirect=True)
 
 PATIENCE_S = 30
-
-
-def replace_program(bench: Workbench, directory: Path, name: str, body: str) -> None:
-    """Have the board find a shell script of this name first; ``$real`` is the program itself."""
-    real = shutil.which(name, path=bench.environment["PATH"])
-    directory.mkdir()
-    (directory / name).write_text(f"#!/bin/sh\nreal={real}\n{body}\n", encoding="utf-8")
-    (directory / name).chmod(0o755)
-    bench.environment["PATH"] = f"{directory}:{bench.environment['PATH']}"
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -50,7 +40,7 @@ def test_a_script_that_outlives_its_lock_switches_nothing(bench: Workbench, tmp_
     reached, go = tmp_path / "reached", tmp_path / "go"
     waits = f'"$real" "$@"; : > "{reached}"; while [ ! -e "{go}" ]; do sleep 0.05; done; exit 0'
     body = f'case "$*" in "store releases/{slow.digest} "*) {waits} ;; esac\nexec "$real" "$@"'
-    replace_program(bench, tmp_path / "programs", "sync", body)
+    bench.replace_program("sync", body)
     caught: list[EdgedeployError] = []
 
     def flash_slowly() -> None:
@@ -82,7 +72,7 @@ def test_a_script_that_outlives_its_lock_leaves_the_next_ones_alone(bench: Workb
     # As a flash that has taken the lock over: its token is in it.
     takes = f'if [ "$(readlink current)" = "releases/{slow.digest}" ] && [ ! -e "{token}" ]; then'
     taking = f': > "{token}"; rm -rf lock; mkdir lock; echo other > lock/token; : > lock/owner'
-    replace_program(bench, tmp_path / "programs", "sync", f'{takes} {taking}; fi\nexec "$real" "$@"')
+    bench.replace_program("sync", f'{takes} {taking}; fi\nexec "$real" "$@"')
     with pytest.raises(BoardBusyError, match="taken over"):
         bench.flash(slow)
     assert (bench.root / "lock" / "token").read_text(encoding="utf-8") == "other\n"
@@ -98,7 +88,7 @@ def test_a_switch_that_could_not_say_so_gets_its_line_of_history(bench: Workbenc
     failed = tmp_path / "failed"
     fails = f'if [ "$*" = . ] && [ "$(readlink current)" = "releases/{second.digest}" ] && [ ! -e "{failed}" ]; then'
     failing = f': > "{failed}"; echo "input/output error" >&2; exit 1'
-    replace_program(bench, tmp_path / "programs", "sync", f'{fails} {failing}; fi\nexec "$real" "$@"')
+    bench.replace_program("sync", f'{fails} {failing}; fi\nexec "$real" "$@"')
     with pytest.raises(EdgedeployError, match="input/output error"):
         bench.flash(second)
     assert failed.exists() and bench.current == second.digest
