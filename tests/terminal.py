@@ -8,7 +8,7 @@ import select
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 DEADLINE_S = 540.0
@@ -21,6 +21,7 @@ def in_terminal(
     environment: Mapping[str, str],
     directory: Path,
     watch: Callable[[], None] = lambda: None,
+    program: Sequence[str] = ("-m", "edgedeploy"),
 ) -> tuple[int, str]:
     """Run ``edgedeploy`` in a terminal.
 
@@ -31,6 +32,7 @@ def in_terminal(
         environment: The command's.
         directory: Where it runs.
         watch: Called again and again while it runs.
+        program: Python's words for what stands in for the command.
 
     Returns:
         The exit status, and all that the terminal showed.
@@ -38,7 +40,7 @@ def in_terminal(
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover  (the child)
         os.chdir(directory)
-        os.execve(sys.executable, [sys.executable, "-m", "edgedeploy", *words], dict(environment))
+        os.execve(sys.executable, [sys.executable, *program, *words], dict(environment))
     shown, seen, left = "", 0, list(answers)
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:

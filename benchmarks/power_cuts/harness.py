@@ -29,6 +29,7 @@ SELFTEST_DEADLINE_S = 120.0
 EXIT_DEADLINE_S = 10.0
 TWINS = 2
 """Side by side, one virtual CPU each: what two cores can do at once."""
+EMPTY_THE_BOARD = 'rm -rf "$HOME/.edgedeploy" && sync'
 NAMES = ["current", "health", "history.jsonl", "releases", "store"]
 
 
@@ -52,16 +53,22 @@ class Outcome:
         return f"cut in {self.cut}: {self.active}{remedy}" + "".join(f"; {item}" for item in self.problems)
 
 
-def cut_flashes(points: int, directory: Path, say: Callable[[str], None], *, twins: int = TWINS) -> tuple[Outcome, ...]:
+def cut_flashes(
+    points: int, directory: Path, say: Callable[[str], None], *, twins: int = TWINS, first: bool = False
+) -> tuple[Outcome, ...]:
     """Cut the power of so many flashes; the twins live in the state directory, their disks are fresh at the start.
 
     Args:
+        first: Each flash finds a board without an app directory; old then means that nothing is active.
         directory: For the releases.
         say: Told of each point, from several threads.
         twins: Boards side by side that share the points.
     """
     numbers = [range(number, points, twins) for number in range(min(twins, points))]
-    benches = [Bench(name=f"power-cut-{own.start}", directory=directory / str(own.start), say=say) for own in numbers]
+    benches = [
+        Bench(name=f"power-cut-{own.start}", directory=directory / str(own.start), say=say, first=first)
+        for own in numbers
+    ]
     with ThreadPoolExecutor(max_workers=twins) as pool:
         futures = [pool.submit(bench.cut, points, own) for bench, own in zip(benches, numbers, strict=True)]
     return tuple(outcome for future in futures for outcome in future.result())
@@ -74,20 +81,22 @@ class Bench:
     name: str
     directory: Path
     say: Callable[[str], None]
+    first: bool
     _seconds: dict[str, float] = field(default_factory=dict)
     _facts: BoardFacts | None = None
     _releases: int = 0
 
     def cut(self, points: int, own: range) -> list[Outcome]:
         """Cut the power at those of all points that are this twin's own."""
-        old, new = self._release(), self._release()
         with twin.running(SPEC, name=self.name, fresh=True) as endpoint, _connect(endpoint) as transport:
             self._facts = probe(transport)
-            self._flash(transport, old)
-            recorder = self._flash_whole(transport, new)
+            if not self.first:
+                self._flash(transport, self._release())
+            trial = self._release()
+            recorder = self._flash_whole(transport, trial)
             self.say(", ".join(f"{item.name} {item.seconds:.2f} s" for item in recorder.record))
             cuts = spread(points, recorder.record)
-            old, new = new, self._release()
+            old, new = self._next(transport, trial)
             finished = self._flash_and_cut(endpoint, transport, new, cuts[own[0]])
         outcomes = []
         for number in own:
@@ -97,16 +106,23 @@ class Bench:
                 self.say(f"{number + 1}/{points} {outcome}")
                 if outcome.problems:
                     # One point's damage must not count at the next.
-                    transport.run('rm -rf "$HOME/.edgedeploy"')
+                    transport.run(EMPTY_THE_BOARD)
                     self._flash(transport, new)
                 if number != own[-1]:
-                    old, new = new, self._release()
+                    old, new = self._next(transport, new)
                     finished = self._flash_and_cut(endpoint, transport, new, cuts[number + own.step])
         return outcomes
 
     def _release(self) -> Bundle:
         self._releases += 1
         return make_release(self.directory, self._releases)
+
+    def _next(self, transport: Transport, active: Bundle) -> tuple[Bundle | None, Bundle]:
+        """Return what the next flash replaces, None on a board that this empties, and what it brings."""
+        if not self.first:
+            return active, self._release()
+        transport.run(EMPTY_THE_BOARD)
+        return None, self._release()
 
     def _flash(self, transport: Transport, bundle: Bundle) -> FlashResult:
         assert self._facts is not None
@@ -146,11 +162,12 @@ class Bench:
             cut_power()
         return True
 
-    def _judge(self, transport: Transport, cut: Cut, *, old: Bundle, new: Bundle, finished: bool) -> Outcome:
+    def _judge(self, transport: Transport, cut: Cut, *, old: Bundle | None, new: Bundle, finished: bool) -> Outcome:
         """Look at a board that has started again, then flash the new release to the end."""
         problems = []
         found = status(transport, APP)
-        active = {old.digest: "old", new.digest: "new"}.get(found.current or "", "neither")
+        before = old.digest if old else None
+        active = {before: "old", new.digest: "new"}.get(found.current, "neither")
         if active == "neither":
             problems.append(f"{found.current} is active")
         else:
@@ -159,10 +176,11 @@ class Bench:
             problems.append("nothing is known of the active release's health")
         if finished and active != "new":
             problems.append("the flash was reported as done, and is not")
-        if not explained(found.unfinished, old=old.digest, new=new.digest):
+        if not explained(found.unfinished, old=before, new=new.digest):
             problems.append(f"the journal says {found.unfinished}")
         try:
-            self._flash_whole(transport, new)
+            # The rest of a first flash takes less than all of the next one.
+            _ = self._flash(transport, new) if self.first else self._flash_whole(transport, new)
         except EdgedeployError as error:
             problems.append(f"the next flash failed: {error.message}")
         else:
@@ -174,7 +192,7 @@ class Bench:
         return Outcome(cut=cut, active=active, unfinished=remedy, problems=tuple(problems))
 
 
-def explained(unfinished: Unfinished | None, *, old: str, new: str) -> bool:
+def explained(unfinished: Unfinished | None, *, old: str | None, new: str) -> bool:
     """Whether the cut explains what ``status`` says is unfinished.
 
     It is the flash that was cut off; or the one before it, to be finished: nothing waits until the disk has settled
@@ -182,7 +200,7 @@ def explained(unfinished: Unfinished | None, *, old: str, new: str) -> bool:
     """
     if unfinished is None:
         return True
-    finished_before = unfinished.to == old and unfinished.remedy == "finish"
+    finished_before = old is not None and unfinished.to == old and unfinished.remedy == "finish"
     return not unfinished.holder and (unfinished.to == new or finished_before)
 
 
@@ -190,8 +208,14 @@ def _connect(endpoint: TwinEndpoint) -> SshTransport:
     return connect(endpoint.ssh, deadline_s=CONNECT_DEADLINE_S)
 
 
-def _damage(transport: Transport, root: str, bundle: Bundle) -> list[str]:
-    """Return what is wrong with the active release: any file's hash, or the golden self-test."""
+def _damage(transport: Transport, root: str, bundle: Bundle | None) -> list[str]:
+    """Return what is wrong with the active release: any file's hash, or the golden self-test.
+
+    Where none is to be active, a ``current`` that leads nowhere is wrong.
+    """
+    if bundle is None:
+        named = transport.run(f"ls -ld '{root}/current' 2>/dev/null || true").stdout.strip()
+        return [f"nothing is active, and yet there is {named}"] if named else []
     hashed = transport.run(f"cd '{root}/current' && sha256sum -c -", stdin=_listing(bundle), check=False)
     if hashed.exit_status != 0:
         return [f"the active release is damaged: {hashed.stdout.strip()} {hashed.stderr.strip()}"]

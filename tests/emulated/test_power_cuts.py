@@ -16,13 +16,14 @@ pytestmark = [pytest.mark.emulated]
 
 FEW_POINTS = 20
 MANY_POINTS = 200
+FIRST_POINTS = 10
 OPERATIONS = {"survey", "stream", "self-test", "activate"}
 
 
-def check(points: int, directory: Path, monkeypatch: pytest.MonkeyPatch, *, twins: int) -> None:
+def check(points: int, directory: Path, monkeypatch: pytest.MonkeyPatch, *, twins: int, first: bool = False) -> None:
     ensure_image(progress=SILENT)
     monkeypatch.setenv(STATE_VARIABLE, str(directory / "state"))
-    outcomes = cut_flashes(points, directory, print, twins=twins)
+    outcomes = cut_flashes(points, directory, print, twins=twins, first=first)
     assert [str(item) for item in outcomes if item.problems] == []
     counts = tally(outcomes)
     assert counts["whole"] == counts["points"] == counts["old"] + counts["new"] == points
@@ -41,3 +42,9 @@ def test_power_cut_at_some_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.timeout(4 * 3600)
 def test_power_cut_at_many_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(MANY_POINTS, tmp_path, monkeypatch, twins=TWINS)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_power_cut_of_a_first_flash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(FIRST_POINTS, tmp_path, monkeypatch, twins=1, first=True)

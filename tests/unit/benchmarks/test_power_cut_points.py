@@ -127,3 +127,9 @@ def test_a_journal_is_of_the_cut_flash_or_of_the_whole_one_before(
     unfinished = Unfinished(action="flash", to=to, since="2026-01-02T03:04:05Z", remedy=remedy, holder=holder)
     assert explained(unfinished, old="old", new="new") is expected
     assert explained(None, old="old", new="new")
+
+
+def test_on_an_empty_board_a_journal_is_of_the_cut_flash() -> None:
+    for to, expected in (("new", True), ("old", False), (None, False)):
+        unfinished = Unfinished(action="flash", to=to, since="", remedy="finish", holder=None)
+        assert explained(unfinished, old=None, new="new") is expected
