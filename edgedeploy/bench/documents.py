@@ -14,6 +14,11 @@ from edgedeploy.runfile import GoldenLimits, GoldenOutputRecord, GoldenRecord, L
 
 _PROGRESS = re.compile(r"^progress: ([a-z]+(?: [a-z]+)*) (\d+)/(\d+)$")
 _DIGEST = re.compile(r"^[0-9a-f]{64}$")
+_ACTION = re.compile(r"^(flash|rollback|automatic-rollback)$")
+_TIME = re.compile(r"^[0-9TZ:.-]{1,40}$")
+_JOURNAL = "journal-"
+JOURNAL_LINES = 8
+"""No more are asked for; a damaged journal may have many."""
 
 # Exit status of the runner (docs/contracts.md) or of the shell and kernel around it -> what to do.
 _HINTS = {
@@ -44,12 +49,18 @@ class RunnerProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveRelease:
-    """What is current on the board. ``directory`` is absolute and does not move when another release is activated."""
+    """What is current on the board.
+
+    Args:
+        directory: Absolute; it does not move when another release is activated.
+        unfinished: What the board's journal says was begun and did not end, for people; empty where it says nothing.
+    """
 
     digest: str
     directory: str
     versions: dict[str, str]
     limits: Limits
+    unfinished: str = ""
 
 
 class _SelfTestDocument(BaseModel):
@@ -78,11 +89,12 @@ def parse_progress(line: str) -> RunnerProgress | None:
 
 
 def parse_active_release(text: str) -> ActiveRelease:
-    """Read the answer of the look-up script: the release's directory on the first line, its manifest after it.
+    """Read the answer of the look-up script: the journal, the release's directory on a line, its manifest after it.
 
     Raises:
         BenchError: The directory is not named by a digest, or the manifest is not one.
     """
+    text, unfinished = split_journal(text)
     directory, _, manifest_text = text.partition("\n")
     digest = directory.rstrip("/").rpartition("/")[2]
     if not _DIGEST.match(digest):
@@ -95,7 +107,32 @@ def parse_active_release(text: str) -> ActiveRelease:
         raise BenchError(
             f"the manifest of release {digest[:12]} cannot be read: {error!r}", hint="flash again"
         ) from None
-    return ActiveRelease(digest=digest, directory=directory, versions=versions, limits=limits)
+    return ActiveRelease(digest=digest, directory=directory, versions=versions, limits=limits, unfinished=unfinished)
+
+
+def split_journal(text: str) -> tuple[str, str]:
+    """Return an answer without the lines ``journal-KEY VALUE`` it begins with, and what they say, for people.
+
+    Example:
+        ``"a flash to 0123456789ab, begun 2026-01-02T03:04:05Z by the board's clock, was cut off or is under way; ..."``
+    """
+    values = {}
+    for _ in range(JOURNAL_LINES):
+        if not text.startswith(_JOURNAL):
+            break
+        line, _, text = text.partition("\n")
+        key, _, value = line.removeprefix(_JOURNAL).partition(" ")
+        values[key] = value
+    if not values:
+        return text, ""
+    action, to, time = (values.get(key, "") for key in ("action", "to", "time"))
+    what = f"{action.replace('-', ' ')} to {to[:12]}" if _ACTION.match(action) and _DIGEST.match(to) else "change"
+    begun = f", begun {time} by the board's clock," if _TIME.match(time) else ""
+    article = "an" if what.startswith("a") else "a"
+    return text, (
+        f"{article} {what}{begun} was cut off or is under way: edgedeploy status tells, and the next flash or rollback "
+        "puts it in order"
+    )
 
 
 def parse_selftest(text: str) -> GoldenRecord:

@@ -12,11 +12,13 @@ from pathlib import Path, PurePosixPath
 from edgedeploy import __version__
 from edgedeploy.artifacts import BoardFacts, Clock, GoldenOutput, Provenance
 from edgedeploy.bench.documents import (
+    JOURNAL_LINES,
     ActiveRelease,
     parse_active_release,
     parse_progress,
     parse_selftest,
     runner_failure,
+    split_journal,
 )
 from edgedeploy.errors import BenchError, ConnectionFailedError, NoReleaseError, RunFileError, UsageError
 from edgedeploy.progress import Progress, Task
@@ -37,6 +39,7 @@ from edgedeploy.transport.protocol import Transport, command_line
 
 RUNNER = "bin/edgedeploy-runner"
 _NO_RELEASE_STATUS = 44
+_SAY_JOURNAL = f"""awk '/^(action|to|time) / && seen++ < {JOURNAL_LINES} {{ print "journal-" $1 " " $2 }}'"""
 _SELFTEST_BEYOND_LIMITS = 3
 _LAYER_RUNS = 5
 _START_ALLOWANCE_S = 120.0
@@ -105,6 +108,8 @@ def bench(
     clock = None if provenance is Provenance.HARDWARE else clock
     threads = options.threads or max(1, len(facts.cores))
     release = find_release(transport, app=app, directory=directory)
+    if release.unfinished:
+        progress.say(f"warning: {release.unfinished}")
     deadline_s = options.deadline_s or deadline_for(options, clock=clock)
     proof = (
         _golden_record(golden) if golden is not None else _selftest(transport, release, threads, deadline_s, progress)
@@ -147,21 +152,24 @@ def _check_cores(wanted: Sequence[int], facts: BoardFacts) -> None:
 
 
 def find_release(transport: Transport, *, app: str, directory: PurePosixPath | str) -> ActiveRelease:
-    """Return what is current on the board, in one round trip.
+    """Return what is current on the board, and whether something was cut off there, in one round trip.
 
     Raises:
         NoReleaseError: Nothing is current in ``directory``.
         BenchError: What is current is not a release.
     """
     script = (
-        f"cd {shell_path(directory)}/current 2>/dev/null && [ -f manifest.json ] || exit {_NO_RELEASE_STATUS}\n"
+        f"cd {shell_path(directory)} 2>/dev/null || exit {_NO_RELEASE_STATUS}\n"
+        f"if [ -f journal ]; then {_SAY_JOURNAL} journal 2>/dev/null; fi\n"
+        f"cd current 2>/dev/null && [ -f manifest.json ] || exit {_NO_RELEASE_STATUS}\n"
         "pwd -P && cat manifest.json"
     )
     result = transport.run(script, check=False)
     if result.exit_status == _NO_RELEASE_STATUS:
+        _, unfinished = split_journal(result.stdout)
         raise NoReleaseError(
             f"{app} has no active release in {directory} on {transport.description}",
-            hint="edgedeploy flash puts one there",
+            hint="edgedeploy flash puts one there" + (f"; {unfinished}" if unfinished else ""),
         )
     if result.exit_status != 0:
         raise runner_failure("look-up of the release", exit_status=result.exit_status, stderr=result.stderr)

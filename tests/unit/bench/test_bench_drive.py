@@ -141,6 +141,42 @@ def test_release_is_looked_up_in_one_round_trip(toy_board: ToyBoard) -> None:
     assert transport.traffic.round_trips == 1
 
 
+TO = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("journal", "told"),
+    [
+        (
+            f"action flash\nto {TO}\nfrom \ntime 2026-01-02T03:04:05Z\nhost \"x\"\n",
+            "a flash to abababababab, begun 2026-01-02T03:04:05Z by the board's clock, was cut off or is under way",
+        ),
+        (f"action automatic-rollback\nto {TO}\n", "an automatic rollback to abababababab was cut off"),
+        ("action \x1b[31m\nto /etc\ntime now\n", "a change was cut off"),
+        ("to \n" * 5000, "a change was cut off"),
+    ],
+)
+def test_what_was_cut_off_is_told_and_measured_all_the_same(
+    measure: Any, toy_board: ToyBoard, journal: str, told: str
+) -> None:
+    (toy_board.directory / "journal").write_text(journal)
+    progress, transport = RecordingProgress(), LocalTransport()
+    assert measure(transport, progress=progress).release == toy_board.digest
+    warnings = [title for title in progress.titles if title.startswith("warning: ")]
+    assert len(warnings) == 1 and warnings[0].startswith(f"warning: {told}")
+    assert warnings[0].endswith("the next flash or rollback puts it in order")
+    assert transport.traffic.round_trips == 3, "no more than without: the look-up, the self-test, the benchmark"
+    assert (toy_board.directory / "journal").read_text() == journal, "a benchmark changes nothing"
+
+
+def test_a_first_flash_that_was_cut_off_is_told_where_nothing_is_active(measure: Any, toy_board: ToyBoard) -> None:
+    (toy_board.directory / "current").unlink()
+    (toy_board.directory / "journal").write_text(f"action flash\nto {TO}\n")
+    with pytest.raises(NoReleaseError) as caught:
+        measure()
+    assert "a flash to abababababab was cut off" in caught.value.hint
+
+
 def test_home_directory_is_the_boards(toy_board: ToyBoard) -> None:
     transport = LocalTransport(environment={"PATH": "/usr/bin:/bin", "HOME": str(toy_board.directory.parent)})
     assert find_release(transport, app="toy", directory="~/toy app").digest == toy_board.digest
