@@ -6,7 +6,8 @@
 Needs rsync on this machine (apt-get install rsync); Debian's rsync for arm64 is put on the twin. Each round, on an
 empty board and in changing order: a first flash; one of a release whose weights differ in one layer; one whose weights
 differ throughout; that one again. rsync mirrors the release's files onto what its last run left, scp copies them all.
-Bytes are what passes a relay on loopback, in both directions, connection included. Medians of the rounds.
+Bytes are what passes a relay on loopback, in both directions, connection included. Medians of the rounds. Ends with 1
+where edgedeploy's seconds or bytes are more than rsync's.
 
 ``seconds`` and ``bytes`` of edgedeploy: connecting, inspecting, sending, verifying; by then it has also hashed every
 file on the board and synced it. ``probed_seconds`` adds probing the board, ``whole_*`` the golden self-test, activation
@@ -51,6 +52,7 @@ FIGURES = (
 )
 # rsync and scp have the same.
 COMPARED = FIGURES[:-1]
+LIMITED = ("seconds / rsync", "bytes / rsync")
 
 
 def measure(rounds: int, directory: Path) -> dict[str, dict[str, list[Measured]]]:
@@ -102,6 +104,16 @@ def medians(taken: dict[str, dict[str, list[Measured]]]) -> dict[str, dict[str, 
     return document
 
 
+def beyond(document: dict[str, dict[str, Any]]) -> list[str]:
+    """Return where edgedeploy took more seconds or bytes than rsync."""
+    return [
+        f"{name}: {ratios[ratio]} of {ratio}"
+        for name, ratios in ((name, found["ratios"]) for name, found in document.items())
+        for ratio in LIMITED
+        if ratios[ratio] > 1.0
+    ]
+
+
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(statistics.median(known), 3) if known else None
@@ -119,7 +131,13 @@ def main() -> None:
         document = medians(measure(arguments.rounds, Path(scratch)))
     if arguments.json:
         print(json.dumps(document))
-        return
+    else:
+        _show(document)
+    if faults := beyond(document):
+        sys.exit("\n".join(faults))
+
+
+def _show(document: dict[str, dict[str, Any]]) -> None:
     for name, found in document.items():
         for contender in ("edgedeploy", "rsync", "scp"):
             figures = found[contender]

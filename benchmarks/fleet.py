@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedeploy.artifacts import Bundle, FlashResult, Provenance, StepRecord
-from edgedeploy.boards.probe import probe
+from edgedeploy.cli.flashing import probe_target
 from edgedeploy.deploy.flash import flash
 from edgedeploy.fleet.run import Outcome, Rules, Work, run_fleet
 from edgedeploy.fleet.states import BoardProgress, BoardState, Status, Stop
@@ -59,7 +59,7 @@ def flash_board(board: BenchBoard, bundle: Bundle, state: BoardState) -> FlashRe
     began_s = time.monotonic()
     with board.connect() as transport:
         state.steps.append(StepRecord(name="connect", seconds=time.monotonic() - began_s))
-        facts = board.facts or _probed(transport, state)
+        facts = board.facts or probe_target(transport, state.steps, progress=progress)
         return flash(
             transport,
             bundle,
@@ -140,17 +140,6 @@ def replayed(scratch: Path, bundle: Bundle, arguments: argparse.Namespace) -> di
         ]
 
     return measure(make, bundle, arguments.parallel)
-
-
-def _probed(transport: Any, state: BoardState) -> Any:
-    began_s, before = time.monotonic(), transport.traffic
-    facts = probe(transport)
-    after = transport.traffic
-    moved = after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes
-    trips = after.round_trips - before.round_trips
-    record = StepRecord(name="probe", seconds=time.monotonic() - began_s, bytes=moved, round_trips=trips)
-    state.steps.append(record)
-    return facts
 
 
 def _processor_s() -> float:

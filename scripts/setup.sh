@@ -35,7 +35,6 @@ need fakeroot fakeroot
 need e2fsprogs mke2fs /sbin/mke2fs /usr/sbin/mke2fs
 need openssh-client ssh
 need g++-aarch64-linux-gnu aarch64-linux-gnu-g++
-need nlohmann-json3-dev /usr/include/nlohmann/json.hpp
 need libgl1 "$host_libraries/libGL.so.1"
 need libglib2.0-0 "$host_libraries/libgthread-2.0.so.0"
 command -v "$python" >/dev/null || fail "there is no $python; install python3 (3.11 or newer)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from deploy_workbench import Workbench, board_facts, runner_script
 
-from edgedeploy.artifacts import Bundle
-from edgedeploy.cli import flash_commands, fleets
+from edgedeploy.artifacts import BoardFacts, Bundle
+from edgedeploy.cli import flash_commands, flashing, fleets
 from edgedeploy.cli.main import main
 
 # A release lies in .edgedeploy/APP/releases/DIGEST; what ails a board lies in .edgedeploy.
@@ -77,8 +77,14 @@ def use_bundles(monkeypatch: pytest.MonkeyPatch, *bundles: Bundle) -> list[str]:
 
     for module in (fleets, flash_commands):
         monkeypatch.setattr(module, "bundle_for", bundle_for)
-        monkeypatch.setattr(module, "probe", lambda transport: board_facts())
+    use_facts(monkeypatch, board_facts)
     return asked
+
+
+def use_facts(monkeypatch: pytest.MonkeyPatch, facts: Callable[[], BoardFacts]) -> None:
+    """Have ``flash`` take these for what boards say about themselves: this machine has no ARM cores."""
+    for module in (fleets, flashing):
+        monkeypatch.setattr(module, "probe", lambda _: facts())
 
 
 def ailing_bundle(bench: Workbench, weights: str, *, before: str = ":") -> Bundle:

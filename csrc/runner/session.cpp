@@ -10,6 +10,7 @@
 #include "runner/engine_log.h"
 #include "runner/error.h"
 #include "runner/file.h"
+#include "runner/weights_check.h"
 #include "runner/weights_reader.h"
 
 namespace edgedeploy {
@@ -49,8 +50,7 @@ Session::Session(const Manifest& manifest, const SessionOptions& options) {
     const EngineLog log;  // The engine remarks on every layer that is replaced.
     register_layers(net_);
   }
-  load_graph(manifest);
-  load_weights(manifest);
+  load_weights(manifest, load_graph(manifest));
   for (const InputSpec& input : manifest.inputs) input_blobs_.push_back(blob_index(input.name, "input"));
   for (const OutputSpec& output : manifest.outputs) {
     output_blobs_.push_back(blob_index(output.name, "output"));
@@ -65,7 +65,7 @@ Session::Session(const Manifest& manifest, const SessionOptions& options) {
   }
 }
 
-void Session::load_graph(const Manifest& manifest) {
+std::string Session::load_graph(const Manifest& manifest) {
   check_listed_size(manifest, manifest.param_path);
   const std::string text = read_file(manifest.param_path, kMaxParamBytes);
   EngineLog log;
@@ -74,19 +74,16 @@ void Session::load_graph(const Manifest& manifest) {
   if (code != 0) throw refused(manifest.param_path + ": the engine cannot load this graph", lines);
   // The engine reads past tokens it cannot parse and only says so; such a graph would compute something else.
   if (net_.layers().empty()) throw refused(manifest.param_path + ": holds no layers", lines);
+  return text;
 }
 
-void Session::load_weights(const Manifest& manifest) {
+void Session::load_weights(const Manifest& manifest, const std::string& graph) {
   check_listed_size(manifest, manifest.weights_path);
   const WeightsReader reader(manifest.weights_path);
   EngineLog log;
+  check_weights(graph, manifest.weights_path);
   const int code = net_.load_model(reader);
   const std::string lines = log.finish();
-  if (reader.missing_bytes() > 0) {
-    throw refused(manifest.weights_path + ": ends " + std::to_string(reader.missing_bytes()) +
-                      " bytes before the layers have read their weights",
-                  lines);
-  }
   if (code != 0) throw refused(manifest.weights_path + ": the engine cannot load these weights", lines);
   if (reader.unread_bytes() > 0) {
     throw refused(manifest.weights_path + ": " + std::to_string(reader.unread_bytes()) +

@@ -5,6 +5,7 @@
 #include <net.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runner/block_pool.h"
@@ -38,8 +39,9 @@ class Session {
   ncnn::Extractor extractor(const std::vector<std::unique_ptr<InputFeed>>& feeds) const;
 
  private:
-  void load_graph(const Manifest& manifest);
-  void load_weights(const Manifest& manifest);
+  // Returns the graph's text.
+  std::string load_graph(const Manifest& manifest);
+  void load_weights(const Manifest& manifest, const std::string& graph);
   int blob_index(const std::string& name, const char* role) const;
 
   // Before the network, whose layers may hold blocks of theirs to their end.

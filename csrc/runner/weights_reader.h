@@ -4,13 +4,14 @@
 
 #include <datareader.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <string>
 
 namespace edgedeploy {
 
-// Not every layer checks what it read, and some then follow null pointers. So a file that ends early goes on as zeros,
-// which every layer survives, and `missing_bytes` tells.
+// Not every layer of the engine checks what it read, and some then follow null pointers. So what the file does not have
+// is a RunnerError, kModel, thrown through the engine.
 class WeightsReader : public ncnn::DataReader {
  public:
   explicit WeightsReader(const std::string& path);
@@ -20,17 +21,19 @@ class WeightsReader : public ncnn::DataReader {
 
   size_t read(void* buffer, size_t size_bytes) const override;
 
-  // Bytes the layers asked for beyond the end.
-  size_t missing_bytes() const { return missing_bytes_; }
+  // Steps over what would be read.
+  void skip(uint64_t size_bytes) const;
 
   // Bytes the layers left unread.
   size_t unread_bytes() const { return size_bytes_ - position_; }
 
  private:
+  void check(uint64_t wanted_bytes, uint64_t got_bytes) const;
+
+  std::string path_;
   FILE* file_;
   size_t size_bytes_;
   mutable size_t position_ = 0;
-  mutable size_t missing_bytes_ = 0;
 };
 
 }  // namespace edgedeploy

@@ -17,17 +17,17 @@ from pathlib import Path
 from edgedeploy.artifacts import BinaryRequirements, BuiltRuntime, canonical_json
 from edgedeploy.build.a32 import BASELINE as ARM_BASELINE
 from edgedeploy.build.baseline import Unguarded, unguarded_features
-from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry, tree_digest
+from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry
 from edgedeploy.build.cmake import BuildTree, build, configure, single_product
 from edgedeploy.build.engine import Engine, ensure_engine
 from edgedeploy.build.engine_parts import EngineParts
+from edgedeploy.build.json_headers import JSON_SOURCE, json_include
 from edgedeploy.build.kernel_list import list_kernels
 from edgedeploy.build.sodium import SODIUM_SOURCE, sodium_source
 from edgedeploy.build.sources import sources_digest
 from edgedeploy.build.strip import strip
 from edgedeploy.build.symbols import write_symbols
 from edgedeploy.build.toolchain import Compiler, Toolchain, inspect_compiler, static_library, toolchain_for
-from edgedeploy.build.tools import find_json_headers
 from edgedeploy.build.zstd import ZSTD_SOURCE, zstd_source
 from edgedeploy.elffile import ElfFacts, read_elf, version_tuple
 from edgedeploy.errors import BuildFailedError
@@ -94,8 +94,8 @@ def build_runtime(
 
     Raises:
         UnknownTripleError: No toolchain serves the triple.
-        MissingToolError: A program or header of the host is missing.
-        EngineSourceError: The engine's source cannot be had.
+        MissingToolError: A program of the host is missing.
+        EngineSourceError: The engine's or another library's source cannot be had.
         BuildFailedError: It does not compile, or the product is not what it should be.
     """
     toolchain = toolchain or toolchain_for(triple, resources=resources)
@@ -117,7 +117,7 @@ def build_runtime(
     )
 
 
-def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine, json_headers: str) -> str:
+def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engine: Engine) -> str:
     """Return the hash over the files of an entry and what they are made of.
 
     That is: sources, options, toolchain file, compiler, engine, JSON headers, libsodium's and zstd's source.
@@ -130,24 +130,11 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
             "toolchain": toolchain.sha256,
             "compiler": compiler.fingerprint,
             "engine": engine.key,
-            "json": json_headers,
+            "json": JSON_SOURCE.sha256,
             "sodium": SODIUM_SOURCE.sha256,
             "zstd": ZSTD_SOURCE.sha256,
         }
     )
-
-
-def isolated_headers(headers: Path, *, progress: Progress) -> Path:
-    """Return an include directory in the build cache with a copy of one library's headers and nothing else.
-
-    ``/usr/include`` itself must stay out of a cross build: the host's libc headers would shadow the target's.
-    """
-    entry = build_cache_dir() / "headers" / f"{headers.name}-{tree_digest(headers)[:_SHORT_KEY]}"
-    return ensure_entry(entry, lambda staging: _copy_headers(headers, staging), progress=progress)
-
-
-def _copy_headers(headers: Path, staging: Path) -> None:
-    shutil.copytree(headers, staging / headers.name)
 
 
 def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryRequirements:
@@ -162,10 +149,10 @@ def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryReq
 
 def _gather(toolchain: Toolchain, resources: Path, parts: EngineParts | None, progress: Progress) -> RuntimeInputs:
     compiler = inspect_compiler(toolchain)
-    json_include = isolated_headers(find_json_headers(), progress=progress)
     sources_digest(
         resources, without=_LEFT_OUT
     )  # an incomplete directory shows before the minutes that the engine takes
+    headers = json_include(progress=progress)
     sodium = sodium_source(progress=progress)
     zstd = zstd_source(progress=progress)
     engine = ensure_engine(toolchain.triple, progress=progress, resources=resources, toolchain=toolchain, parts=parts)
@@ -175,17 +162,11 @@ def _gather(toolchain: Toolchain, resources: Path, parts: EngineParts | None, pr
         toolchain=toolchain,
         compiler=compiler,
         engine=engine,
-        json_include=json_include,
+        json_include=headers,
         sodium=sodium,
         zstd=zstd,
         sources=sources,
-        key=runtime_key(
-            sources=sources,
-            toolchain=toolchain,
-            compiler=compiler,
-            engine=engine,
-            json_headers=json_include.name,
-        ),
+        key=runtime_key(sources=sources, toolchain=toolchain, compiler=compiler, engine=engine),
     )
 
 

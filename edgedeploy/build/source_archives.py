@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 import tarfile
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.assets import fetch_distribution
+from edgedeploy.assets import DistributionKind, fetch_distribution
 from edgedeploy.build.cache import build_cache_dir, ensure_entry
 from edgedeploy.errors import AssetError, EngineSourceError
 from edgedeploy.files import file_sha256
@@ -19,16 +21,19 @@ _SHORT_KEY = 16
 
 @dataclass(frozen=True, kw_only=True)
 class SourceArchive:
-    """A package's sdist. ``what`` names it in messages; ``sha256`` is the archive's."""
+    """A package's sdist, or its wheel. ``what`` names it in messages; ``sha256`` is the archive's."""
 
     what: str
     package: str
     version: str
     sha256: str
+    kind: DistributionKind = "sdist"
 
 
 def ensure_source(source: SourceArchive, *, progress: Progress) -> Path:
     """Return the directory with the unpacked source, fetched and verified where the cache lacks it.
+
+    An sdist has one directory at its top, which is returned; a wheel's files lie right in the directory returned.
 
     Raises:
         EngineSourceError: It cannot be fetched, has another hash, or cannot be unpacked.
@@ -38,13 +43,14 @@ def ensure_source(source: SourceArchive, *, progress: Progress) -> Path:
 
     def make(staging: Path) -> None:
         try:
-            archive = fetch_distribution(source.package, source.version, kind="sdist", progress=progress)
+            archive = fetch_distribution(source.package, source.version, kind=source.kind, progress=progress)
         except AssetError as error:
             raise EngineSourceError(f"{source.what}: {error.message}", hint=error.hint) from error
         verify_source(archive, source.sha256)
         unpack_source(archive, staging)
 
-    return ensure_entry(entry, make, progress=progress) / name
+    ensure_entry(entry, make, progress=progress)
+    return entry / name if source.kind == "sdist" else entry
 
 
 def verify_source(archive: Path, expected_sha256: str) -> None:
@@ -72,23 +78,40 @@ def unpack_source(archive: Path, destination: Path) -> None:
         EngineSourceError: A member would leave the directory or is no plain file, or the archive is damaged.
     """
     try:
-        with tarfile.open(archive) as stream:
-            members = stream.getmembers()
-            for member in members:
-                _check_member(member, archive)
-            # Pythons before 3.11.4 lack the filter; the check above is at least as strict.
-            stream.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
-            stream.extractall(destination, members=members)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        if archive.suffix == ".whl":
+            _unpack_zip(archive, destination)
+        else:
+            _unpack_tar(archive, destination)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
         raise EngineSourceError(
             f"{archive.name} cannot be unpacked: {error}", hint="check the free disk space, then run the command again"
         ) from error
 
 
-def _check_member(member: tarfile.TarInfo, archive: Path) -> None:
-    path = Path(member.name)
-    if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
+def _unpack_tar(archive: Path, destination: Path) -> None:
+    with tarfile.open(archive) as stream:
+        members = stream.getmembers()
+        for member in members:
+            _check_member(member.name, archive, plain=member.isfile() or member.isdir())
+        # Pythons before 3.11.4 lack the filter; the check above is at least as strict.
+        stream.extraction_filter = getattr(tarfile, "data_filter", lambda member, path: member)
+        stream.extractall(destination, members=members)
+
+
+def _unpack_zip(archive: Path, destination: Path) -> None:
+    with zipfile.ZipFile(archive) as stream:
+        members = stream.infolist()
+        for member in members:
+            # The upper half is a Unix mode; archives made elsewhere have none.
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            _check_member(member.filename, archive, plain=kind in {0, stat.S_IFREG, stat.S_IFDIR})
+        stream.extractall(destination, members=members)
+
+
+def _check_member(name: str, archive: Path, *, plain: bool) -> None:
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts or not plain:
         raise EngineSourceError(
-            f"{archive.name} has the unsafe member {member.name!r}",
+            f"{archive.name} has the unsafe member {name!r}",
             hint="do not use this archive; report where it came from",
         )

@@ -1,4 +1,4 @@
-"""The host's programs and headers that a build needs, and the Debian packages that have them."""
+"""The host's programs that a build needs, and the Debian packages that have them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from pathlib import Path
 
 from edgedeploy.errors import MissingToolError
 
-JSON_HEADER = Path("nlohmann") / "json.hpp"
-_INCLUDE_DIRECTORIES = (Path("/usr/include"), Path("/usr/local/include"))
-
 
 @dataclass(frozen=True, kw_only=True)
 class HostTool:
@@ -21,17 +18,19 @@ class HostTool:
     apt_package: str
 
 
+# Of Debian's cross compiler and its tools, in whose place Zig serves.
+CROSS_PREFIX = "aarch64-linux-gnu-"
+
 TOOLS = (
     HostTool(program="cmake", apt_package="cmake"),
     HostTool(program="ninja", apt_package="ninja-build"),
-    HostTool(program="aarch64-linux-gnu-gcc", apt_package="gcc-aarch64-linux-gnu"),
-    HostTool(program="aarch64-linux-gnu-g++", apt_package="g++-aarch64-linux-gnu"),
-    HostTool(program="aarch64-linux-gnu-nm", apt_package="binutils-aarch64-linux-gnu"),
-    HostTool(program="aarch64-linux-gnu-strip", apt_package="binutils-aarch64-linux-gnu"),
+    HostTool(program=f"{CROSS_PREFIX}gcc", apt_package="gcc-aarch64-linux-gnu"),
+    HostTool(program=f"{CROSS_PREFIX}g++", apt_package="g++-aarch64-linux-gnu"),
+    HostTool(program=f"{CROSS_PREFIX}nm", apt_package="binutils-aarch64-linux-gnu"),
+    HostTool(program=f"{CROSS_PREFIX}strip", apt_package="binutils-aarch64-linux-gnu"),
 )
 # Only `cycles` compiles for the host itself.
 HOST_COMPILER = HostTool(program="c++", apt_package="g++")
-JSON_PACKAGE = "nlohmann-json3-dev"
 
 
 def find_tool(program: str) -> Path:
@@ -48,32 +47,13 @@ def find_tool(program: str) -> Path:
     return found
 
 
-def find_json_headers(directories: tuple[Path, ...] = _INCLUDE_DIRECTORIES) -> Path:
-    """Return the directory ``nlohmann`` of the JSON library that the on-board program is compiled with.
-
-    Raises:
-        MissingToolError: None of the include directories has ``nlohmann/json.hpp``.
-    """
-    for directory in directories:
-        if (directory / JSON_HEADER).is_file():
-            return directory / JSON_HEADER.parent
-    raise MissingToolError(
-        f"the C++ header {JSON_HEADER} is not installed", hint=f"sudo apt-get install -y {JSON_PACKAGE}"
-    )
-
-
 def missing_tools() -> tuple[tuple[str, str], ...]:
     """Return what ``build`` needs and this host lacks, each with its Debian package.
 
     Returns:
         For example ``(("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"),)``; empty when all is there.
     """
-    missing = [(tool.program, tool.apt_package) for tool in TOOLS if _locate(tool.program) is None]
-    try:
-        find_json_headers()
-    except MissingToolError:
-        missing.append((str(JSON_HEADER), JSON_PACKAGE))
-    return tuple(missing)
+    return tuple((tool.program, tool.apt_package) for tool in TOOLS if _locate(tool.program) is None)
 
 
 def _locate(program: str) -> Path | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,14 +12,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from edgedeploy.artifacts import FlashResult, Provenance
+from edgedeploy.artifacts import BoardFacts, Bundle, FlashResult, Provenance, StepRecord
 from edgedeploy.boards.load import load_board
-from edgedeploy.boards.probe import probe
 from edgedeploy.build import ToolchainFamily
 from edgedeploy.cli import measuring
 from edgedeploy.cli.building import ToolchainOption
 from edgedeploy.cli.console import ConsoleProgress, print_json, stdout
-from edgedeploy.cli.flashing import flash_target, roll_back_target
+from edgedeploy.cli.flashing import flash_target, probe_target, roll_back_target
 from edgedeploy.cli.fleets import FleetFlash, flash_fleet
 from edgedeploy.cli.health_pages import show_health, show_history
 from edgedeploy.cli.members import (
@@ -44,6 +45,9 @@ from edgedeploy.deploy.status import BoardStatus
 from edgedeploy.errors import UsageError
 from edgedeploy.fleetfile import load_fleet
 from edgedeploy.lab.coordinator import Lease
+
+LONGEST_WAIT_S = 30.0
+"""While a release is made; a board that waited longer may have been switched off meanwhile, and is looked at anew."""
 
 BreakLockOption = Annotated[bool, typer.Option("--break-lock", help="Take over the lock of a dead flash.")]
 
@@ -163,26 +167,33 @@ def _flash_one(
         return lent_connection(options, definition, lease.service)
 
     key = signing_key(opened, sign_key)
-    live = None
-    if not options.emulated:
-        # A board that does not answer is said before minutes go into converting and building for it.
-        with connected() as target:
-            live = probe(target.transport)
-            progress.say(f"{target.transport.description} answers: {live.os_name}, {live.libc or 'unknown C library'}")
-    bundle = bundle_for(
-        definition,
-        opened,
-        accept_differences=accept_differences,
-        key=key,
-        family=toolchain,
-        facts=live,
-        progress=progress,
+
+    def bundled(live: BoardFacts | None) -> Bundle:
+        return bundle_for(
+            definition,
+            opened,
+            accept_differences=accept_differences,
+            key=key,
+            family=toolchain,
+            facts=live,
+            progress=progress,
+        )
+
+    records: list[StepRecord] = []
+    reached = _reached_and_bundled(
+        connected, bundled, board_first=not options.emulated, records=records, progress=progress
     )
-    with connected() as target:
-        with progress.task(f"Probing {target.transport.description}"):
-            facts = probe(target.transport)
+    with reached as (target, facts, bundle):
         seen = target.as_probed(facts)
-        result = flash_target(seen, bundle, facts, project=opened.project, break_lock=break_lock, progress=progress)
+        result = flash_target(
+            seen,
+            bundle,
+            facts,
+            project=opened.project,
+            break_lock=break_lock,
+            progress=progress,
+            records=records,
+        )
         measured = None
         if not no_bench:
             measured = measuring.measure_and_report(
@@ -195,6 +206,42 @@ def _flash_one(
                 progress=progress,
             )
     return result, measured
+
+
+@contextmanager
+def _reached_and_bundled(
+    connected: Callable[[], AbstractContextManager[Connection]],
+    bundled: Callable[[BoardFacts | None], Bundle],
+    *,
+    board_first: bool,
+    records: list[StepRecord],
+    progress: ConsoleProgress,
+) -> Iterator[tuple[Connection, BoardFacts, Bundle]]:
+    """Connect to the board, probe it and make the release for it.
+
+    Args:
+        board_first: A board that does not answer is said before minutes go into converting and building for it. A twin
+            that is started for this command starts when the release is there.
+        records: Take the probe.
+    """
+    with ExitStack() as stack:
+
+        def reach() -> tuple[Connection, BoardFacts]:
+            target = stack.enter_context(connected())
+            return target, probe_target(target.transport, records, progress=progress)
+
+        if not board_first:
+            bundle = bundled(None)
+            yield *reach(), bundle
+            return
+        target, facts = reach()
+        progress.say(f"{target.transport.description} answers: {facts.os_name}, {facts.libc or 'unknown C library'}")
+        begun_s = time.monotonic()
+        bundle = bundled(facts)
+        if time.monotonic() - begun_s > LONGEST_WAIT_S:
+            stack.close()
+            target, facts = reach()
+        yield target, facts, bundle
 
 
 @takes_target()

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from edgedeploy.artifacts import BoardFacts, Bundle, FlashResult, StepRecord
+from edgedeploy.boards.probe import probe
 from edgedeploy.cli.target import Connection
 from edgedeploy.deploy.flash import flash
 from edgedeploy.deploy.release import RollbackResult, rollback
+from edgedeploy.deploy.steps import recorded
 from edgedeploy.progress import Progress
 from edgedeploy.project import Project
+from edgedeploy.transport.protocol import Transport
+
+
+def probe_target(transport: Transport, records: list[StepRecord], *, progress: Progress) -> BoardFacts:
+    """Probe a board as the step before those of its flash."""
+    with recorded(transport, records, "probe", progress=progress, title=f"Probing {transport.description}"):
+        return probe(transport)
 
 
 def flash_target(

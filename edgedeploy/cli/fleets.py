@@ -17,7 +17,7 @@ from edgedeploy.boards.probe import probe
 from edgedeploy.build import ToolchainFamily
 from edgedeploy.bundle.keys import SigningKey
 from edgedeploy.cli.console import ConsoleProgress, keep_traceback, print_json, stderr, stdout
-from edgedeploy.cli.flashing import flash_target, roll_back_target
+from edgedeploy.cli.flashing import flash_target, probe_target, roll_back_target
 from edgedeploy.cli.fleet_view import FleetView, show_outcome
 from edgedeploy.cli.members import Member
 from edgedeploy.cli.people import NOBODY, Answers, People, at_terminal
@@ -159,19 +159,8 @@ class _Run:
         assert bundle is not None, "every kind was built for"
         with _faults_kept(), self._connected(member, state, progress) as target:
             transport = StoppableTransport(target.transport, lambda: self.stop.requested)
-            before, began_s = transport.traffic, time.monotonic()
-            with progress.task("Probing"):
-                facts = probe(transport)
-            after = transport.traffic
+            facts = probe_target(transport, state.steps, progress=progress)
             seen = target.as_probed(facts)
-            state.steps.append(
-                StepRecord(
-                    name="probe",
-                    seconds=time.monotonic() - began_s,
-                    bytes=after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes,
-                    round_trips=after.round_trips - before.round_trips,
-                )
-            )
             return flash_target(
                 replace(seen, transport=transport),
                 bundle,

@@ -72,8 +72,14 @@ def doctor(
 
 
 def _missing() -> Iterator[Need]:
+    zig = installed_zig() is not None
     for program, package in build_tools.missing_tools():
-        yield Need(commands="build, flash", what=program, install=f"sudo apt-get install {package}")
+        install = f"sudo apt-get install {package}"
+        if zig and program.startswith(build_tools.CROSS_PREFIX):
+            commands, what = "build --toolchain debian, cycles", f"{program}, optional"
+            yield Need(commands=commands, what=what, install=install, optional=True)
+        else:
+            yield Need(commands="build, flash", what=program, install=install)
     for program, package in emulate_tools.missing_tools():
         yield Need(commands="emulator, --emulated", what=program, install=f"sudo apt-get install {package}")
     for program, package in (*emulated_tools.missing_tools(), *llvm_tools.missing_tools()):
@@ -81,7 +87,7 @@ def _missing() -> Iterator[Need]:
         yield Need(commands="cycles", what=f"{program}, optional", install=install, optional=True)
     if importlib.util.find_spec("edgedeploy_ops") is None or importlib.util.find_spec("edgedeploy_ops._native") is None:
         yield Need(commands="convert, flash", what="edgedeploy_ops (native module)", install="pip install edgedeploy")
-    if installed_zig() is None:
+    if not zig:
         yield Need(commands="build --toolchain zig", what="ziglang, optional", install=INSTALL, optional=True)
     if importlib.util.find_spec("torch") is None:
         install = "pip install 'edgedeploy[torch]'"

@@ -7,11 +7,14 @@ from __future__ import annotations
 import json
 import math
 import socket
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from edgedeploy.artifacts import StepRecord
 from edgedeploy.deploy.activation_script import ACTIVATE, NOTHING, STAY
 from edgedeploy.deploy.gate import Gate, describe, health_error, way_back
 from edgedeploy.deploy.remote import SCRIPT_DEADLINE_S, report_lines, script_error
+from edgedeploy.deploy.scripts import command
 from edgedeploy.deploy.survey import current_release
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import RemoteCommandError, TrustError
@@ -19,17 +22,71 @@ from edgedeploy.healthfile import Health, parse_health
 from edgedeploy.transport.protocol import CommandResult
 
 
-def activate(
-    visit: Visit, digest: str, *, action: str, gate: Gate, created: bool = False, dropped: tuple[str, ...] = ()
-) -> Health | None:
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """What the board is told.
+
+    Args:
+        created: The release goes again where it fails.
+        dropped: Old releases that go once it has passed.
+    """
+
+    visit: Visit
+    digest: str
+    action: str
+    gate: Gate
+    created: bool = False
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def is_active(self) -> bool:
+        """The release is active already."""
+        return self.visit.survey.current == self.digest
+
+    @property
+    def proven(self) -> Health | None:
+        """What the board found out about it on the same terms, where it was active then and since."""
+        known = self.visit.survey.health.get(self.digest)
+        return known if self.is_active and self.gate.is_held(known) else None
+
+    @property
+    def limit_s(self) -> int:
+        """What the gate may take; 0 where it is not asked."""
+        return 0 if self.proven or self.gate.is_open else math.ceil(self.gate.limit_s)
+
+    @property
+    def deadline_s(self) -> float:
+        return SCRIPT_DEADLINE_S + 2 * self.limit_s
+
+    def command(self) -> str:
+        """Return what switches, asks the gate, and cleans up."""
+        return command(
+            "activate",
+            ACTIVATE,
+            str(self.visit.survey.root),
+            self.visit.owner.token,
+            self.digest,
+            self.action,
+            json.dumps(socket.gethostname()),
+            self.visit.survey.trusted_list,
+            way_back(self.visit.survey, self.digest),
+            "yes" if self.created and not self.is_active else "no",
+            str(self.limit_s),
+            self.gate.words(),
+            self.gate.terms(),
+            *self.dropped,
+        )
+
+
+def activate(activation: Activation, *, ask: Callable[[], CommandResult] | None = None) -> Health | None:
     """Switch ``current``, have the active release pass the health gate or switch back, clean up, unlock.
 
     A release that is active already and was proven on the same terms is not asked again: the self-test of this visit
     has just shown that it still works.
 
     Args:
-        created: The release goes again where it fails.
-        dropped: Old releases that go once it has passed.
+        activation: What the board is told.
+        ask: Runs its command in place of this, and returns what it gave.
 
     Returns:
         What was found out, now or before; None where the gate is open.
@@ -37,51 +94,38 @@ def activate(
     Raises:
         HealthError: It failed; the message says by what, and what is active now.
     """
-    known = visit.survey.health.get(digest)
-    proven = known if visit.survey.current == digest and gate.is_held(known) else None
-    limit_s = 0 if proven or gate.is_open else math.ceil(gate.limit_s)
-    back = way_back(visit.survey, digest)
+    visit, digest, limit_s = activation.visit, activation.digest, activation.limit_s
     with visit.steps.step("activate", f"Activating {digest[:12]}" + (" and proving it" if limit_s else "")) as step:
         # Should the connection break now, nobody knows which one it is.
         visit.steps.active = None
-        result = visit.run_script(
-            "activate",
-            ACTIVATE,
-            digest,
-            action,
-            json.dumps(socket.gethostname()),
-            visit.survey.trusted_list,
-            back,
-            "yes" if created and visit.survey.current != digest else "no",
-            str(limit_s),
-            gate.words(),
-            gate.terms(),
-            *dropped,
-            deadline_s=SCRIPT_DEADLINE_S + 2 * limit_s,
-            check=False,
-        )
+        result = ask() if ask else _run(activation)
         said = dict(report_lines(result))
         if "trust-changed" in said:
             visit.steps.active = visit.survey.current or ""
             raise TrustError("the board's trusted keys changed during this command", hint="run it again")
         if "switched" not in said:
             raise script_error(visit.transport, "activate", result)
-        step.note = "already current" if visit.survey.current == digest else ""
+        step.note = "already current" if activation.is_active else ""
     with visit.steps.step("health", "Judging its health by what it did on the board") as step:
-        health = proven
-        step.note = f"proven {proven.time}" if proven else "a trial: not asked"
+        health = activation.proven
+        step.note = f"proven {health.time}" if health else "a trial: not asked"
         if limit_s:
             health = _verdict(visit, digest, said, result)
             step.note = describe(health)
             if health.state == "failed":
-                raise health_error(health, now=_active_now(back, said, result))
-    note = f"dropped {len(dropped)}" if dropped else ""
+                raise health_error(health, now=_active_now(way_back(visit.survey, digest), said, result))
+    note = f"dropped {len(activation.dropped)}" if activation.dropped else ""
     if "cleaned" not in said:
         # The new release is active and proven: leftovers are no reason to call it failed.
         note = "not everything old could be removed"
         visit.steps.progress.say(f"warning: {note}: {result.stderr.strip()}")
     visit.steps.records.append(StepRecord(name="clean", seconds=0.0, note=note))
     return health
+
+
+def _run(activation: Activation) -> CommandResult:
+    transport = activation.visit.transport
+    return transport.run(activation.command(), deadline_s=activation.deadline_s, check=False)
 
 
 def _verdict(visit: Visit, digest: str, said: dict[str, str], result: CommandResult) -> Health:

@@ -5,7 +5,7 @@ The board always has a whole release active, the old one or the new one; see ``d
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 
 from edgedeploy.artifacts import (
@@ -18,7 +18,7 @@ from edgedeploy.artifacts import (
     StepRecord,
 )
 from edgedeploy.deploy import history, scripts
-from edgedeploy.deploy.activation import activate
+from edgedeploy.deploy.activation import Activation, activate
 from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.known import KnownFiles, default_known_files
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
@@ -26,10 +26,11 @@ from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.preflight import check_programs, preflight
 from edgedeploy.deploy.push import Pushing
 from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
-from edgedeploy.deploy.selftest import default_deadline_s
-from edgedeploy.deploy.signature import check_signature
+from edgedeploy.deploy.selftest import default_deadline_s, selftest_words
+from edgedeploy.deploy.signature import check_signature, verify_command
 from edgedeploy.deploy.steps import RunningStep, Steps
 from edgedeploy.deploy.survey import Survey, take_survey
+from edgedeploy.deploy.together import Together
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import ChecksumMismatchError, UsageError
 from edgedeploy.healthfile import NO_BUDGET, Budget
@@ -139,16 +140,22 @@ def flash(
                 free_memory_bytes=survey.free_memory_bytes,
             )
         _push_and_verify(visit, bundle.digest, plan, known)
-        check_signature(visit, bundle.digest, app=bundle.app, size_bytes=bundle.size_bytes)
-        deadline_s = selftest_deadline_s or default_deadline_s(clock)
-        golden = visit.prove(bundle.digest, deadline_s)
         dropped = history.releases_to_drop(
             survey.history, becoming=bundle.digest, current=survey.current, present=survey.releases, keep=keep
         )
+        deadline_s = selftest_deadline_s or default_deadline_s(clock)
         emulated = provenance is not Provenance.HARDWARE
-        limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
-        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit, is_open=trial)
-        health = activate(visit, bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped)
+        gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=deadline_s, is_open=trial)
+        activation = Activation(
+            visit=visit, digest=bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped
+        )
+        together = _together(activation, bundle, deadline_s) if survey.intact and not plan.missing else None
+        check_signature(visit, bundle.digest, app=bundle.app, size_bytes=bundle.size_bytes, ask=together)
+        golden = visit.prove(bundle.digest, deadline_s, ask=together)
+        if together is None:
+            limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
+            activation = replace(activation, gate=replace(gate, limit_s=limit))
+        health = activate(activation, ask=together)
     known.remember(files)
     unchanged = survey.current == bundle.digest
     return FlashResult(
@@ -164,6 +171,17 @@ def flash(
         steps=tuple(steps.records),
         health=health,
     )
+
+
+def _together(activation: Activation, bundle: Bundle, deadline_s: float) -> Together | None:
+    """Return what is left to do of a flash that changes nothing, in one round trip; None where the gate is asked."""
+    visit, digest = activation.visit, activation.digest
+    if not activation.is_active or activation.limit_s:
+        return None
+    commands: list[Sequence[str] | str] = [selftest_words(visit.release_path(digest)), activation.command()]
+    if visit.survey.has_trusted_keys:
+        commands.insert(0, verify_command(visit, digest, app=bundle.app))
+    return Together(visit.transport, commands, deadline_s + script_deadline_s(bundle.size_bytes))
 
 
 def _push_and_verify(visit: Visit, digest: str, plan: Plan, known: KnownFiles) -> None:

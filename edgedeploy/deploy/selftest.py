@@ -35,6 +35,11 @@ def default_deadline_s(clock: Clock | None) -> float:
     return DEADLINE_HARDWARE_S if clock is None else DEADLINE_TWIN_S
 
 
+def selftest_words(release: PurePosixPath) -> list[str]:
+    """Return the command that has a release prove itself."""
+    return [str(release / RUNNER), "selftest", "--release", str(release)]
+
+
 def run_selftest(transport: Transport, release: PurePosixPath, *, deadline_s: float) -> tuple[GoldenOutput, ...]:
     """Run a release's self-test and return how each output compares.
 
@@ -42,8 +47,7 @@ def run_selftest(transport: Transport, release: PurePosixPath, *, deadline_s: fl
         SelfTestError: An output beyond its limits, or no self-test at all.
         DeadlineError: No end within ``deadline_s``.
     """
-    words = [str(release / RUNNER), "selftest", "--release", str(release)]
-    return parse_selftest(transport.run(words, deadline_s=deadline_s, check=False))
+    return parse_selftest(transport.run(selftest_words(release), deadline_s=deadline_s, check=False))
 
 
 def parse_selftest(result: CommandResult) -> tuple[GoldenOutput, ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edgedeploy.deploy import trust_scripts
 from edgedeploy.deploy.remote import report_lines, run_script, script_deadline_s
+from edgedeploy.deploy.scripts import command
+from edgedeploy.deploy.trust_scripts import required
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import (
     AlteredReleaseError,
@@ -28,8 +32,23 @@ _REFUSALS: dict[str, tuple[type[SignatureError], str]] = {
 }
 
 
-def check_signature(visit: Visit, digest: str, *, app: str, size_bytes: int = LARGEST_RELEASE_BYTES) -> None:
+def verify_command(visit: Visit, digest: str, *, app: str) -> str:
+    """Return a command that fails unless the board takes a release of its own, and says why."""
+    return required(command("verify", trust_scripts.VERIFY, *_arguments(visit, digest, app)))
+
+
+def check_signature(
+    visit: Visit,
+    digest: str,
+    *,
+    app: str,
+    size_bytes: int = LARGEST_RELEASE_BYTES,
+    ask: Callable[[], CommandResult] | None = None,
+) -> None:
     """Have the board check a release of its own against the keys it trusts; a board without a list takes all.
+
+    Args:
+        ask: Runs ``verify_command`` in place of this, and returns what it gave.
 
     Raises:
         UnsignedReleaseError, UnknownSignerError, AlteredReleaseError: The board refuses the release.
@@ -38,17 +57,18 @@ def check_signature(visit: Visit, digest: str, *, app: str, size_bytes: int = LA
     if not visit.survey.has_trusted_keys:
         return
     with visit.steps.step("signature", "Checking the signature on the board") as step:
-        result = run_script(
-            visit.transport,
-            "verify",
-            trust_scripts.VERIFY,
-            str(visit.survey.root),
-            digest,
-            app,
-            deadline_s=script_deadline_s(size_bytes),
-        )
-        key = parse_verdict(result)
+        key = parse_verdict(ask() if ask else _verify(visit, digest, app=app, size_bytes=size_bytes))
         step.note = f"signed by {key.name} {key.fingerprint}" if key else "no key is trusted any more"
+
+
+def _verify(visit: Visit, digest: str, *, app: str, size_bytes: int) -> CommandResult:
+    arguments = _arguments(visit, digest, app)
+    deadline_s = script_deadline_s(size_bytes)
+    return run_script(visit.transport, "verify", trust_scripts.VERIFY, *arguments, deadline_s=deadline_s)
+
+
+def _arguments(visit: Visit, digest: str, app: str) -> tuple[str, ...]:
+    return str(visit.survey.root), digest, app
 
 
 def parse_verdict(result: CommandResult) -> PublicKey | None:

@@ -15,6 +15,32 @@ from edgedeploy.transport.protocol import Transport
 FAILED = "failed"
 
 
+@contextmanager
+def recorded(
+    transport: Transport, records: list[StepRecord], name: str, *, progress: Progress, title: str
+) -> Iterator[RunningStep]:
+    """Record what happens inside as the step ``name``, as failed where it raises; people see ``title``."""
+    before = transport.traffic
+    started = time.monotonic()
+    note = FAILED
+    try:
+        with progress.task(title) as task:
+            running = RunningStep(task)
+            yield running
+        note = running.note
+    finally:
+        after = transport.traffic
+        records.append(
+            StepRecord(
+                name=name,
+                seconds=time.monotonic() - started,
+                bytes=after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes,
+                round_trips=after.round_trips - before.round_trips,
+                note=note,
+            )
+        )
+
+
 @dataclass
 class RunningStep:
     """A step under way; ``note`` may be set for people."""
@@ -42,28 +68,12 @@ class Steps:
     @contextmanager
     def step(self, name: str, title: str) -> Iterator[RunningStep]:
         """Record what happens inside as the step ``name``; people see ``title``."""
-        before = self.transport.traffic
-        started = time.monotonic()
-        note = FAILED
         try:
-            with self.progress.task(title) as task:
-                running = RunningStep(task)
+            with recorded(self.transport, self.records, name, progress=self.progress, title=title) as running:
                 yield running
-            note = running.note
         except EdgedeployError as error:
             self._name_step(error, name)
             raise
-        finally:
-            after = self.transport.traffic
-            self.records.append(
-                StepRecord(
-                    name=name,
-                    seconds=time.monotonic() - started,
-                    bytes=after.sent_bytes + after.received_bytes - before.sent_bytes - before.received_bytes,
-                    round_trips=after.round_trips - before.round_trips,
-                    note=note,
-                )
-            )
 
     def _name_step(self, error: EdgedeployError, name: str) -> None:
         stays = f" (release {self.active[:12]} stays active)" if self.active else " (nothing is active there)"

@@ -68,7 +68,7 @@ class MissingToolError(BuildError):
 
 
 class EngineSourceError(BuildError):
-    """The engine's source cannot be fetched or has another hash than the one written down."""
+    """The source of the engine or another pinned library cannot be fetched, or has another hash than written down."""
 
     slug = "engine-source"
     exit_code = 51

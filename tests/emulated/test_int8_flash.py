@@ -49,7 +49,7 @@ def test_flash_ships_int8_and_proves_it_there(bars: Shell, shipped: CompletedPro
     assert limits["cosine"] <= 0.999, "limits that int8 can hold, not those of float"
 
 
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(4800)
 @pytest.mark.parametrize("engine", ["model", pytest.param("whole", marks=pytest.mark.nightly)])
 def test_a_runner_by_zig_uses_the_boards_glibc_and_answers_the_same(
     bars: Shell, shipped: CompletedProcess[str], engine: str, tmp_path: Path

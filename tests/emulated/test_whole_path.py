@@ -160,6 +160,10 @@ def test_status_and_a_second_release_and_rollback(small: Shell, release: str, tm
     pushed = next(step for step in second["steps"] if step["name"] == "push")
     assert pushed["round_trips"] == 1
     assert pushed["bytes"] < 10_000  # the model, the runner and the golden arrays are in the board's store
+    again = other.json("flash", *TARGET, "--no-bench")
+    assert again["unchanged"] and again["verified"]
+    trips = {step["name"]: step["round_trips"] for step in again["steps"] if step["round_trips"]}
+    assert trips == {"probe": 1, "inspect": 1, "self-test": 1}, "all that the command asks the board"
     status = small.json("status", *TARGET)
     assert status["current"] == second["release"]
     assert status["health"] == second["health"]

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from fuzz_mutations import DAMAGES, NUMBERS, WORDS
+from fuzz_mutations import DAMAGES, NUMBERS, TAGS, WORDS
 
 from edgedeploy.errors import EdgedeployError
 
@@ -155,7 +155,7 @@ def _in_archive(content: bytes, rng: random.Random, plain: Plain) -> bytes | Non
 
 
 def dictionary() -> str:
-    """Return the numbers and words of the mutations as libFuzzer's dictionary."""
-    words = [word for word in (*NUMBERS, *WORDS) if len(word) < 64]
+    """Return the numbers, words and tags of the mutations as libFuzzer's dictionary."""
+    words = [word for word in (*NUMBERS, *WORDS, *TAGS) if len(word) < 64]
     lines = ["".join(f"\\x{byte:02x}" for byte in word) for word in words]
     return "".join(f'"{line}"\n' for line in lines)

@@ -36,6 +36,9 @@ WORDS = (
     b"a=[" + b"[" * 20_000,
     b"0=1 " * 20_000,
 )
+TAGS = tuple(number.to_bytes(4, "little") for number in (0, 0x01306B47, 0x01348B83, 0x000D4B38, 0x0002C056, 0x04030201))
+"""In front of weights: float32, fp16, bf16, int8, raw float32; any other number is a table's."""
+_TAG = re.compile(b"|".join(map(re.escape, TAGS)))
 _NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _WORD = re.compile(rb'"[^"\n]*"|[A-Za-z_][\w.-]*')
 
@@ -103,6 +106,7 @@ DAMAGES: tuple[Callable[[bytes, Draw], bytes], ...] = (
     _replace(_NUMBER, NUMBERS),
     _replace(_NUMBER, NUMBERS + WORDS),
     _replace(_WORD, WORDS + NUMBERS),
+    _replace(_TAG, TAGS),
     _insert,
     _cut,
     _drop,

@@ -151,7 +151,7 @@ def _cycles(content: bytes, directory: Path) -> None:
 
 
 def _board(content: bytes, directory: Path) -> None:
-    read_board_file(_file(directory, "rk3399.toml", content))
+    read_board_file(_file(directory, f"{seeds.BOARD}.toml", content))
 
 
 def _project(content: bytes, directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import tempfile
 from functools import cache
@@ -21,13 +22,14 @@ from signing_keys import fixed_key, trusted
 
 from edgedeploy.artifacts import InputSpec, canonical_json
 from edgedeploy.bundle.manifest import preprocessing_fingerprint
-from edgedeploy.graph import format_param
+from edgedeploy.graph import Storage, format_param
 from edgedeploy.graph.weights import weights_bytes
 from edgedeploy.runfile import dump_record
 
 ROOT = Path(__file__).parents[2]
 NAME, SHAPE = "x", (1, 2, 3)
 DIGEST = "ab" * 32
+BOARD = "rk3399"
 WEIGHTS_MARK = b"\0WEIGHTS\0"
 """Between the two files of a network, which are fuzzed as one."""
 STDERR_MARK = b"\0STDERR\0"
@@ -51,11 +53,34 @@ _NETS = (
         'Einsum e 1 1 c out 0="ij->ji"',
     ),
 )
+_INT8_NET = (
+    "Input x 0 1 x 0=8 1=8 2=3",
+    "Convolution conv 1 1 x a 0=4 1=3 5=1 6=108 8=102 9=1",
+    "ConvolutionDepthWise dw 1 1 a b 0=4 1=3 5=1 6=36 7=4 8=1",
+    "InnerProduct fc 1 1 b out 0=2 1=1 2=64 8=2",
+)
+_STORAGES_NET = (
+    "Input x 0 1 x",
+    "InnerProduct half 1 1 x a 0=2 1=1 2=6",
+    "InnerProduct brain 1 1 a b 0=3 2=6",
+    "InnerProduct raw 1 1 b c 0=2 2=6",
+    "InnerProduct table 1 1 c d 0=3 2=6",
+    "Embed embed 1 1 d e 0=2 1=3 3=6 18=1",
+    "MemoryData auto 0 1 k 0=2 1=3 21=0",
+    "Gemm blocks 1 1 k f 3=1 5=1 6=1 8=3 9=2 10=4 18=410",
+    "BinaryOp add 2 1 e f out",
+)
+_STORAGES = (Storage.FP16, Storage.BF16, Storage.RAW_FP32, Storage.TABLE, Storage.INT8)
 
 
 @cache
 def networks() -> tuple[bytes, ...]:
-    graphs = [random_net(*net) for net in _NETS]
+    graphs = [
+        *(random_net(*net) for net in _NETS),
+        random_net(*_NETS[0], storages=(Storage.FP16,)),
+        random_net(*_INT8_NET, storages=(Storage.INT8,)),
+        random_net(*_STORAGES_NET, storages=_STORAGES),
+    ]
     return tuple(format_param(graph).encode() + WEIGHTS_MARK + weights_bytes(graph) for graph in graphs)
 
 
@@ -118,7 +143,9 @@ def cycles() -> tuple[bytes, ...]:
 
 @cache
 def boards() -> tuple[bytes, ...]:
-    return ((ROOT / "boards" / "rk3399.toml").read_bytes(),)
+    """Of two kinds of cores, 32 bits, one cluster and three; under the name that the reader's file has."""
+    files = [ROOT / "boards" / f"{name}.toml" for name in (BOARD, "rpi2", "jetson-nano", "rk3588")]
+    return tuple(re.sub(rb"(?m)^name = .*$", f'name = "{BOARD}"'.encode(), path.read_bytes()) for path in files)
 
 
 @cache

@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float32]
 
 MAGIC = 7767517
 TAG_FLOAT32 = 0
+TAG_FLOAT16 = 0x01306B47
 TAG_INT8 = 0x000D4B38
 REQUANTIZE = 100
 NO_WINOGRAD = 64
@@ -41,6 +42,10 @@ class NetWriter:
 
     def tagged_floats(self, values: FloatArray) -> None:
         self.weights += struct.pack("<I", TAG_FLOAT32) + np.asarray(values, "<f4").tobytes()
+
+    def tagged_halves(self, values: FloatArray) -> None:
+        data = np.asarray(values, "<f2").tobytes()
+        self.weights += struct.pack("<I", TAG_FLOAT16) + data + bytes(-len(data) % 4)
 
     def raw_floats(self, values: FloatArray) -> None:
         self.weights += np.asarray(values, "<f4").tobytes()

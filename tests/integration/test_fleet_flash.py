@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from deploy_workbench import board_facts, make_workbench, runner_script
-from ssh_fleet import SshFleet, ailing_bundle, use_bundles
+from ssh_fleet import SshFleet, ailing_bundle, use_bundles, use_facts
 from ssh_server import PASSPHRASE, Server
 
-from edgedeploy.cli import fleets
+from edgedeploy.cli import flash_commands, fleets
 from edgedeploy.cli.main import main
 from edgedeploy.cli.people import People
 from edgedeploy.errors import BoardsFailedError, FleetFileError, MemoryBudgetError, StoppedError, UsageError
@@ -89,6 +89,29 @@ def test_a_fleet_gets_a_release_in_waves_and_gets_it_once(fleet: SshFleet, monke
     assert statuses(fleet.flash()) == dict.fromkeys("abc", "unchanged")
 
 
+def test_one_board_is_logged_in_to_once(
+    fleet: SshFleet, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use_bundles(monkeypatch, ailing_bundle(fleet.bench, "weights 1"))
+    end = server.endpoint
+    words = ["--board", "rk3399", "--host", f"{end.user}@127.0.0.1:{end.port}", "--key", str(end.key_file)]
+    words += ["--host-key-fingerprint", server.fingerprint(), "--directory", str(tmp_path / "apps"), "--no-bench"]
+    fleet.run(*words)
+    before = logins(server)
+    again = fleet.run(*words)
+    assert logins(server) - before == 1
+    assert again["unchanged"]
+    assert next(step["name"] for step in again["steps"]) == "probe"
+    assert {step["name"] for step in again["steps"] if step["round_trips"]} == {"inspect", "self-test"}
+    monkeypatch.setattr(flash_commands, "LONGEST_WAIT_S", -1.0)
+    fleet.run(*words)
+    assert logins(server) - before == 3, "a board that waited long is looked at anew"
+
+
+def logins(server: Server) -> int:
+    return (server.directory / "log").read_text(encoding="utf-8").count("Accepted publickey")
+
+
 def test_boards_with_another_c_library_get_a_release_of_their_own(
     fleet: SshFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +119,7 @@ def test_boards_with_another_c_library_get_a_release_of_their_own(
     first, second = ailing_bundle(fleet.bench, "weights 1"), ailing_bundle(fleet.bench, "weights 2")
     asked = use_bundles(monkeypatch, first, second)
     libcs = iter(["glibc 2.36", "glibc 2.31", "glibc 2.36", "glibc 2.36", "glibc 2.31", "glibc 2.36"])
-    monkeypatch.setattr(fleets, "probe", lambda transport: board_facts(libc=next(libcs)))
+    use_facts(monkeypatch, lambda: board_facts(libc=next(libcs)))
     document = fleet.flash("--parallel", "1")
     assert asked == ["rk3399", "rk3399"]
     assert [item["release"] for item in document["boards"]] == [first.digest, second.digest, first.digest]

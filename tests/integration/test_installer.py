@@ -48,8 +48,7 @@ def flash_counted(bench: Workbench, weights: str, program: str) -> tuple[FlashRe
     transport = FaultyTransport(bench.transport())
     result = bench.flash(bench.bundle(weights, runner=program, extra={"a/b/deep": b"deep"}), transport)
     bench.check_whole()
-    names = [re.match(r"# edgedeploy (\w+)\n", command) for command in transport.commands]
-    return result, [name[1] for name in names if name is not None]
+    return result, [name for command in transport.commands for name in re.findall(r"# edgedeploy (\w+)\n", command)]
 
 
 def test_program_surveys_a_board_in_order(bench: Workbench, runner: Runner) -> None:
@@ -63,7 +62,7 @@ def test_program_surveys_a_board_in_order(bench: Workbench, runner: Runner) -> N
     again, names = flash_counted(bench, "weights 2", program)
     assert names == ["survey", "activate"]
     assert again.unchanged and again.previous_release == changed.previous_release
-    assert sum(step.round_trips for step in again.steps) == 3
+    assert sum(step.round_trips for step in again.steps) == 2
     back, _ = flash_counted(bench, "weights 1", program)
     assert (back.release, back.unchanged) == (changed.previous_release, False)
 

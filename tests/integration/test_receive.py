@@ -206,7 +206,7 @@ def test_changed_file_travels_as_its_change(bench: Workbench, program: str) -> N
     assert pushed(result).bytes < 8000
     bench.check_whole()
     again = bench.flash(bench.bundle(runner=program, extra={"large": NEW}))
-    assert again.unchanged and sum(step.round_trips for step in again.steps) == 3
+    assert again.unchanged and sum(step.round_trips for step in again.steps) == 2
 
 
 def test_host_that_remembers_nothing_sends_whole_files(

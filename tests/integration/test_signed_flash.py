@@ -60,8 +60,24 @@ def test_the_first_key_is_taken_and_signed_releases_pass(bench: Workbench, verif
     assert step.note == f"signed by alice {ALICE.public.fingerprint}"
     again = bench.flash(sign_bundle(bench.bundle(), ALICE))
     assert again.unchanged
-    assert sum(step.round_trips for step in again.steps) == 4
+    assert [step.name for step in again.steps if step.round_trips] == ["inspect", "signature"]
+    assert sum(step.round_trips for step in again.steps) == 2
     bench.check_whole()
+
+
+def test_what_is_active_and_no_longer_trusted_does_not_run_again(bench: Workbench, verifier: Path) -> None:
+    trust(bench, verifier, ALICE)
+    trust(bench, verifier, BOB, ALICE)
+    release, mark = marked(bench, "weights 1")
+    signed = sign_bundle(release, ALICE)
+    bench.flash(signed)
+    untrust(bench, ALICE, BOB)
+    mark.unlink()
+    with pytest.raises(UnknownSignerError, match="the board refuses the release"):
+        bench.flash(signed)
+    assert not mark.exists()
+    assert bench.current == signed.digest
+    assert not (bench.root / "lock").exists()
 
 
 @pytest.mark.parametrize("case", ["unsigned", "stranger", "other manifest", "damaged"])

@@ -148,7 +148,7 @@ TO = "ab" * 32
     ("journal", "told"),
     [
         (
-            f"action flash\nto {TO}\nfrom \ntime 2026-01-02T03:04:05Z\nhost \"x\"\n",
+            f'action flash\nto {TO}\nfrom \ntime 2026-01-02T03:04:05Z\nhost "x"\n',
             "a flash to abababababab, begun 2026-01-02T03:04:05Z by the board's clock, was cut off or is under way",
         ),
         (f"action automatic-rollback\nto {TO}\n", "an automatic rollback to abababababab was cut off"),

@@ -44,11 +44,8 @@ def test_runtime_key_changes_with_each_input(monkeypatch: pytest.MonkeyPatch) ->
         toolchain: Toolchain = TOOLCHAIN,
         compiler: Compiler = COMPILER,
         engine: Engine = ENGINE,
-        json_headers: str = "j",
     ) -> str:
-        return runtime_key(
-            sources=sources, toolchain=toolchain, compiler=compiler, engine=engine, json_headers=json_headers
-        )
+        return runtime_key(sources=sources, toolchain=toolchain, compiler=compiler, engine=engine)
 
     keys = [
         key(),
@@ -56,9 +53,10 @@ def test_runtime_key_changes_with_each_input(monkeypatch: pytest.MonkeyPatch) ->
         key(toolchain=replace(TOOLCHAIN, sha256="f" * 64)),
         key(compiler=replace(COMPILER, fingerprint="f" * 64)),
         key(engine=replace(ENGINE, key="f" * 64)),
-        key(json_headers="k"),
     ]
     monkeypatch.setattr(runtime, "RUNTIME_OPTIONS", {**runtime.RUNTIME_OPTIONS, "CMAKE_EXE_LINKER_FLAGS": ""})
+    keys.append(key())
+    monkeypatch.setattr(runtime, "JSON_SOURCE", replace(runtime.JSON_SOURCE, sha256="f" * 64))
     keys.append(key())
     monkeypatch.setattr(runtime, "SODIUM_SOURCE", replace(runtime.SODIUM_SOURCE, sha256="f" * 64))
     keys.append(key())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.build.tools import find_json_headers, find_tool, missing_tools
+from edgedeploy.build.tools import find_tool, missing_tools
 from edgedeploy.errors import MissingToolError
 
 
@@ -46,15 +46,6 @@ def test_missing_tool_error_has_the_command_that_installs_it(bare_host: Path) ->
     with pytest.raises(MissingToolError, match=r"c\+\+") as caught:
         find_tool("c++")
     assert caught.value.hint == "sudo apt-get install -y g++"
-
-
-def test_json_headers(tmp_path: Path) -> None:
-    with pytest.raises(MissingToolError, match=r"nlohmann/json\.hpp") as caught:
-        find_json_headers((tmp_path,))
-    assert caught.value.hint == "sudo apt-get install -y nlohmann-json3-dev"
-    (tmp_path / "nlohmann").mkdir()
-    (tmp_path / "nlohmann" / "json.hpp").write_text("")
-    assert find_json_headers((tmp_path / "absent", tmp_path)) == tmp_path / "nlohmann"
 
 
 def _program(path: Path) -> None:

@@ -144,6 +144,21 @@ def test_doctor_names_the_command_that_installs(
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("zig", [Path("/site/ziglang/zig"), None])
+def test_doctor_asks_for_debians_compiler_where_zig_is_not(
+    zig: Path | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgedeploy.cli.setup_commands.installed_zig", lambda: zig)
+    monkeypatch.setattr("edgedeploy.emulate.tools.missing_tools", lambda: ())
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert run("doctor", "--check", "--json") == (0 if zig else 50)
+    needs = {need["what"]: need for need in json.loads(capsys.readouterr().out)["missing"]}
+    compiler = needs["aarch64-linux-gnu-g++, optional" if zig else "aarch64-linux-gnu-g++"]
+    assert compiler["optional"] is (zig is not None)
+    assert compiler["commands"] == ("build --toolchain debian, cycles" if zig else "build, flash")
+    assert not any("nlohmann" in need["install"] for need in needs.values())
+
+
 def test_a_project_directory_that_is_not_there_is_not_the_demo(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,17 +56,34 @@ def test_first_flash(bench: Workbench) -> None:
     assert (line["action"], line["from"], line["to"]) == ("flash", None, bundle.digest)
 
 
-def test_unchanged_flash_takes_three_round_trips_and_still_proves(bench: Workbench) -> None:
+def test_unchanged_flash_takes_two_round_trips_and_still_proves(bench: Workbench) -> None:
     witness = bench.home / "selftests"
     bundle = bench.bundle(runner=runner_script(before=f'echo run >> "{witness}"'))
     bench.flash(bundle)
     transport = bench.transport()
     result = bench.flash(bundle, transport)
     assert result.unchanged and result.verified
-    assert transport.traffic.round_trips <= 3
+    assert transport.traffic.round_trips == 2
+    assert [step.name for step in result.steps] == STEPS
     assert sum(step.bytes for step in result.steps if step.name == "push") == 0
     assert witness.read_text(encoding="utf-8") == "run\nrun\n"
     assert len((bench.root / "history.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+    bench.check_whole()
+
+
+def test_unchanged_release_that_fails_its_self_test_stays_and_is_told(bench: Workbench) -> None:
+    ailing = bench.home / "ailing"
+    bundle = bench.bundle(
+        runner=runner_script(before=f'[ ! -e "{ailing}" ] || {{ echo "error: ailing" >&2; exit 8; }}')
+    )
+    bench.flash(bundle)
+    ailing.touch()
+    with pytest.raises(SelfTestError, match=r"step self-test: .*the inference failed.*ailing.*stays active"):
+        bench.flash(bundle)
+    assert bench.current == bundle.digest
+    assert not (bench.root / "lock").exists()
+    ailing.unlink()
+    assert bench.flash(bundle).unchanged
     bench.check_whole()
 
 
