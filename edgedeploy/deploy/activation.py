@@ -23,7 +23,7 @@ from edgedeploy.transport.protocol import CommandResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class Activation:
+class ActivationOrder:
     """What the board is told.
 
     Args:
@@ -78,7 +78,7 @@ class Activation:
         )
 
 
-def activate(activation: Activation, *, ask: Callable[[], CommandResult] | None = None) -> Health | None:
+def activate(activation: ActivationOrder, *, ask: Callable[[], CommandResult] | None = None) -> Health | None:
     """Switch ``current``, have the active release pass the health gate or switch back, clean up, unlock.
 
     A release that is active already and was proven on the same terms is not asked again: the self-test of this visit
@@ -123,7 +123,7 @@ def activate(activation: Activation, *, ask: Callable[[], CommandResult] | None 
     return health
 
 
-def _run(activation: Activation) -> CommandResult:
+def _run(activation: ActivationOrder) -> CommandResult:
     transport = activation.visit.transport
     return transport.run(activation.command(), deadline_s=activation.deadline_s, check=False)
 

@@ -18,7 +18,7 @@ from edgedeploy.artifacts import (
     StepRecord,
 )
 from edgedeploy.deploy import history, scripts
-from edgedeploy.deploy.activation import Activation, activate
+from edgedeploy.deploy.activation import ActivationOrder, activate
 from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.known import KnownFiles, default_known_files
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, release_files
@@ -146,7 +146,7 @@ def flash(
         deadline_s = selftest_deadline_s or default_deadline_s(clock)
         emulated = provenance is not Provenance.HARDWARE
         gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=deadline_s, is_open=trial)
-        activation = Activation(
+        activation = ActivationOrder(
             visit=visit, digest=bundle.digest, action=history.FLASH, gate=gate, created=created, dropped=dropped
         )
         together = _together(activation, bundle, deadline_s) if survey.intact and not plan.missing else None
@@ -173,7 +173,7 @@ def flash(
     )
 
 
-def _together(activation: Activation, bundle: Bundle, deadline_s: float) -> Together | None:
+def _together(activation: ActivationOrder, bundle: Bundle, deadline_s: float) -> Together | None:
     """Return what is left to do of a flash that changes nothing, in one round trip; None where the gate is asked."""
     visit, digest = activation.visit, activation.digest
     if not activation.is_active or activation.limit_s:

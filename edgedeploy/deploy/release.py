@@ -7,7 +7,7 @@ from typing import Any
 
 from edgedeploy.artifacts import Clock, GoldenOutput, StepRecord
 from edgedeploy.deploy import history, scripts, signature
-from edgedeploy.deploy.activation import Activation, activate
+from edgedeploy.deploy.activation import ActivationOrder, activate
 from edgedeploy.deploy.activation_script import NOTHING
 from edgedeploy.deploy.gate import Gate, limit_s
 from edgedeploy.deploy.layout import DEFAULT_DIRECTORY, check_app, check_directory, is_digest
@@ -164,7 +164,7 @@ def rollback(
         golden = visit.prove(digest, deadline_s)
         limit = limit_s(deadline_s, selftest_s=steps.records[-1].seconds, emulated=emulated)
         gate = Gate(budget=budget, threads=threads, emulated=emulated, limit_s=limit)
-        health = activate(Activation(visit=visit, digest=digest, action=history.ROLLBACK, gate=gate))
+        health = activate(ActivationOrder(visit=visit, digest=digest, action=history.ROLLBACK, gate=gate))
     return RollbackResult(
         app=app,
         release=digest,
