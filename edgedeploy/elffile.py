@@ -39,6 +39,14 @@ _FLOAT_FLAGS = {0x400: "hard", 0x200: "soft"}
 _MOST_SECTIONS = 4096
 _MOST_ENTRIES = 100_000
 _ARM_ATTRIBUTES_BYTES = 65_536
+_NOTE_BYTES = 4096
+_NOTE_HEAD_BYTES = 12
+_FEATURE = re.compile(r"[a-z0-9_]{1,40}")
+
+# The build writes what it has proven of a program's instructions into such a note (build/elfnote.py).
+NOTE_SECTION = ".note.edgedeploy.isa"
+NOTE_NAME = b"edgedeploy"
+NOTE_TYPE = 1
 
 # pyelftools meets damage with whatever its reading stumbles over; each of these means the same to the user.
 _DAMAGE = (
@@ -67,6 +75,8 @@ class ElfFacts:
         glibc_symbol: A symbol that asks for it, with its version (``__libc_start_main@GLIBC_2.34``).
         versions: The highest version asked for of every other name (``{"GLIBCXX": "3.4.30", "CXXABI": "1.3.13"}``).
         float_abi: ``hard`` or ``soft`` on 32-bit ARM, None elsewhere.
+        proven_isa: The features that no run-time check precedes, as the build that proved it wrote into the file;
+            None where the file does not say.
     """
 
     architecture: str
@@ -77,6 +87,7 @@ class ElfFacts:
     glibc_symbol: str | None
     versions: tuple[tuple[str, str], ...] = ()
     float_abi: str | None = None
+    proven_isa: tuple[str, ...] | None = None
 
     @property
     def static(self) -> bool:
@@ -150,7 +161,27 @@ def _facts(elf: ELFFile, origin: str) -> ElfFacts:
         glibc_symbol=highest[1],
         versions=_other_versions(needed),
         float_abi=_float_abi(elf["e_flags"], attributes) if machine == "EM_ARM" else None,
+        proven_isa=_proven_isa(elf),
     )
+
+
+def _proven_isa(elf: ELFFile) -> tuple[str, ...] | None:
+    section = elf.get_section_by_name(NOTE_SECTION)
+    if section is None:
+        return None
+    if section["sh_size"] > _NOTE_BYTES:
+        raise ValueError(f"{NOTE_SECTION} is larger than any note")
+    content = section.data()
+    name_bytes, described_bytes, kind = (int.from_bytes(content[at : at + 4], "little") for at in (0, 4, 8))
+    begin = _NOTE_HEAD_BYTES + (name_bytes + 3) // 4 * 4
+    name = content[_NOTE_HEAD_BYTES : _NOTE_HEAD_BYTES + name_bytes]
+    described = content[begin : begin + described_bytes]
+    if name != NOTE_NAME + b"\0" or kind != NOTE_TYPE or len(described) != described_bytes:
+        raise ValueError(f"{NOTE_SECTION} is damaged")
+    features = tuple(described.decode("ascii").split(",")) if described else ()
+    if not all(_FEATURE.fullmatch(feature) for feature in features):
+        raise ValueError(f"{NOTE_SECTION} names no features")
+    return features
 
 
 def _float_abi(flags: int, attributes: dict[str, int]) -> str | None:

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from edgedeploy.build.a32 import BASELINE as ARM_BASELINE
 from edgedeploy.build.baseline import Unguarded, unguarded_features
 from edgedeploy.build.cache import build_cache_dir, content_key, ensure_entry
 from edgedeploy.build.cmake import BuildTree, build, configure, single_product
+from edgedeploy.build.elfnote import with_isa_note
 from edgedeploy.build.engine import Engine, ensure_engine
 from edgedeploy.build.engine_parts import EngineParts
 from edgedeploy.build.json_headers import JSON_SOURCE, json_include
@@ -124,7 +126,7 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
     """
     return content_key(
         {
-            "products": [RUNNER_PROGRAM, INSTALLER_PROGRAM, SYMBOLS_FILE, "unguarded"],
+            "products": [RUNNER_PROGRAM, INSTALLER_PROGRAM, SYMBOLS_FILE, "unguarded", "ISA note"],
             "sources": sources,
             "options": runtime_options(toolchain),
             "toolchain": toolchain.sha256,
@@ -137,7 +139,7 @@ def runtime_key(*, sources: str, toolchain: Toolchain, compiler: Compiler, engin
     )
 
 
-def _requirements(facts: ElfFacts, unguarded: dict[str, list[str]]) -> BinaryRequirements:
+def _requirements(facts: ElfFacts, unguarded: Iterable[str]) -> BinaryRequirements:
     """Return what the file asks for, and every extension that its code uses without asking the CPU.
 
     A 32-bit file's attributes name the code behind run-time checks too, so there the proof counts in their place.
@@ -215,17 +217,36 @@ def _compile(inputs: RuntimeInputs, runner: Path, progress: Progress) -> tuple[E
         build(tree, targets=[RUNNER_PROGRAM, INSTALLER_PROGRAM], title=title, progress=progress)
         linked = single_product(work, RUNNER_PROGRAM)
         unguarded = _unguarded(linked, inputs.engine, work)
+        small = single_product(work, INSTALLER_PROGRAM)
+        check_installer(_unguarded(small, inputs.engine, work), unguarded)
         write_symbols(linked, runner.with_name(SYMBOLS_FILE), inputs.toolchain)
         strip(linked, runner, inputs.toolchain)
-        # What it is made of is in the runner too, so what holds for that holds for it.
         installer = runner.with_name(INSTALLER_PROGRAM)
-        strip(single_product(work, INSTALLER_PROGRAM), installer, inputs.toolchain)
+        strip(small, installer, inputs.toolchain)
         check_libraries(read_elf(installer), inputs.toolchain)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    isa = _requirements(read_elf(runner), (use.feature for use in unguarded)).isa
+    for program in (runner, installer):
+        program.write_bytes(with_isa_note(program.read_bytes(), isa))
     facts = read_elf(runner)
     check_libraries(facts, inputs.toolchain)
     return facts, unguarded
+
+
+def check_installer(small: Iterable[Unguarded], runner: Iterable[Unguarded]) -> None:
+    """Check that the small program, which no preflight looks at, needs no instructions that the runner does not.
+
+    Raises:
+        BuildFailedError: It does.
+    """
+    known = {use.feature for use in runner}
+    for use in small:
+        if use.feature not in known:
+            raise BuildFailedError(
+                f"{INSTALLER_PROGRAM} uses {use.feature} in {use.function} without asking the CPU",
+                hint="code for later cores goes into source files of its own (docs/build.md)",
+            )
 
 
 def check_libraries(facts: ElfFacts, toolchain: Toolchain) -> None:

@@ -78,8 +78,9 @@ def check_programs(bundle: Bundle, facts: BoardFacts) -> None:
             check_libraries(elf, str(file.path))
             check_float_abi(elf, str(file.path))
             check_loader(elf, facts)
-            # 32-bit ARM's file says what the code behind run-time checks was compiled for, too; its manifest does not.
-            check_binaries(replace(elf.to_requirements(), isa=()), facts)
+            # Not what it was compiled for, which code behind run-time checks may exceed: what the build has proven and
+            # written into the file. One without has its manifest alone.
+            check_binaries(replace(elf.to_requirements(), isa=elf.proven_isa or ()), facts)
 
 
 def check_libraries(elf: ElfFacts, name: str) -> None:

@@ -92,6 +92,8 @@ def test_runner_is_static_and_stripped(runtime: BuiltRuntime) -> None:
     assert facts.static
     assert runtime.requirements.architecture == "aarch64"
     assert runtime.requirements.glibc is None
+    for program in (runtime.runner, runtime.runner.with_name("edgedeploy-installer")):
+        assert read_elf(program).proven_isa == runtime.requirements.isa == ("asimd", "fp")
     symbols = subprocess.run(
         ["aarch64-linux-gnu-nm", runtime.runner], capture_output=True, text=True, check=False, timeout=60
     )

@@ -9,8 +9,15 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from edgedeploy.artifacts import BinaryRequirements, BoardFacts, Bundle, BundleFile, CpuCore
+from edgedeploy.build.elfnote import with_isa_note
 from edgedeploy.deploy.preflight import check_programs
-from edgedeploy.errors import BundleError, GlibcTooOldError, UnreadableInputError, WrongArchitectureError
+from edgedeploy.errors import (
+    BundleError,
+    GlibcTooOldError,
+    MissingIsaFeatureError,
+    UnreadableInputError,
+    WrongArchitectureError,
+)
 from edgedeploy.files import file_sha256
 
 LOADER = "/lib/ld-linux-aarch64.so.1"
@@ -67,6 +74,15 @@ def test_a_glibc_that_the_manifest_forgot(tmp_path: Path) -> None:
     ) as caught:
         check_programs(release(tmp_path), replace(BOARD, libc="glibc 2.28"))
     assert "--toolchain zig" in caught.value.hint
+
+
+def test_instructions_that_the_manifest_forgot(tmp_path: Path) -> None:
+    program = release(tmp_path, None, "-static").files[0].source
+    noted = release(tmp_path, with_isa_note(program.read_bytes(), ["asimd", "asimddp", "fp"]))
+    with pytest.raises(MissingIsaFeatureError, match=r"asimddp \(cores 0\)"):
+        check_programs(noted, BOARD)
+    core = replace(BOARD.cores[0], features=("fp", "asimd", "asimddp"))
+    check_programs(noted, replace(BOARD, cores=(core,)))
 
 
 def test_a_library_that_no_release_brings(tmp_path: Path) -> None:
