@@ -267,12 +267,14 @@ def _report_line(line: str, task: Task) -> None:
 def _output_directory(
     transport: Transport, release: ActiveRelease, *, wanted: bool, progress: Progress
 ) -> Iterator[str | None]:
-    """Make a directory on the board beside the releases and take it away again."""
+    """Make a directory on the board beside the releases and take it away again; what was cut off a day ago goes too."""
     if not wanted:
         yield None
         return
     app_directory = PurePosixPath(release.directory).parent.parent
-    path = transport.run(["mktemp", "-d", str(app_directory / "outputs-XXXXXX")]).stdout.strip()
+    here = shlex.quote(str(app_directory))
+    old = f"find {here} -maxdepth 1 -name 'outputs-??????' -mtime +0 -exec rm -rf {{}} + 2>/dev/null"
+    path = transport.run(f"{old}; mktemp -d {here}/outputs-XXXXXX").stdout.strip()
     try:
         yield path
     finally:

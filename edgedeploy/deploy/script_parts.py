@@ -246,9 +246,9 @@ remove() {
 remove releases/.new-* releases/*/.link-*
 # What cannot be removed is in nobody's way.
 remove releases/.old-* 2>/dev/null || true
-# Of benchmarks that were cut off; what one that runs wrote is younger.
+# Of benchmarks that were cut off a day ago or more: one that runs has no lock.
 for doomed in outputs-??????; do
-  if [ -d "$doomed" ] && [ -n "$(find "$doomed" -prune -mmin +60 2>/dev/null)" ]; then rm -rf "$doomed"; fi
+  if [ -d "$doomed" ]; then find "$doomed" -prune -mtime +0 -exec rm -rf {} + 2>/dev/null || true; fi
 done
 # Of hosts that are gone; those of the living, who see the lock taken, may go at the same moment.
 remove .lock-* .broken-* 2>/dev/null || true

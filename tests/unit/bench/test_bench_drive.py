@@ -141,6 +141,16 @@ def test_release_is_looked_up_in_one_round_trip(toy_board: ToyBoard) -> None:
     assert transport.traffic.round_trips == 1
 
 
+def test_outputs_of_a_killed_benchmark_go_with_a_later_one(measure: Any, toy_board: ToyBoard, tmp_path: Path) -> None:
+    killed, running = toy_board.directory / "outputs-aB3xYz", toy_board.directory / "outputs-cD4xYz"
+    for path in (killed, running):
+        path.mkdir()
+        (path / "out0.npy").touch()
+    os.utime(killed, (0, 0))
+    measure(fetch_outputs_to=tmp_path / "outputs")
+    assert sorted(path.name for path in toy_board.directory.iterdir()) == ["current", running.name, "releases"]
+
+
 TO = "ab" * 32
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -167,3 +168,16 @@ def test_an_old_release_that_cannot_be_removed(bench: Workbench, broken: Path, p
     assert {path.name for path in (bench.root / "releases").iterdir()} == {item.digest for item in bundles[2:]}
     assert status(bench.transport(), APP).unfinished is None
     bench.check_whole()
+
+
+def test_outputs_of_a_killed_benchmark_go_where_a_flash_mends(bench: Workbench) -> None:
+    """Those of a benchmark that may be running stay: it holds no lock."""
+    bench.flash(bench.bundle())
+    killed, running = bench.root / "outputs-aB3xYz", bench.root / "outputs-cD4xYz"
+    for path in (killed, running):
+        path.mkdir()
+        (path / "out0.npy").touch()
+    os.utime(killed, (0, 0))
+    bench.flash(bench.bundle("weights 2"))
+    assert not killed.exists()
+    assert (running / "out0.npy").exists()
