@@ -8,7 +8,7 @@ import pytest
 
 from edgedeploy.deploy import activation_script, push_scripts, script_parts, scripts, trust_scripts
 
-NAMES = ("SURVEY", "FAST_SURVEY", "STORE", "ABANDON", "STATUS")
+NAMES = ("SURVEY", "FAST_SURVEY", "STORE", "RECEIVE", "ABANDON", "STATUS")
 TRUST_NAMES = ("VERIFY", "READ_KEYS", "PREPARE", "CHANGE")
 TEXTS = {name: getattr(scripts, name) for name in NAMES} | {name: getattr(trust_scripts, name) for name in TRUST_NAMES}
 TEXTS |= {
@@ -34,11 +34,12 @@ def test_scripts_stop_at_the_first_error_and_fit_one_argument(name: str) -> None
     assert len(text) < LONGEST_ARGUMENT_BYTES // 4
 
 
-@pytest.mark.parametrize("name", ["STORE", "ACTIVATE", "ABANDON"])
+@pytest.mark.parametrize("name", ["STORE", "ACTIVATE", "ABANDON", "BOOTSTRAP", "FORGET", "UNZIP"])
 def test_scripts_that_change_the_board_check_the_lock_first(name: str) -> None:
     text = TEXTS[name]
+    changes = ("rm -", "mv -", "mkdir", "> lock", '> "$program"', '> "$target"')
     assert (
         0
         < text.index(str(script_parts.LOCK_LOST_STATUS))
-        < min(text.index(word) for word in ("rm -", "mv -", "mkdir", "> lock") if word in text)
+        < min(text.index(change) for change in changes if change in text)
     )
