@@ -72,8 +72,9 @@ def _echoes(terminal: int) -> bool:
 def process_secrets(secret: str) -> list[str]:
     """Return the command lines and environments of this machine's processes that hold a text."""
     found = []
-    for name in ("cmdline", "environ"):
-        for path in Path("/proc").glob(f"[0-9]*/{name}"):
+    # Globbed no deeper: that looks at each file, and fails where a process ends meanwhile.
+    for process in Path("/proc").glob("[0-9]*"):
+        for path in (process / "cmdline", process / "environ"):
             try:
                 content = path.read_bytes()
             except OSError:  # it ended meanwhile, or is another user's
