@@ -57,7 +57,7 @@ def test_flash_proves_the_release_on_the_board(shell: Shell, flashed: dict[str, 
     assert flashed["unchanged"] is False
     assert flashed["golden"]["cosine"] > 0.9999
     assert flashed["golden"]["max_abs_error"] < 0.01
-    assert [step["name"] for step in flashed["steps"]][:4] == ["inspect", "preflight", "push", "verify"]
+    assert [step["name"] for step in flashed["steps"]][:5] == ["probe", "inspect", "preflight", "push", "verify"]
     pushed = next(step for step in flashed["steps"] if step["name"] == "push")
     assert pushed["bytes"] > 1_000_000
     assert pushed["round_trips"] == 1  # with the small program ahead of it
