@@ -107,10 +107,10 @@ def medians(taken: dict[str, dict[str, list[Measured]]]) -> dict[str, dict[str, 
 def beyond(document: dict[str, dict[str, Any]]) -> list[str]:
     """Return where edgedeploy took more seconds or bytes than rsync."""
     return [
-        f"{name}: {ratios[ratio]} of {ratio}"
-        for name, ratios in ((name, found["ratios"]) for name, found in document.items())
+        f"{name}: {found['ratios'][ratio]} of {ratio}"
+        for name, found in document.items()
         for ratio in LIMITED
-        if ratios[ratio] > 1.0
+        if found["ratios"][ratio] > 1.0
     ]
 
 

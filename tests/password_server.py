@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
@@ -84,10 +85,9 @@ def _feed(channel: paramiko.Channel, stdin: IO[bytes]) -> None:
             stdin.flush()
 
 
-def _copy(source: IO[bytes], send: object) -> None:
-    assert callable(send)
+def _copy(source: IO[bytes], send: Callable[[bytes], None]) -> None:
     with contextlib.suppress(OSError, EOFError, paramiko.SSHException), source:
-        while block := source.read1(BLOCK_BYTES):  # type: ignore[attr-defined]
+        while block := os.read(source.fileno(), BLOCK_BYTES):
             send(block)
 
 

@@ -179,8 +179,11 @@ class Bench:
         if not explained(found.unfinished, old=before, new=new.digest):
             problems.append(f"the journal says {found.unfinished}")
         try:
-            # The rest of a first flash takes less than all of the next one.
-            _ = self._flash(transport, new) if self.first else self._flash_whole(transport, new)
+            if self.first:
+                # The rest of a first flash takes less than all of the next one: no measure for it.
+                self._flash(transport, new)
+            else:
+                self._flash_whole(transport, new)
         except EdgedeployError as error:
             problems.append(f"the next flash failed: {error.message}")
         else:

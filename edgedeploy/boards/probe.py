@@ -49,7 +49,7 @@ for d in /sys/class/thermal/thermal_zone[0-9]*; do
   value "$d/type"
   printf '%s %s %s\n' "${{d##*/}}" "$temperature" "$v"
 done
-section model; if [ -r /proc/device-tree/model ]; then value /proc/device-tree/model; printf '%s\n' "$v"; fi
+section model; value /proc/device-tree/model; if [ "$v" != - ]; then printf '%s\n' "$v"; fi
 section {captured.END_SECTION}
 """
 

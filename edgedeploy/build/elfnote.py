@@ -5,31 +5,14 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from elftools.elf.elffile import ELFFile
 
+from edgedeploy.build.elfstrip import LAYOUTS
 from edgedeploy.elffile import NOTE_NAME, NOTE_SECTION, NOTE_TYPE
 
 _SHT_NOTE = 7
 _WORD_BYTES = 4
-_ALIGNMENT = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """Where a header of one word size names the sections' table, and what an entry of it is."""
-
-    shoff: int
-    shoff_format: str
-    shnum: int
-    entry: str
-
-
-_LAYOUTS = {
-    64: _Layout(shoff=0x28, shoff_format="<Q", shnum=0x3C, entry="<IIQQQQIIQQ"),
-    32: _Layout(shoff=0x20, shoff_format="<I", shnum=0x30, entry="<IIIIIIIIII"),
-}
 
 
 def with_isa_note(content: bytes, features: Sequence[str]) -> bytes:
@@ -38,22 +21,22 @@ def with_isa_note(content: bytes, features: Sequence[str]) -> bytes:
     What is loaded, and where, stays as it is.
     """
     elf = ELFFile(io.BytesIO(content))
-    layout, names = _LAYOUTS[elf.elfclass], elf.get_section(elf["e_shstrndx"])
+    layout, names = LAYOUTS[elf.elfclass], elf.get_section(elf["e_shstrndx"])
     table = content[elf["e_shoff"] : elf["e_shoff"] + elf["e_shnum"] * elf["e_shentsize"]]
-    entries = [list(entry) for entry in struct.iter_unpack(layout.entry, table)]
+    entries = [list(entry) for entry in struct.iter_unpack(layout.section_format, table)]
     text = names.data()
     image = bytearray(content)
-    image += bytes(-len(image) % _ALIGNMENT)
+    image += bytes(-len(image) % layout.alignment)
     note = _note(",".join(sorted(features)).encode("ascii"))
     entries.append([len(text), _SHT_NOTE, 0, 0, len(image), len(note), 0, 0, _WORD_BYTES, 0])
     image += note
     text += NOTE_SECTION.encode("ascii") + b"\0"
     entries[elf["e_shstrndx"]][4:6] = len(image), len(text)
     image += text
-    image += bytes(-len(image) % _ALIGNMENT)
+    image += bytes(-len(image) % layout.alignment)
     struct.pack_into(layout.shoff_format, image, layout.shoff, len(image))
     struct.pack_into("<H", image, layout.shnum, len(entries))
-    return bytes(image) + b"".join(struct.pack(layout.entry, *entry) for entry in entries)
+    return bytes(image) + b"".join(struct.pack(layout.section_format, *entry) for entry in entries)
 
 
 def _note(described: bytes) -> bytes:

@@ -17,7 +17,7 @@ _KEPT_TYPES = frozenset({"SHT_NULL", "SHT_ARM_ATTRIBUTES"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Layout:
+class Layout:
     """Where the fields are that change: in the file's header and in a section's."""
 
     shoff: int
@@ -27,9 +27,9 @@ class _Layout:
     alignment: int
 
 
-_LAYOUTS = {
-    64: _Layout(shoff=0x28, shoff_format="<Q", shnum=0x3C, section_format="<IIQQQQIIQQ", alignment=8),
-    32: _Layout(shoff=0x20, shoff_format="<I", shnum=0x30, section_format="<IIIIIIIIII", alignment=4),
+LAYOUTS = {
+    64: Layout(shoff=0x28, shoff_format="<Q", shnum=0x3C, section_format="<IIQQQQIIQQ", alignment=8),
+    32: Layout(shoff=0x20, shoff_format="<I", shnum=0x30, section_format="<IIIIIIIIII", alignment=4),
 }
 
 
@@ -49,7 +49,7 @@ def without_symbols(content: bytes) -> bytes:
     kept = [item for item in sections if item["sh_flags"] & _ALLOCATED or item["sh_type"] in _KEPT_TYPES]
     end = max((_end(item) for item in kept if item["sh_flags"] & _ALLOCATED), default=elf["e_ehsize"])
     image = bytearray(content[: max(end, elf["e_phoff"] + elf["e_phnum"] * elf["e_phentsize"])])
-    layout = _LAYOUTS[elf.elfclass]
+    layout = LAYOUTS[elf.elfclass]
     names = bytearray(b"\0")
     headers = b""
     for item in kept:
@@ -79,7 +79,7 @@ def _add_name(names: bytearray, name: str) -> int:
     return len(names) - len(name.encode()) - 1
 
 
-def _header(section: Section, name: int, offset: int, layout: _Layout) -> bytes:
+def _header(section: Section, name: int, offset: int, layout: Layout) -> bytes:
     raw = section.elffile.structs.Elf_Shdr.build(section.header)
     fields = list(struct.unpack(layout.section_format, raw))
     fields[0], fields[4] = name, offset

@@ -5,7 +5,7 @@ The board always has a whole release active, the old one or the new one; see ``d
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from edgedeploy.artifacts import (
@@ -26,11 +26,11 @@ from edgedeploy.deploy.lock import new_owner
 from edgedeploy.deploy.preflight import check_programs, preflight
 from edgedeploy.deploy.push import Pushing
 from edgedeploy.deploy.remote import report_lines, script_deadline_s, script_error
-from edgedeploy.deploy.selftest import default_deadline_s, selftest_words
-from edgedeploy.deploy.signature import check_signature, verify_command
+from edgedeploy.deploy.selftest import PASSED, default_deadline_s, selftest_words
+from edgedeploy.deploy.signature import ACCEPTED, check_signature, verify_command
 from edgedeploy.deploy.steps import RunningStep, Steps
 from edgedeploy.deploy.survey import Survey, take_survey
-from edgedeploy.deploy.together import Together
+from edgedeploy.deploy.together import Part, Together
 from edgedeploy.deploy.visit import Visit
 from edgedeploy.errors import ChecksumMismatchError, UsageError
 from edgedeploy.healthfile import NO_BUDGET, Budget
@@ -178,10 +178,13 @@ def _together(activation: ActivationOrder, bundle: Bundle, deadline_s: float) ->
     visit, digest = activation.visit, activation.digest
     if not activation.is_active or activation.limit_s:
         return None
-    commands: list[Sequence[str] | str] = [selftest_words(visit.release_path(digest)), activation.command()]
+    parts = [
+        Part(command=selftest_words(visit.release_path(digest)), says=PASSED),
+        Part(command=activation.command()),
+    ]
     if visit.survey.has_trusted_keys:
-        commands.insert(0, verify_command(visit, digest, app=bundle.app))
-    return Together(visit.transport, commands, deadline_s + script_deadline_s(bundle.size_bytes))
+        parts.insert(0, Part(command=verify_command(visit, digest, app=bundle.app), says=ACCEPTED))
+    return Together(visit.transport, parts, deadline_s + script_deadline_s(bundle.size_bytes))
 
 
 def _push_and_verify(visit: Visit, digest: str, plan: Plan, known: KnownFiles) -> None:

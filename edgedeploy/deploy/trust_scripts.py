@@ -5,8 +5,6 @@ The trusted keys are the account's, not an app's or a directory's: ``--directory
 
 from __future__ import annotations
 
-import shlex
-
 from edgedeploy.deploy.script_parts import START, TRUST
 
 _START = (
@@ -125,12 +123,3 @@ if [ -n "$key" ]; then set -- "$@" --key "$key" --signature "$signature"; fi
 sync
 """
 )
-
-
-def required(verify: str) -> str:
-    """Return a command of VERIFY as one that fails unless the board takes the release."""
-    return (
-        f"said=$( eval {shlex.quote(verify)} )\nstatus=$?\n"
-        "printf '%s\\n' \"$said\"\n[ $status -eq 0 ] || exit $status\n"
-        "case $said in 'status 0'*) ;; *) exit 1 ;; esac\n"
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,8 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Weight]:
     for load in ("tagged", "untagged", "packed"):
         read = getattr(WeightReader, load)
 
-        def record(*arguments: object, read: object = read) -> Weight:
-            weights.append(read(*arguments))  # type: ignore[operator]
+        def record(*arguments: object, read: Callable[..., Weight] = read) -> Weight:
+            weights.append(read(*arguments))
             return weights[-1]
 
         monkeypatch.setattr(WeightReader, load, record)

@@ -267,6 +267,18 @@ def test_the_version_of_python_is_asked_for_apart(tmp_path: Path, program: str, 
     assert python_version(transport) == version
 
 
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize("content", [None, "", "\0"], ids=["missing", "empty", "a zero"])
+def test_a_board_that_does_not_name_its_model(tmp_path: Path, shell: list[str], content: str | None) -> None:
+    made_up_board(tmp_path, "rk3399")
+    model = tmp_path / "proc/device-tree/model"
+    model.unlink()
+    if content is not None:
+        model.write_text(content, encoding="ascii")
+    transport: Any = ShellTransport(shell, tmp_path)
+    assert probe(transport).model is None
+
+
 def test_a_machine_without_arm_cores_is_refused(tmp_path: Path) -> None:
     made_up_board(tmp_path, "rk3399")
     (tmp_path / "proc/cpuinfo").write_text("processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t: 2\n", encoding="utf-8")

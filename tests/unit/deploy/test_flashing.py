@@ -71,6 +71,22 @@ def test_unchanged_flash_takes_two_round_trips_and_still_proves(bench: Workbench
     bench.check_whole()
 
 
+def test_unchanged_release_whose_self_test_says_nonsense_cleans_nothing(bench: Workbench) -> None:
+    ailing = bench.home / "ailing"
+    talking = runner_script(before=f'[ ! -e "{ailing}" ] || {{ echo nonsense; exit 0; }}')
+    releases = [bench.bundle(f"weights {number}", runner=talking) for number in (1, 2, 3)]
+    for release in releases:
+        bench.flash(release)
+    ailing.touch()
+    with pytest.raises(SelfTestError, match="answer cannot be read: 'nonsense"):
+        bench.flash(releases[-1], keep=1)
+    assert {path.name for path in (bench.root / "releases").iterdir()} == {release.digest for release in releases}
+    ailing.unlink()
+    assert bench.flash(releases[-1], keep=1).unchanged
+    assert releases[0].digest not in {path.name for path in (bench.root / "releases").iterdir()}
+    bench.check_whole()
+
+
 def test_unchanged_release_that_fails_its_self_test_stays_and_is_told(bench: Workbench) -> None:
     ailing = bench.home / "ailing"
     bundle = bench.bundle(
